@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/result.h"
+
+namespace dispatch::crypto {
+
+/// HMAC-SHA-256; 32 raw bytes.
+std::string HmacSha256(std::string_view key, std::string_view message);
+/// SHA-256; 32 raw bytes.
+std::string Sha256(std::string_view message);
+/// Compares in a time that depends on the lengths only.
+bool EqualConstantTime(std::string_view a, std::string_view b);
+/// From the kernel's generator.
+std::string RandomBytes(size_t count);
+uint64_t RandomU64();
+
+std::string HexEncode(std::string_view bytes);
+Result<std::string> HexDecode(std::string_view text);
+std::string Base64Encode(std::string_view bytes);
+Result<std::string> Base64Decode(std::string_view text);
+/// Characters 0-9 A-Z a-z, for identifiers and secrets that people copy.
+std::string RandomAlphanumeric(size_t count);
+
+/// A key that services share: a file of 64 hexadecimal characters (32 bytes), mode 0600 or 0400.
+Result<std::string> ReadKeyFile(const std::string& path);
+
+}  // namespace dispatch::crypto

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/event_loop.h"
+#include "common/http/message.h"
+#include "common/result.h"
+
+namespace dispatch::http {
+
+struct ClientRequest {
+  std::string method = "POST";
+  std::string url;  // http:// or https://, absolute
+  Headers headers;  // Host, Content-Length and Connection are the client's
+  std::string body;
+  std::chrono::milliseconds timeout{30'000};  // for everything: DNS, connect, send, whole answer
+  size_t max_response_bytes = 256 * 1024;     // a longer answer is cut there and marked
+};
+
+struct ClientResponse {
+  int status = 0;
+  Headers headers;
+  std::string body;
+  bool truncated = false;
+};
+
+struct ClientOptions {
+  size_t max_idle_per_host = 512;
+  size_t max_connections_per_host = 1024;  // over it, requests wait in order within their timeout
+  std::chrono::milliseconds idle_timeout{30'000};
+  std::chrono::milliseconds connect_timeout{5'000};
+  /// Refuse addresses that are not public (loopback, private, link-local, unique local, multicast,
+  /// unspecified, mapped forms of these) after resolving, before connecting.
+  bool allow_private_addresses = false;
+  bool verify_tls = true;
+  std::string ca_file;  // empty: the system's
+  std::string user_agent = "Dispatch";
+};
+
+/// Why a request had no answer, in the fixed words that attempts are recorded with.
+enum class FailureKind { kNone, kDns, kConnect, kTls, kTimeout, kReset, kProtocol, kForbiddenAddress };
+
+std::string_view FailureKindName(FailureKind kind);
+
+/// An HTTP/1.1 client on one loop with a keep-alive pool per scheme, host and port. Follows no
+/// redirects. A request on a kept connection that turns out closed before a byte of answer is sent
+/// again once on a fresh one.
+class Client {
+ public:
+  struct Outcome {
+    FailureKind failure = FailureKind::kNone;
+    std::string message;  // for kNone empty
+    ClientResponse response;
+    std::chrono::microseconds elapsed{0};
+  };
+  using Callback = std::function<void(Outcome outcome)>;
+
+  Client(EventLoop& loop, ClientOptions options);
+  ~Client();
+
+  /// Never calls back before it returns. After the client's end nothing is called back.
+  void Send(ClientRequest request, Callback done);
+
+  size_t in_flight() const;
+  size_t connections() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace dispatch::http

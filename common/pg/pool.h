@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/result.h"
+
+namespace dispatch::pg {
+
+/// A value that goes to or comes from PostgreSQL in text form; nothing is NULL.
+using Value = std::optional<std::string>;
+
+/// Bytes as a bytea literal in text form, and back.
+std::string EncodeBytea(std::string_view bytes);
+Result<std::string> DecodeBytea(std::string_view text);
+/// A text[] (or bytea[] of EncodeBytea values, int8[] of decimal strings...) literal for unnest.
+std::string EncodeArray(const std::vector<Value>& values);
+
+class Row {
+ public:
+  explicit Row(const std::vector<Value>* fields) : fields_(fields) {}
+  bool IsNull(size_t column) const { return !(*fields_)[column].has_value(); }
+  /// Empty for NULL.
+  const std::string& Text(size_t column) const;
+  int64_t Int(size_t column) const;
+  bool Bool(size_t column) const;
+  std::string Bytes(size_t column) const;
+
+ private:
+  const std::vector<Value>* fields_;
+};
+
+class Rows {
+ public:
+  size_t size() const { return rows_.size(); }
+  bool empty() const { return rows_.empty(); }
+  Row operator[](size_t i) const { return Row(&rows_[i]); }
+  size_t affected() const { return affected_; }
+
+ private:
+  friend class TransactionImpl;
+  std::vector<std::vector<Value>> rows_;
+  size_t affected_ = 0;
+};
+
+/// One transaction, used on a pool thread inside the closure given to Pool::Run.
+class Transaction {
+ public:
+  virtual ~Transaction() = default;
+  /// Runs one statement with $1.. parameters; prepared once per connection and text. Errors:
+  /// kAlreadyExists for unique violations, kConflict for foreign keys, kUnavailable for lost
+  /// connections, kInternal else. After an error the closure must return it.
+  virtual Result<Rows> Exec(const std::string& sql, const std::vector<Value>& params = {}) = 0;
+};
+
+struct PoolOptions {
+  std::string url;  // postgresql://user@host:port/database?..., or key=value words; TLS by sslmode
+  int connections = 4;
+  size_t max_queue = 10'000;  // over it: kResourceExhausted at once
+  std::string application_name;
+};
+
+/// Blocking PostgreSQL behind a few threads, one connection each. A closure runs in one transaction;
+/// it is run again (up to 5 times, short backoff) after 40001 and 40P01, so it must not have effects
+/// outside. A lost connection is opened again on next use. Callbacks come through `reply_to`.
+class Pool {
+ public:
+  Pool(PoolOptions options, Executor& reply_to);
+  ~Pool();
+
+  using Work = std::function<Status(Transaction&)>;
+  using Done = std::function<void(Status)>;
+  /// Thread-safe.
+  void Run(Work work, Done done);
+
+  /// The typed form: `work` returns Result<T>, `done` gets it.
+  template <typename T>
+  void Query(std::function<Result<T>(Transaction&)> work, std::function<void(Result<T>)> done) {
+    auto slot = std::make_shared<std::optional<Result<T>>>();
+    Run(
+        [slot, work = std::move(work)](Transaction& tx) -> Status {
+          slot->emplace(work(tx));
+          return (*slot)->status();
+        },
+        [slot, done = std::move(done)](Status status) {
+          done(status.ok() ? std::move(**slot) : Result<T>(status));
+        });
+  }
+
+  /// Runs `work` on the calling thread on a connection of its own; for start-up.
+  Status RunNow(const Work& work);
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+/// One numbered migration: `schema/sql/<service>/NNNN_name.sql`, embedded at build time.
+struct Migration {
+  int number;
+  std::string name;
+  std::string sql;
+};
+
+/// Applies, under an advisory lock, the migrations that the database lacks, each in a transaction.
+/// Refuses (kConflict) a database that is newer than the program, or whose recorded text differs.
+Status Migrate(Pool& pool, const std::vector<Migration>& migrations);
+
+}  // namespace dispatch::pg
