@@ -1,0 +1,167 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker-adapters/types.h"
+#include "common/clock.h"
+#include "common/result.h"
+
+namespace dispatch::broker {
+
+/// Writes records, acks=all and idempotent. Callbacks come on the owner's loop, in the order of
+/// Produce per partition, never inside Produce.
+class Producer {
+ public:
+  using Delivered = std::function<void(Result<Position>)>;
+  virtual ~Producer() = default;
+
+  /// Queues one record. Fails at once with kResourceExhausted when the queue is full, kNotFound for
+  /// a topic known not to exist, kTooLarge; then `delivered` is never called. Else it is called
+  /// exactly once: with the position, or kDeadlineExceeded, kUnavailable, kTooLarge, kNotFound.
+  /// After the producer's end nothing is called back.
+  virtual Status Produce(ProduceRecord record, Delivered delivered) = 0;
+
+  /// Records queued and not yet reported.
+  virtual size_t in_flight() const = 0;
+};
+
+struct ProducerOptions {
+  std::chrono::microseconds linger{0};
+  std::chrono::milliseconds delivery_timeout{10'000};  // 0: never gives up
+  size_t max_queue_records = 100'000;
+  size_t max_queue_bytes = 64 * 1024 * 1024;
+  int64_t max_message_bytes = 2 * 1024 * 1024;
+  std::string compression = "none";
+};
+
+/// A member of a consumer group. The owner decides where each partition starts and commits what it
+/// settled; nothing is committed or stored by itself.
+class GroupConsumer {
+ public:
+  /// Told on the owner's loop. `generation` rises with every assignment of this member; completions
+  /// that carry an older one are to be ignored.
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    /// Newly assigned. Call `consumer.Start` for each of them, when the owner has loaded where it
+    /// stands (before that nothing is fetched and the rebalance does not finish).
+    virtual void OnAssigned(const std::vector<TopicPartition>& partitions, uint64_t generation) = 0;
+    /// About to be taken away in good order: finish up, then call `release` (once, within 10 s).
+    /// No records of these partitions come after this call.
+    virtual void OnRevoked(const std::vector<TopicPartition>& partitions,
+                           std::function<void()> release) = 0;
+    /// Taken away already: somebody else may own them. Write nothing.
+    virtual void OnLost(const std::vector<TopicPartition>& partitions) = 0;
+    /// Records of one poll, in offset order per partition.
+    virtual void OnRecords(std::vector<Record> records) = 0;
+    /// The position asked for is not in the log any more (kOutOfRange), the topic is gone
+    /// (kNotFound)... For kOutOfRange the partition stands still until Seek.
+    virtual void OnPartitionError(const TopicPartition& partition, const Error& error) = 0;
+  };
+
+  virtual ~GroupConsumer() = default;
+  /// The whole list of topics; replaces the one before.
+  virtual void Subscribe(std::vector<std::string> topics) = 0;
+  /// Starts fetching an assigned partition at `offset` (or kEarliest, kLatest). Ignored for a
+  /// generation that is over.
+  virtual void Start(const TopicPartition& partition, int64_t offset, uint64_t generation) = 0;
+  virtual void Seek(const TopicPartition& partition, int64_t offset) = 0;
+  /// Stops and restarts fetching; no record of a paused partition is delivered, none is skipped.
+  virtual void Pause(const TopicPartition& partition) = 0;
+  virtual void Resume(const TopicPartition& partition) = 0;
+  /// Commits next offsets to read, with metadata. Best effort: it serves operators and tools.
+  virtual void Commit(const std::vector<std::pair<TopicPartition, int64_t>>& offsets) = 0;
+  /// How long ago the group coordinator last confirmed this member, from CLOCK_BOOTTIME. Above the
+  /// session timeout the member may have been replaced.
+  virtual Duration membership_age() const = 0;
+  /// Leaves the group (OnRevoked comes first), then calls `closed`.
+  virtual void Close(std::function<void()> closed) = 0;
+};
+
+/// Reads partitions that it is told to, in no group.
+class Reader {
+ public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    virtual void OnRecords(std::vector<Record> records) = 0;
+    virtual void OnPartitionError(const TopicPartition& partition, const Error& error) = 0;
+    /// Everything up to the log's end was delivered; comes again after new records.
+    virtual void OnEnd(const TopicPartition& /*partition*/, int64_t /*next_offset*/) {}
+  };
+
+  virtual ~Reader() = default;
+  /// Adds a partition at `offset` (or kEarliest, kLatest).
+  virtual void Add(const TopicPartition& partition, int64_t offset) = 0;
+  virtual void Remove(const TopicPartition& partition) = 0;
+  virtual void Pause(const TopicPartition& partition) = 0;
+  virtual void Resume(const TopicPartition& partition) = 0;
+};
+
+struct TopicSpec {
+  std::string name;
+  int32_t partitions = 1;
+  int16_t replication_factor = 1;
+  std::vector<std::pair<std::string, std::string>> config;  // cleanup.policy, retention.ms, ...
+};
+
+struct TopicInfo {
+  std::string name;
+  int32_t partitions = 0;
+};
+
+struct Offsets {
+  int64_t earliest = 0;
+  int64_t latest = 0;
+};
+
+/// Topic administration. Callbacks on the owner's loop. Unreachable brokers: kUnavailable.
+class Admin {
+ public:
+  template <typename T>
+  using Done = std::function<void(Result<T>)>;
+  using DoneStatus = std::function<void(Status)>;
+  virtual ~Admin() = default;
+
+  /// kAlreadyExists when the topic exists (Kafka also refuses names that differ by . and _ only).
+  /// Calls back when every partition has a leader.
+  virtual void CreateTopic(TopicSpec spec, DoneStatus done) = 0;
+  virtual void DeleteTopic(std::string name, DoneStatus done) = 0;
+  virtual void GrowTopic(std::string name, int32_t partitions, DoneStatus done) = 0;
+  virtual void ConfigureTopic(std::string name,
+                              std::vector<std::pair<std::string, std::string>> config,
+                              DoneStatus done) = 0;
+  virtual void DescribeTopic(std::string name, Done<TopicInfo> done) = 0;
+  virtual void ListTopics(Done<std::vector<TopicInfo>> done) = 0;
+  /// For each partition of a topic, in partition order.
+  virtual void ListOffsets(std::string topic, Done<std::vector<Offsets>> done) = 0;
+  /// For each partition the first offset whose record is at `timestamp_ms` or later, or the end.
+  virtual void OffsetsForTime(std::string topic, int64_t timestamp_ms,
+                              Done<std::vector<int64_t>> done) = 0;
+};
+
+struct GroupOptions {
+  std::string group;
+  std::string instance_id;  // static membership; empty: dynamic
+  std::string client_id;
+  /// Bound on what is fetched ahead and not yet given to the listener.
+  size_t max_prefetch_bytes = 8 * 1024 * 1024;
+};
+
+/// A connection to one Kafka cluster, of one owner (an event loop). Everything that it makes belongs
+/// to that loop and may be destroyed at any time, also with callbacks under way.
+class Broker {
+ public:
+  virtual ~Broker() = default;
+  virtual std::unique_ptr<Producer> NewProducer(ProducerOptions options) = 0;
+  virtual std::unique_ptr<GroupConsumer> NewGroupConsumer(GroupOptions options,
+                                                          GroupConsumer::Listener& listener) = 0;
+  virtual std::unique_ptr<Reader> NewReader(std::string client_id, Reader::Listener& listener,
+                                            size_t max_prefetch_bytes = 4 * 1024 * 1024) = 0;
+  virtual Admin& admin() = 0;
+};
+
+}  // namespace dispatch::broker

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "broker-adapters/broker.h"
+#include "common/config.h"
+#include "common/event_loop.h"
+
+namespace dispatch::broker {
+
+struct KafkaOptions {
+  std::string brokers;
+  std::string client_id;
+  std::string security_protocol = "plaintext";  // plaintext, ssl, sasl_plaintext, sasl_ssl
+  std::string sasl_mechanism;                   // SCRAM-SHA-256, SCRAM-SHA-512, PLAIN
+  std::string sasl_username;
+  std::string sasl_password;
+  std::string ssl_ca;
+  std::string ssl_certificate;
+  std::string ssl_key;
+
+  /// From the kafka-* settings of CommonSettings.
+  static KafkaOptions FromConfig(const Config& config, std::string client_id);
+};
+
+/// A Broker over librdkafka's C API: each handle's event queue wakes the loop through an eventfd, and
+/// is polled at least once a second. The consumer uses the KIP-848 protocol, or the classic
+/// cooperative one where the cluster lacks it.
+Result<std::unique_ptr<Broker>> ConnectKafka(EventLoop& loop, KafkaOptions options);
+
+}  // namespace dispatch::broker
