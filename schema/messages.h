@@ -169,8 +169,22 @@ struct MatchCheckpoint {
     int64_t matched = 0;
     int64_t lost = 0;
   };
+  /// A lagging reader under way: its stream id, how far it is, whom it serves and where.
+  struct Session {
+    struct Member {
+      Uuid subscription;
+      int32_t generation = 0;
+      int64_t from = 0;
+      std::optional<int64_t> until;  // nothing: until it meets the shared reader
+    };
+    Uuid stream;
+    int64_t position = 0;
+    std::vector<Range> completed;
+    std::vector<Member> members;
+  };
   std::vector<Range> completed;
   std::vector<Matched> counters;
+  std::vector<Session> sessions;
 };
 
 /// function-manager's checkpoint of one invocations partition.

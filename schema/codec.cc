@@ -1,0 +1,479 @@
+#include <thrift/protocol/TCompactProtocol.h>
+#include <thrift/transport/TBufferTransports.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "common/crypto.h"
+#include "messages_types.h"
+#include "schema/messages.h"
+
+namespace dispatch::schema {
+
+namespace {
+
+using apache::thrift::protocol::TCompactProtocolT;
+using apache::thrift::transport::TMemoryBuffer;
+
+// An invocation holds an event of at most 1 MB and 256 targets; topics allow 2 MiB.
+constexpr int32_t kMaxString = 4 * 1024 * 1024;
+constexpr int32_t kMaxElements = 200'000;
+
+std::string Bytes(const Uuid& id) { return id.is_nil() ? std::string() : id.ToBytes(); }
+
+Uuid ToUuid(const std::string& bytes) {
+  auto parsed = Uuid::FromBytes(bytes);
+  return parsed.ok() ? *parsed : Uuid{};
+}
+
+// ---- plain struct -> wire struct ----
+
+wire::EventData ToWire(const EventData& in) {
+  wire::EventData out;
+  if (in.key) out.__set_key(*in.key);
+  out.headers.reserve(in.headers.size());
+  for (const auto& [name, value] : in.headers) {
+    wire::Header header;
+    header.name = name;
+    header.value = value;
+    out.headers.push_back(std::move(header));
+  }
+  if (in.value) out.__set_value(*in.value);
+  return out;
+}
+
+EventData FromWire(wire::EventData&& in) {
+  EventData out;
+  if (in.__isset.key) out.key = std::move(in.key);
+  out.headers.reserve(in.headers.size());
+  for (auto& header : in.headers) {
+    out.headers.emplace_back(std::move(header.name), std::move(header.value));
+  }
+  if (in.__isset.value) out.value = std::move(in.value);
+  return out;
+}
+
+wire::Principal ToWire(const Principal& in) {
+  wire::Principal out;
+  out.kind = in.kind;
+  out.id = in.id;
+  out.org = in.org;
+  return out;
+}
+
+Principal FromWire(wire::Principal&& in) {
+  return {std::move(in.kind), std::move(in.id), std::move(in.org)};
+}
+
+wire::DeliveryCounters ToWire(const DeliveryCounters& in) {
+  wire::DeliveryCounters out;
+  out.received = in.received;
+  out.delivered = in.delivered;
+  out.dead_lettered = in.dead_lettered;
+  out.cancelled = in.cancelled;
+  return out;
+}
+
+DeliveryCounters FromWire(const wire::DeliveryCounters& in) {
+  return {in.received, in.delivered, in.dead_lettered, in.cancelled};
+}
+
+wire::DeliveryId ToWire(const DeliveryId& in) {
+  wire::DeliveryId out;
+  out.topic = Bytes(in.topic);
+  out.partition = in.partition;
+  out.offset = in.offset;
+  out.subscription = Bytes(in.subscription);
+  out.generation = in.generation;
+  if (!in.replay.is_nil()) out.__set_replay(Bytes(in.replay));
+  return out;
+}
+
+DeliveryId FromWire(const wire::DeliveryId& in) {
+  return {ToUuid(in.topic),        in.partition,  in.offset,
+          ToUuid(in.subscription), in.generation, ToUuid(in.replay)};
+}
+
+std::vector<wire::Range> ToWire(const std::vector<Range>& in) {
+  std::vector<wire::Range> out(in.size());
+  for (size_t i = 0; i < in.size(); ++i) {
+    out[i].first = in[i].first;
+    out[i].end = in[i].second;
+  }
+  return out;
+}
+
+std::vector<Range> FromWire(const std::vector<wire::Range>& in) {
+  std::vector<Range> out;
+  out.reserve(in.size());
+  for (const auto& range : in) out.emplace_back(range.first, range.end);
+  return out;
+}
+
+wire::Request ToWire(const Request& in) {
+  wire::Request out;
+  out.correlation_id = in.correlation_id;
+  out.method = in.method;
+  out.org = in.org;
+  out.principal = ToWire(in.principal);
+  out.deadline_ms = in.deadline_ms;
+  out.reply_partition = in.reply_partition;
+  out.idempotency_key = in.idempotency_key;
+  if (in.if_match) out.__set_if_match(*in.if_match);
+  out.body = in.body;
+  out.traceparent = in.traceparent;
+  return out;
+}
+
+Request FromWire(wire::Request&& in) {
+  Request out;
+  out.correlation_id = std::move(in.correlation_id);
+  out.method = std::move(in.method);
+  out.org = std::move(in.org);
+  out.principal = FromWire(std::move(in.principal));
+  out.deadline_ms = in.deadline_ms;
+  out.reply_partition = in.reply_partition;
+  out.idempotency_key = std::move(in.idempotency_key);
+  if (in.__isset.if_match) out.if_match = in.if_match;
+  out.body = std::move(in.body);
+  out.traceparent = std::move(in.traceparent);
+  return out;
+}
+
+wire::Reply ToWire(const Reply& in) {
+  wire::Reply out;
+  out.correlation_id = in.correlation_id;
+  out.code = static_cast<int32_t>(in.code);
+  out.message = in.message;
+  out.retryable = in.retryable;
+  for (const auto& detail : in.details) {
+    wire::FieldError error;
+    error.field = detail.field;
+    error.reason = detail.reason;
+    out.details.push_back(std::move(error));
+  }
+  out.body = in.body;
+  out.state_kind = in.state_kind;
+  out.state_key = in.state_key;
+  out.state_version = in.state_version;
+  return out;
+}
+
+Reply FromWire(wire::Reply&& in) {
+  Reply out;
+  out.correlation_id = std::move(in.correlation_id);
+  bool known = in.code >= 0 && in.code <= static_cast<int32_t>(Code::kInternal);
+  out.code = known ? static_cast<Code>(in.code) : Code::kInternal;
+  out.message = std::move(in.message);
+  out.retryable = in.retryable;
+  for (auto& detail : in.details) {
+    out.details.push_back({std::move(detail.field), std::move(detail.reason)});
+  }
+  out.body = std::move(in.body);
+  out.state_kind = std::move(in.state_kind);
+  out.state_key = std::move(in.state_key);
+  out.state_version = in.state_version;
+  return out;
+}
+
+wire::StateRecord ToWire(const StateRecord& in) {
+  wire::StateRecord out;
+  out.kind = in.kind;
+  out.org = in.org;
+  out.name = in.name;
+  out.uuid = Bytes(in.uuid);
+  out.version = in.version;
+  out.epoch = in.epoch;
+  out.deleted = in.deleted;
+  out.document = in.document;
+  out.written_ms = in.written_ms;
+  return out;
+}
+
+StateRecord FromWire(wire::StateRecord&& in) {
+  StateRecord out;
+  out.kind = std::move(in.kind);
+  out.org = std::move(in.org);
+  out.name = std::move(in.name);
+  out.uuid = ToUuid(in.uuid);
+  out.version = in.version;
+  out.epoch = in.epoch;
+  out.deleted = in.deleted;
+  out.document = std::move(in.document);
+  out.written_ms = in.written_ms;
+  return out;
+}
+
+wire::Invocation ToWire(const Invocation& in) {
+  wire::Invocation out;
+  out.org = in.org;
+  out.topic = in.topic;
+  out.topic_uuid = Bytes(in.topic_uuid);
+  out.source_partition = in.source_partition;
+  out.source_offset = in.source_offset;
+  out.source_timestamp_ms = in.source_timestamp_ms;
+  if (!in.stream.is_nil()) out.__set_stream(Bytes(in.stream));
+  if (!in.replay.is_nil()) out.__set_replay(Bytes(in.replay));
+  out.chunk = in.chunk;
+  out.chunks = in.chunks;
+  out.targets.resize(in.targets.size());
+  for (size_t i = 0; i < in.targets.size(); ++i) {
+    out.targets[i].subscription = Bytes(in.targets[i].subscription);
+    out.targets[i].generation = in.targets[i].generation;
+    out.targets[i].version = in.targets[i].version;
+  }
+  out.event = ToWire(in.event);
+  return out;
+}
+
+Invocation FromWire(wire::Invocation&& in) {
+  Invocation out;
+  out.org = std::move(in.org);
+  out.topic = std::move(in.topic);
+  out.topic_uuid = ToUuid(in.topic_uuid);
+  out.source_partition = in.source_partition;
+  out.source_offset = in.source_offset;
+  out.source_timestamp_ms = in.source_timestamp_ms;
+  out.stream = ToUuid(in.stream);
+  out.replay = ToUuid(in.replay);
+  out.chunk = in.chunk;
+  out.chunks = in.chunks;
+  out.targets.reserve(in.targets.size());
+  for (const auto& target : in.targets) {
+    out.targets.push_back({ToUuid(target.subscription), target.generation, target.version});
+  }
+  out.event = FromWire(std::move(in.event));
+  return out;
+}
+
+wire::Progress ToWire(const Progress& in) {
+  wire::Progress out;
+  out.subscription = Bytes(in.subscription);
+  out.partition = in.partition;
+  out.epoch = in.epoch;
+  out.counters = ToWire(in.counters);
+  out.queued = in.queued;
+  out.in_flight = in.in_flight;
+  out.retrying = in.retrying;
+  out.oldest_pending_ms = in.oldest_pending_ms;
+  out.last_failure = in.last_failure;
+  out.written_ms = in.written_ms;
+  return out;
+}
+
+Progress FromWire(wire::Progress&& in) {
+  Progress out;
+  out.subscription = ToUuid(in.subscription);
+  out.partition = in.partition;
+  out.epoch = in.epoch;
+  out.counters = FromWire(in.counters);
+  out.queued = in.queued;
+  out.in_flight = in.in_flight;
+  out.retrying = in.retrying;
+  out.oldest_pending_ms = in.oldest_pending_ms;
+  out.last_failure = std::move(in.last_failure);
+  out.written_ms = in.written_ms;
+  return out;
+}
+
+wire::DeadLetter ToWire(const DeadLetter& in) {
+  wire::DeadLetter out;
+  out.id = ToWire(in.id);
+  out.org = in.org;
+  out.topic = in.topic;
+  out.subscription = in.subscription;
+  out.reason = in.reason;
+  out.message = in.message;
+  out.attempts = in.attempts;
+  out.last_status = in.last_status;
+  out.first_attempt_ms = in.first_attempt_ms;
+  out.last_attempt_ms = in.last_attempt_ms;
+  out.dead_lettered_ms = in.dead_lettered_ms;
+  out.event = ToWire(in.event);
+  return out;
+}
+
+DeadLetter FromWire(wire::DeadLetter&& in) {
+  DeadLetter out;
+  out.id = FromWire(in.id);
+  out.org = std::move(in.org);
+  out.topic = std::move(in.topic);
+  out.subscription = std::move(in.subscription);
+  out.reason = std::move(in.reason);
+  out.message = std::move(in.message);
+  out.attempts = in.attempts;
+  out.last_status = in.last_status;
+  out.first_attempt_ms = in.first_attempt_ms;
+  out.last_attempt_ms = in.last_attempt_ms;
+  out.dead_lettered_ms = in.dead_lettered_ms;
+  out.event = FromWire(std::move(in.event));
+  return out;
+}
+
+wire::AuditEntry ToWire(const AuditEntry& in) {
+  wire::AuditEntry out;
+  out.org = in.org;
+  out.principal = ToWire(in.principal);
+  out.action = in.action;
+  out.resource = in.resource;
+  out.outcome = in.outcome;
+  out.at_ms = in.at_ms;
+  out.request_id = in.request_id;
+  return out;
+}
+
+AuditEntry FromWire(wire::AuditEntry&& in) {
+  return {std::move(in.org),     FromWire(std::move(in.principal)),
+          std::move(in.action),  std::move(in.resource),
+          std::move(in.outcome), in.at_ms,
+          std::move(in.request_id)};
+}
+
+wire::MatchCheckpoint ToWire(const MatchCheckpoint& in) {
+  wire::MatchCheckpoint out;
+  out.completed = ToWire(in.completed);
+  out.counters.resize(in.counters.size());
+  for (size_t i = 0; i < in.counters.size(); ++i) {
+    out.counters[i].subscription = Bytes(in.counters[i].subscription);
+    out.counters[i].generation = in.counters[i].generation;
+    out.counters[i].matched = in.counters[i].matched;
+    out.counters[i].lost = in.counters[i].lost;
+  }
+  for (const auto& session : in.sessions) {
+    wire::LagSession wire;
+    wire.stream = Bytes(session.stream);
+    wire.position = session.position;
+    wire.completed = ToWire(session.completed);
+    for (const auto& member : session.members) {
+      wire::SessionMember wire_member;
+      wire_member.subscription = Bytes(member.subscription);
+      wire_member.generation = member.generation;
+      wire_member.from = member.from;
+      if (member.until) wire_member.__set_until(*member.until);
+      wire.members.push_back(std::move(wire_member));
+    }
+    out.sessions.push_back(std::move(wire));
+  }
+  return out;
+}
+
+MatchCheckpoint FromWire(wire::MatchCheckpoint&& in) {
+  MatchCheckpoint out;
+  out.completed = FromWire(in.completed);
+  for (const auto& c : in.counters) {
+    out.counters.push_back({ToUuid(c.subscription), c.generation, c.matched, c.lost});
+  }
+  for (const auto& wire : in.sessions) {
+    MatchCheckpoint::Session session{ToUuid(wire.stream), wire.position, FromWire(wire.completed), {}};
+    for (const auto& m : wire.members) {
+      session.members.push_back({ToUuid(m.subscription), m.generation, m.from,
+                                 m.__isset.until ? std::optional(m.until) : std::nullopt});
+    }
+    out.sessions.push_back(std::move(session));
+  }
+  return out;
+}
+
+wire::InvokeCheckpoint ToWire(const InvokeCheckpoint& in) {
+  wire::InvokeCheckpoint out;
+  out.completed = ToWire(in.completed);
+  out.partials.resize(in.partials.size());
+  for (size_t i = 0; i < in.partials.size(); ++i) {
+    out.partials[i].offset = in.partials[i].offset;
+    out.partials[i].settled = in.partials[i].settled;
+  }
+  out.marks.resize(in.marks.size());
+  for (size_t i = 0; i < in.marks.size(); ++i) {
+    const auto& mark = in.marks[i];
+    auto& wire = out.marks[i];
+    wire.stream = Bytes(mark.stream);
+    wire.topic = Bytes(mark.topic);
+    wire.source_partition = mark.source_partition;
+    wire.offset = mark.offset;
+    wire.whole = mark.whole;
+    for (const auto& target : mark.targets) wire.targets.push_back(Bytes(target));
+    wire.seen_ms = mark.seen_ms;
+  }
+  out.counters.resize(in.counters.size());
+  for (size_t i = 0; i < in.counters.size(); ++i) {
+    out.counters[i].subscription = Bytes(in.counters[i].subscription);
+    out.counters[i].counters = ToWire(in.counters[i].counters);
+  }
+  return out;
+}
+
+InvokeCheckpoint FromWire(wire::InvokeCheckpoint&& in) {
+  InvokeCheckpoint out;
+  out.completed = FromWire(in.completed);
+  for (auto& p : in.partials) out.partials.push_back({p.offset, std::move(p.settled)});
+  for (const auto& wire : in.marks) {
+    InvokeCheckpoint::Mark mark{ToUuid(wire.stream), ToUuid(wire.topic), wire.source_partition,
+                                wire.offset,         wire.whole,         {},
+                                wire.seen_ms};
+    for (const auto& target : wire.targets) mark.targets.push_back(ToUuid(target));
+    out.marks.push_back(std::move(mark));
+  }
+  for (const auto& c : in.counters) {
+    out.counters.push_back({ToUuid(c.subscription), FromWire(c.counters)});
+  }
+  return out;
+}
+
+template <typename Message>
+std::string EncodeMessage(const Message& message) {
+  // One buffer a thread: encoding is on the hot path, and the buffer keeps its size.
+  thread_local auto buffer = std::make_shared<TMemoryBuffer>(4096);
+  thread_local TCompactProtocolT<TMemoryBuffer> protocol(buffer);
+  buffer->resetBuffer();
+  ToWire(message).write(&protocol);
+  uint8_t* data = nullptr;
+  uint32_t size = 0;
+  buffer->getBuffer(&data, &size);
+  return std::string(reinterpret_cast<const char*>(data), size);
+}
+
+template <typename Wire, typename Message>
+Result<Message> DecodeMessage(std::string_view bytes) {
+  try {
+    auto* data = reinterpret_cast<uint8_t*>(const_cast<char*>(bytes.data()));
+    auto buffer = std::make_shared<TMemoryBuffer>(data, static_cast<uint32_t>(bytes.size()),
+                                                  TMemoryBuffer::OBSERVE);
+    // A list cannot have more elements than the message has bytes: what it claims is not allocated.
+    auto elements = static_cast<int32_t>(std::min<size_t>(kMaxElements, bytes.size() + 1));
+    TCompactProtocolT<TMemoryBuffer> protocol(buffer, kMaxString, elements);
+    Wire wire;
+    wire.read(&protocol);
+    return FromWire(std::move(wire));
+  } catch (const std::exception& e) {
+    return Error{Code::kInvalidArgument, std::string("not a valid message: ") + e.what()};
+  }
+}
+
+}  // namespace
+
+#define DISPATCH_CODEC(Message)                                              \
+  std::string Encode(const Message& message) { return EncodeMessage(message); } \
+  template <>                                                                \
+  Result<Message> Decode<Message>(std::string_view bytes) {                  \
+    return DecodeMessage<wire::Message, Message>(bytes);                     \
+  }
+
+DISPATCH_CODEC(Request)
+DISPATCH_CODEC(Reply)
+DISPATCH_CODEC(StateRecord)
+DISPATCH_CODEC(Invocation)
+DISPATCH_CODEC(Progress)
+DISPATCH_CODEC(DeadLetter)
+DISPATCH_CODEC(AuditEntry)
+DISPATCH_CODEC(MatchCheckpoint)
+DISPATCH_CODEC(InvokeCheckpoint)
+
+std::string DeliveryId::WebhookId() const {
+  wire::DeliveryId wire = ToWire(*this);
+  std::string text = wire.topic + wire.subscription + wire.replay;
+  text += '/' + std::to_string(partition) + '/' + std::to_string(offset) + '/' +
+          std::to_string(generation);
+  return "msg_" + crypto::HexEncode(crypto::Sha256(text).substr(0, 16));
+}
+
+}  // namespace dispatch::schema

@@ -1,0 +1,198 @@
+// The contracts of Dispatch's Kafka topics, Thrift compact protocol.
+//
+// Rules: field numbers are never reused, types never change, new fields are optional. Readers skip
+// what they do not know. golden_test.cc holds bytes of every message as first shipped.
+namespace cpp dispatch.wire
+
+struct Header {
+  1: binary name
+  2: binary value
+}
+
+struct EventData {
+  1: optional binary key
+  2: list<Header> headers
+  3: optional binary value
+}
+
+struct Principal {
+  1: string kind
+  2: string id
+  3: string org
+}
+
+struct FieldError {
+  1: string field
+  2: string reason
+}
+
+struct Request {
+  1: binary correlation_id
+  2: string method
+  3: string org
+  4: Principal principal
+  5: i64 deadline_ms
+  6: i32 reply_partition
+  7: string idempotency_key
+  8: optional i64 if_match
+  9: binary body
+  10: string traceparent
+}
+
+struct Reply {
+  1: binary correlation_id
+  2: i32 code
+  3: string message
+  4: bool retryable
+  5: list<FieldError> details
+  6: binary body
+  7: string state_kind
+  8: string state_key
+  9: i64 state_version
+}
+
+struct StateRecord {
+  1: string kind
+  2: string org
+  3: string name
+  4: binary uuid
+  5: i64 version
+  6: i64 epoch
+  7: bool deleted
+  8: binary document
+  9: i64 written_ms
+}
+
+struct DeliveryId {
+  1: binary topic
+  2: i32 partition
+  3: i64 offset
+  4: binary subscription
+  5: i32 generation
+  6: optional binary replay
+}
+
+struct Target {
+  1: binary subscription
+  2: i32 generation
+  3: i64 version
+}
+
+struct Invocation {
+  1: string org
+  2: string topic
+  3: binary topic_uuid
+  4: i32 source_partition
+  5: i64 source_offset
+  6: i64 source_timestamp_ms
+  7: optional binary stream
+  8: optional binary replay
+  9: i32 chunk
+  10: i32 chunks
+  11: list<Target> targets
+  12: EventData event
+}
+
+struct DeliveryCounters {
+  1: i64 received
+  2: i64 delivered
+  3: i64 dead_lettered
+  4: i64 cancelled
+}
+
+struct Progress {
+  1: binary subscription
+  2: i32 partition
+  3: i64 epoch
+  4: DeliveryCounters counters
+  5: i64 queued
+  6: i64 in_flight
+  7: i64 retrying
+  8: i64 oldest_pending_ms
+  9: string last_failure
+  10: i64 written_ms
+}
+
+struct DeadLetter {
+  1: DeliveryId id
+  2: string org
+  3: string topic
+  4: string subscription
+  5: string reason
+  6: string message
+  7: i32 attempts
+  8: i32 last_status
+  9: i64 first_attempt_ms
+  10: i64 last_attempt_ms
+  11: i64 dead_lettered_ms
+  12: EventData event
+}
+
+struct AuditEntry {
+  1: string org
+  2: Principal principal
+  3: string action
+  4: string resource
+  5: string outcome
+  6: i64 at_ms
+  7: string request_id
+}
+
+struct Range {
+  1: i64 first
+  2: i64 end
+}
+
+struct Matched {
+  1: binary subscription
+  2: i32 generation
+  3: i64 matched
+  4: i64 lost
+}
+
+struct SessionMember {
+  1: binary subscription
+  2: i32 generation
+  3: i64 from
+  4: optional i64 until
+}
+
+struct LagSession {
+  1: binary stream
+  2: i64 position
+  3: list<Range> completed
+  4: list<SessionMember> members
+}
+
+struct MatchCheckpoint {
+  1: list<Range> completed
+  2: list<Matched> counters
+  3: list<LagSession> sessions
+}
+
+struct Partial {
+  1: i64 offset
+  2: binary settled
+}
+
+struct Mark {
+  1: binary stream
+  2: binary topic
+  3: i32 source_partition
+  4: i64 offset
+  5: bool whole
+  6: list<binary> targets
+  7: i64 seen_ms
+}
+
+struct Counted {
+  1: binary subscription
+  2: DeliveryCounters counters
+}
+
+struct InvokeCheckpoint {
+  1: list<Range> completed
+  2: list<Partial> partials
+  3: list<Mark> marks
+  4: list<Counted> counters
+}
