@@ -27,8 +27,10 @@ class Config {
     std::string unit = {};
     int64_t min = INT64_MIN;  // kInt; durations in microseconds
     int64_t max = INT64_MAX;
-    bool secret = false;    // never printed
-    bool required = false;  // has no default
+    bool secret = false;                    // never printed
+    bool required = false;                  // has no default
+    std::string group = {};                 // the heading in --help; empty: the program's own
+    std::vector<std::string> choices = {};  // kString: what it may be; empty: anything
   };
 
   explicit Config(std::string program, std::string summary, std::vector<Setting> settings);
@@ -37,6 +39,7 @@ class Config {
   /// for the caller to ask for.
   Status Load(int argc, const char* const* argv);
   bool help_requested() const { return help_requested_; }
+  bool version_requested() const { return version_requested_; }
   std::string Help() const;
 
   /// The accessors CHECK that the setting exists and has the type.
@@ -50,13 +53,17 @@ class Config {
 
  private:
   Status Apply(std::string_view name, std::string value, std::string_view origin);
-  const Setting& Find(std::string_view name) const;
+  Status LoadFile(const std::string& path);
+  const Setting* Lookup(std::string_view name) const;
+  const Setting& Find(std::string_view name, Type type) const;
 
   std::string program_;
   std::string summary_;
   std::vector<Setting> settings_;
   std::map<std::string, std::string, std::less<>> values_;
+  std::map<std::string, bool, std::less<>> given_;
   bool help_requested_ = false;
+  bool version_requested_ = false;
 };
 
 /// Parses "250ms", "30s", "5m", "2h", "7d", "100us".

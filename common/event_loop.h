@@ -33,6 +33,9 @@ class EventLoop : public Loop {
   /// Runs until Stop.
   void Run();
   void Stop();
+  /// Runs until `done` holds, asked after each step, at most `limit`. True when it held. For tests
+  /// and tools.
+  bool RunUntil(const std::function<bool()>& done, Duration limit);
 
   Impl& impl() { return *impl_; }
 

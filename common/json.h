@@ -13,13 +13,14 @@ using boost::json::array;
 using boost::json::object;
 using boost::json::value;
 
-/// Parses strict JSON (RFC 8259; duplicate keys and invalid UTF-8 refused), at most `max_depth` deep.
+/// Parses strict JSON (RFC 8259; duplicate keys and invalid UTF-8 refused), at most `max_depth`
+/// deep.
 Result<value> Parse(std::string_view text, int max_depth = 32);
 Result<object> ParseObject(std::string_view text);
 std::string Serialize(const value& v);
 
-/// Lenient readers for documents of our own: the default when the key is missing, null or of another
-/// type.
+/// Lenient readers for documents of our own: the default when the key is missing, null or of
+/// another type.
 std::string GetString(const object& o, std::string_view key, std::string_view fallback = {});
 int64_t GetInt(const object& o, std::string_view key, int64_t fallback = 0);
 double GetDouble(const object& o, std::string_view key, double fallback = 0);

@@ -9,24 +9,24 @@ namespace dispatch::metrics {
 
 using Labels = std::map<std::string, std::string>;
 
-/// Handles are cheap to copy, never dangle, and are thread-safe. Keep them: looking one up costs.
+/// Handles are cheap to copy, outlive Remove, and are thread-safe. Keep them: looking one up costs.
 class Counter {
  public:
   void Add(double value = 1) const;
   double Value() const;
-  void* handle = nullptr;
+  std::shared_ptr<void> handle;  // none: does nothing
 };
 class Gauge {
  public:
   void Set(double value) const;
   void Add(double value) const;
   double Value() const;
-  void* handle = nullptr;
+  std::shared_ptr<void> handle;  // none: does nothing
 };
 class Histogram {
  public:
   void Observe(double value) const;
-  void* handle = nullptr;
+  std::shared_ptr<void> handle;  // none: does nothing
 };
 
 /// Seconds, 0.5 ms to 60 s.

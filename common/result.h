@@ -57,7 +57,8 @@ class [[nodiscard]] Status {
   Status() = default;
   Status(Error error) : error_(std::make_unique<Error>(std::move(error))) {}
   Status(Code code, std::string message)
-      : error_(std::make_unique<Error>(Error{code, std::move(message), RetryableByDefault(code)})) {}
+      : error_(std::make_unique<Error>(Error{code, std::move(message), RetryableByDefault(code)})) {
+  }
   Status(const Status& other)
       : error_(other.error_ ? std::make_unique<Error>(*other.error_) : nullptr) {}
   Status& operator=(const Status& other) {
@@ -117,9 +118,9 @@ class [[nodiscard]] Result {
 #define DISPATCH_CONCAT(a, b) DISPATCH_CONCAT_(a, b)
 
 /// `RETURN_IF_ERROR(Validate(x));` returns the error of a Status or Result to the caller.
-#define RETURN_IF_ERROR(expression)                 \
-  do {                                              \
-    auto dispatch_status = (expression);            \
+#define RETURN_IF_ERROR(expression)                            \
+  do {                                                         \
+    auto dispatch_status = (expression);                       \
     if (!dispatch_status.ok()) return dispatch_status.error(); \
   } while (false)
 

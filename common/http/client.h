@@ -41,7 +41,16 @@ struct ClientOptions {
 };
 
 /// Why a request had no answer, in the fixed words that attempts are recorded with.
-enum class FailureKind { kNone, kDns, kConnect, kTls, kTimeout, kReset, kProtocol, kForbiddenAddress };
+enum class FailureKind {
+  kNone,
+  kDns,
+  kConnect,
+  kTls,
+  kTimeout,
+  kReset,
+  kProtocol,
+  kForbiddenAddress
+};
 
 std::string_view FailureKindName(FailureKind kind);
 

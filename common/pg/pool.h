@@ -66,9 +66,10 @@ struct PoolOptions {
   std::string application_name;
 };
 
-/// Blocking PostgreSQL behind a few threads, one connection each. A closure runs in one transaction;
-/// it is run again (up to 5 times, short backoff) after 40001 and 40P01, so it must not have effects
-/// outside. A lost connection is opened again on next use. Callbacks come through `reply_to`.
+/// Blocking PostgreSQL behind a few threads, one connection each. A closure runs in one
+/// transaction; it is run again (up to 5 times, short backoff) after 40001 and 40P01, so it must
+/// not have effects outside. A lost connection is opened again on next use. Callbacks come through
+/// `reply_to`.
 class Pool {
  public:
   Pool(PoolOptions options, Executor& reply_to);

@@ -31,7 +31,8 @@ class Service {
   /// `step(deadline, done)`: stop, then run `done`.
   void AddStopStep(std::string name,
                    std::function<void(SteadyTime deadline, std::function<void()> done)> step);
-  /// Ends the process with `message` in the log and exit code 1: for what only an operator can mend.
+  /// Ends the process with `message` in the log and exit code 1: for what only an operator can
+  /// mend.
   void Fail(const std::string& message);
 
   /// Runs the loop until the stop steps are done. Returns the exit code.

@@ -1,0 +1,176 @@
+#include "common/crypto.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sodium.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "common/check.h"
+
+namespace dispatch::crypto {
+
+namespace {
+
+void EnsureSodium() {
+  static const bool ready = sodium_init() >= 0;
+  DISPATCH_CHECK(ready);
+}
+
+const unsigned char* Bytes(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+unsigned char* Bytes(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
+
+// getrandom costs a system call: small requests are served from a block of it, each byte once.
+class RandomBlock {
+ public:
+  void Fill(unsigned char* out, size_t count) {
+    if (count > sizeof(block_) / 4) {
+      randombytes_buf(out, count);
+      return;
+    }
+    if (count > left_) {
+      randombytes_buf(block_, sizeof(block_));
+      left_ = sizeof(block_);
+    }
+    unsigned char* from = block_ + sizeof(block_) - left_;
+    std::memcpy(out, from, count);
+    std::memset(from, 0, count);
+    left_ -= count;
+  }
+
+ private:
+  unsigned char block_[1024];
+  size_t left_ = 0;
+};
+
+void FillRandom(void* out, size_t count) {
+  EnsureSodium();
+  static thread_local RandomBlock block;
+  block.Fill(static_cast<unsigned char*>(out), count);
+}
+
+}  // namespace
+
+std::string HmacSha256(std::string_view key, std::string_view message) {
+  EnsureSodium();
+  crypto_auth_hmacsha256_state state;
+  crypto_auth_hmacsha256_init(&state, Bytes(key), key.size());
+  crypto_auth_hmacsha256_update(&state, Bytes(message), message.size());
+  std::string out(crypto_auth_hmacsha256_BYTES, '\0');
+  crypto_auth_hmacsha256_final(&state, Bytes(out));
+  return out;
+}
+
+std::string Sha256(std::string_view message) {
+  EnsureSodium();
+  std::string out(crypto_hash_sha256_BYTES, '\0');
+  crypto_hash_sha256(Bytes(out), Bytes(message), message.size());
+  return out;
+}
+
+bool EqualConstantTime(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && (a.empty() || sodium_memcmp(a.data(), b.data(), a.size()) == 0);
+}
+
+std::string RandomBytes(size_t count) {
+  std::string out(count, '\0');
+  FillRandom(out.data(), count);
+  return out;
+}
+
+uint64_t RandomU64() {
+  uint64_t value;
+  FillRandom(&value, sizeof(value));
+  return value;
+}
+
+std::string HexEncode(std::string_view bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(bytes.size() * 2);
+  for (unsigned char c : bytes) {
+    out += kDigits[c >> 4];
+    out += kDigits[c & 15];
+  }
+  return out;
+}
+
+Result<std::string> HexDecode(std::string_view text) {
+  std::string out(text.size() / 2, '\0');
+  size_t length = 0;
+  if (text.size() % 2 != 0 ||
+      sodium_hex2bin(Bytes(out), out.size(), text.data(), text.size(), nullptr, &length, nullptr) !=
+          0 ||
+      length != out.size()) {
+    return {Code::kInvalidArgument, "not hexadecimal"};
+  }
+  return out;
+}
+
+std::string Base64Encode(std::string_view bytes) {
+  std::string out(sodium_base64_encoded_len(bytes.size(), sodium_base64_VARIANT_ORIGINAL), '\0');
+  sodium_bin2base64(out.data(), out.size(), Bytes(bytes), bytes.size(),
+                    sodium_base64_VARIANT_ORIGINAL);
+  out.pop_back();  // the terminating zero
+  return out;
+}
+
+Result<std::string> Base64Decode(std::string_view text) {
+  std::string out(text.size() / 4 * 3 + 3, '\0');
+  size_t length = 0;
+  if (sodium_base642bin(Bytes(out), out.size(), text.data(), text.size(), nullptr, &length, nullptr,
+                        sodium_base64_VARIANT_ORIGINAL) != 0) {
+    return {Code::kInvalidArgument, "not base64 (RFC 4648, section 4)"};
+  }
+  out.resize(length);
+  return out;
+}
+
+std::string RandomAlphanumeric(size_t count) {
+  static constexpr std::string_view kLetters =
+      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  std::string out;
+  out.reserve(count);
+  while (out.size() < count) {
+    unsigned char byte;
+    FillRandom(&byte, 1);
+    // 248 = 4 * 62: what is above would make some letters likelier.
+    if (byte < 248) out += kLetters[byte % 62];
+  }
+  return out;
+}
+
+Result<std::string> ReadKeyFile(const std::string& path) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return {
+        Code::kInvalidArgument,
+        fmt::format("key file {}: {}; make one with `openssl rand -hex 32 > {} && chmod 600 {}`",
+                    path, std::strerror(errno), path, path)};
+  }
+  struct stat info{};
+  char text[128];
+  ssize_t size = fstat(fd, &info) == 0 ? read(fd, text, sizeof(text)) : -1;
+  close(fd);
+  if (size < 0) return {Code::kInvalidArgument, fmt::format("key file {} cannot be read", path)};
+  if (!S_ISREG(info.st_mode) || (info.st_mode & 077) != 0) {
+    return {Code::kInvalidArgument,
+            fmt::format("key file {} is open to others: `chmod 600 {}`", path, path)};
+  }
+  std::string_view hex(text, static_cast<size_t>(size));
+  while (!hex.empty() && (hex.back() == '\n' || hex.back() == '\r')) hex.remove_suffix(1);
+  auto key = HexDecode(hex);
+  sodium_memzero(text, sizeof(text));
+  if (!key.ok() || key->size() != 32) {
+    return {Code::kInvalidArgument,
+            fmt::format("key file {} must hold 64 hexadecimal characters (32 bytes)", path)};
+  }
+  return key;
+}
+
+}  // namespace dispatch::crypto

@@ -1,0 +1,1 @@
+#include "common/runtime/service.h"
