@@ -236,7 +236,8 @@ Status Config::Load(int argc, const char* const* argv) {
       }
       std::string name = option.string_key;
       if (option.unregistered && name.starts_with("--")) name.erase(0, 2);
-      RETURN_IF_ERROR(Apply(name, option.value.empty() ? "" : option.value[0], "command line"));
+      // Only a boolean flag may stand alone.
+      RETURN_IF_ERROR(Apply(name, option.value.empty() ? "true" : option.value[0], "command line"));
     }
     return OkStatus();
   };
@@ -297,7 +298,7 @@ std::string Config::Help() const {
       } else if (!s->default_value.empty()) {
         help += fmt::format(" [{}]", s->default_value);
       }
-      out += fmt::format("  {:<{}}  {}\n", label(*s), widest, Wrap(help, indent, 100));
+      out += fmt::format("  {:<{}}  {}\n", label(*s), widest, Wrap(help, indent, 110));
     }
   }
   out += fmt::format("\nOther:\n  {:<{}}  {}\n  {:<{}}  {}\n", "--help", widest,

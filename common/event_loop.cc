@@ -139,8 +139,8 @@ void EventLoop::OnTerminate(std::function<void(int signal)> handler) {
 
 void EventLoop::Run() {
   auto guard = asio::make_work_guard(impl_->io);
-  impl_->io.run();
   impl_->io.restart();
+  impl_->io.run();
 }
 
 void EventLoop::Stop() {
@@ -150,6 +150,7 @@ void EventLoop::Stop() {
 
 bool EventLoop::RunUntil(const std::function<bool()>& done, Duration limit) {
   auto guard = asio::make_work_guard(impl_->io);
+  impl_->io.restart();
   bool late = false;
   TimerId timer = After(limit, [&late] { late = true; });
   while (!done() && !late) impl_->io.run_one();
