@@ -68,6 +68,7 @@ transaction.state.log.min.isr=$min_isr
 share.coordinator.state.topic.num.partitions=2
 share.coordinator.state.topic.replication.factor=$replicas
 share.coordinator.state.topic.min.isr=$min_isr
+broker.session.timeout.ms=6000
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 group.consumer.min.session.timeout.ms=6000

@@ -66,7 +66,7 @@ step() {
     return
   fi
   printf 'FAILED after %s s\n' "$(seconds_since "$start")"
-  tail -n 20 "$log" | sed 's/^/    | /' >&2
+  tail -n "${STEP_TAIL:-20}" "$log" | sed 's/^/    | /' >&2
   warn "'$title' failed; the whole log: $(nice_path "$log")"
   [[ -z ${STEP_REMEDY:-} ]] || warn "$STEP_REMEDY"
   exit 1
