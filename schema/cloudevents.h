@@ -23,21 +23,23 @@ struct Event {
   void Set(std::string_view name, std::string value);
 };
 
-/// Required attributes, attribute names and value forms (spec section 3). Errors name the attribute.
+/// Required attributes, attribute names and value forms (spec section 3). Errors name the
+/// attribute.
 Status Validate(const Event& event);
 
 /// What a Content-Type says (HTTP binding section 3).
 enum class ContentMode { kBinary, kStructured, kBatch };
 Result<ContentMode> ModeOf(std::string_view content_type);
 
-/// HTTP binary mode: `ce-*` fields (percent-decoded, section 3.1.3.2) and Content-Type. kInvalidArgument
-/// when `ce-specversion` is missing or a value is not valid.
+/// HTTP binary mode: `ce-*` fields (percent-decoded, section 3.1.3.2) and Content-Type.
+/// kInvalidArgument when `ce-specversion` is missing or a value is not valid.
 Result<Event> FromHttpBinary(const schema::HeaderList& headers, std::string body);
 schema::HeaderList ToHttpHeaders(const Event& event);
 
 /// JSON format (section 2 and 3). `data` keeps its exact bytes.
 Result<Event> FromJson(std::string_view text);
-/// A batch: an array, maybe empty. One result an element; a fault of the array itself fails the whole.
+/// A batch: an array, maybe empty. One result an element; a fault of the array itself fails the
+/// whole.
 Result<std::vector<Result<Event>>> FromJsonBatch(std::string_view text);
 std::string ToJson(const Event& event);
 

@@ -323,9 +323,9 @@ wire::AuditEntry ToWire(const AuditEntry& in) {
 }
 
 AuditEntry FromWire(wire::AuditEntry&& in) {
-  return {std::move(in.org),     FromWire(std::move(in.principal)),
-          std::move(in.action),  std::move(in.resource),
-          std::move(in.outcome), in.at_ms,
+  return {std::move(in.org),       FromWire(std::move(in.principal)),
+          std::move(in.action),    std::move(in.resource),
+          std::move(in.outcome),   in.at_ms,
           std::move(in.request_id)};
 }
 
@@ -364,7 +364,8 @@ MatchCheckpoint FromWire(wire::MatchCheckpoint&& in) {
     out.counters.push_back({ToUuid(c.subscription), c.generation, c.matched, c.lost});
   }
   for (const auto& wire : in.sessions) {
-    MatchCheckpoint::Session session{ToUuid(wire.stream), wire.position, FromWire(wire.completed), {}};
+    MatchCheckpoint::Session session{
+        ToUuid(wire.stream), wire.position, FromWire(wire.completed), {}};
     for (const auto& m : wire.members) {
       session.members.push_back({ToUuid(m.subscription), m.generation, m.from,
                                  m.__isset.until ? std::optional(m.until) : std::nullopt});
@@ -451,11 +452,11 @@ Result<Message> DecodeMessage(std::string_view bytes) {
 
 }  // namespace
 
-#define DISPATCH_CODEC(Message)                                              \
+#define DISPATCH_CODEC(Message)                                                 \
   std::string Encode(const Message& message) { return EncodeMessage(message); } \
-  template <>                                                                \
-  Result<Message> Decode<Message>(std::string_view bytes) {                  \
-    return DecodeMessage<wire::Message, Message>(bytes);                     \
+  template <>                                                                   \
+  Result<Message> Decode<Message>(std::string_view bytes) {                     \
+    return DecodeMessage<wire::Message, Message>(bytes);                        \
   }
 
 DISPATCH_CODEC(Request)

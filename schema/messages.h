@@ -200,7 +200,7 @@ struct InvokeCheckpoint {
     Uuid topic;
     int32_t source_partition = 0;
     int64_t offset = 0;
-    bool whole = false;  // its last chunk was seen
+    bool whole = false;         // its last chunk was seen
     std::vector<Uuid> targets;  // seen at `offset`
     int64_t seen_ms = 0;
   };

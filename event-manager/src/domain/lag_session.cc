@@ -1,0 +1,172 @@
+#include "event-manager/src/domain/lag_session.h"
+
+#include <algorithm>
+
+#include "common/log.h"
+
+namespace dispatch {
+
+namespace {
+// Closer than this the shared reader waits, so that a busy topic cannot outrun the session.
+constexpr int64_t kJoinDistance = 5'000;
+constexpr Duration kHandOverRetry = std::chrono::milliseconds(10);
+}  // namespace
+
+LagSession::LagSession(broker::Broker& broker, Loop& loop, Host& host,
+                       schema::MatchCheckpoint::Session state, OffsetTracker::Limits limits)
+    : broker_(broker),
+      loop_(loop),
+      host_(host),
+      stream_(state.stream),
+      tracker_(OffsetTracker::Restore(state.position, state.completed, limits)),
+      seen_(state.position),
+      members_(std::move(state.members)) {}
+
+LagSession::~LagSession() {
+  loop_.Cancel(retry_);
+  if (holding_) host_.HoldLive(false);
+}
+
+void LagSession::Start() {
+  reader_ = broker_.NewReader("dispatch-lagging-reader", *this);
+  reader_->Add(host_.topic_partition(), tracker_.Position());
+}
+
+void LagSession::Join(Member member) { members_.push_back(member); }
+
+std::optional<int64_t> LagSession::Leave(const Uuid& subscription) {
+  for (auto& member : members_) {
+    if (member.subscription != subscription || member.until) continue;
+    member.until = std::max(member.from, seen_);
+    return member.until;
+  }
+  return std::nullopt;
+}
+
+void LagSession::Drop(const Uuid& subscription) {
+  std::erase_if(members_, [&](const Member& m) { return m.subscription == subscription; });
+}
+
+bool LagSession::open() const {
+  return std::any_of(members_.begin(), members_.end(), [](const Member& m) { return !m.until; });
+}
+
+bool LagSession::read_all() const {
+  return std::all_of(members_.begin(), members_.end(),
+                     [this](const Member& m) { return m.until && *m.until <= seen_; });
+}
+
+bool LagSession::finished() const { return read_all() && tracker_.incomplete() == 0; }
+
+schema::MatchCheckpoint::Session LagSession::Snapshot() const {
+  return {stream_, tracker_.Position(), tracker_.Completed(), members_};
+}
+
+void LagSession::OnRecords(std::vector<broker::Record> records) {
+  for (auto& record : records) {
+    // Hand over before a record that the shared reader will serve itself.
+    seen_ = std::max(seen_, record.offset);
+    HandOverIfMet();
+    bool wanted = std::any_of(members_.begin(), members_.end(), [&](const Member& m) {
+      return record.offset >= m.from && (!m.until || record.offset < *m.until);
+    });
+    seen_ = std::max(seen_, record.offset + 1);
+    size_t bytes = record.value ? record.value->size() : 0;
+    if (!tracker_.Deliver(record.offset, 1, bytes)) continue;
+    if (!wanted) {
+      tracker_.Complete(record.offset);
+      continue;
+    }
+    host_.MatchLagging(record, *this,
+                       [this, alive = std::weak_ptr(alive_), offset = record.offset] {
+                         if (alive.expired()) return;
+                         tracker_.Complete(offset);
+                         PaceReader();
+                         host_.SessionChanged();
+                       });
+  }
+  HandOverIfMet();
+  PaceReader();
+  host_.SessionChanged();
+}
+
+void LagSession::OnEnd(const broker::TopicPartition&, int64_t next_offset) {
+  seen_ = std::max(seen_, next_offset);
+  HandOverIfMet();
+  host_.SessionChanged();
+}
+
+void LagSession::OnPartitionError(const broker::TopicPartition& partition, const Error& error) {
+  if (error.code != Code::kOutOfRange) {
+    log::Warning("lagging reader failed topic={} partition={} error=\"{}\"", partition.topic,
+                 partition.partition, error.message);
+    return;
+  }
+  broker_.admin().ListOffsets(partition.topic, [this, alive = std::weak_ptr(alive_), partition](
+                                                   Result<std::vector<broker::Offsets>> offsets) {
+    if (alive.expired()) return;
+    if (!offsets.ok() || static_cast<size_t>(partition.partition) >= offsets->size()) {
+      retry_ = loop_.After(std::chrono::seconds(1), [this, partition] {
+        OnPartitionError(partition, Error{Code::kOutOfRange, "retry", true, {}});
+      });
+      return;
+    }
+    int64_t earliest = (*offsets)[partition.partition].earliest;
+    host_.SessionLost(*this, tracker_.Position(), earliest);
+    seen_ = std::max(seen_, earliest);
+    reader_->Remove(partition);
+    reader_->Add(partition, std::max(earliest, tracker_.Position()));
+    HandOverIfMet();
+    host_.SessionChanged();
+  });
+}
+
+void LagSession::HandOverIfMet() {
+  int64_t meet = host_.live_next();
+  if (!open()) return;
+  if (seen_ < meet) {
+    bool close = meet - seen_ < kJoinDistance;
+    if (close && !holding_) {
+      holding_ = true;
+      host_.HoldLive(true);
+    }
+    return;
+  }
+  bool refused = false;
+  for (auto& member : members_) {
+    if (member.until) continue;
+    int64_t at = std::max(meet, member.from);
+    if (host_.HandOver(member, at)) {
+      member.until = at;
+    } else {
+      refused = true;
+    }
+  }
+  if (refused) {
+    loop_.Cancel(retry_);
+    retry_ = loop_.After(kHandOverRetry, [this] {
+      HandOverIfMet();
+      host_.SessionChanged();
+    });
+    return;
+  }
+  if (holding_) {
+    holding_ = false;
+    host_.HoldLive(false);
+  }
+}
+
+void LagSession::PaceReader() {
+  if (reader_ == nullptr) return;
+  bool pause = paused_ ? !tracker_.half_empty() : tracker_.full();
+  pause = pause || read_all();
+  if (pause == paused_) return;
+  paused_ = pause;
+  if (pause) {
+    reader_->Pause(host_.topic_partition());
+  } else {
+    reader_->Resume(host_.topic_partition());
+  }
+}
+
+}  // namespace dispatch

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "broker-adapters/broker.h"
+#include "broker-adapters/offset_tracker.h"
+#include "event-manager/src/domain/match_store.h"
+#include "schema/messages.h"
+
+namespace dispatch {
+
+/// A lagging reader of one partition (DESIGN section 4): reads with a handle of its own from where
+/// its members stand, until it meets the shared reader and hands each member over at an exact
+/// offset. Its stream id names it to function-manager, which drops repeats after a restart. One
+/// owner.
+class LagSession : private broker::Reader::Listener {
+ public:
+  using Member = schema::MatchCheckpoint::Session::Member;
+
+  /// The partition that the session belongs to.
+  class Host {
+   public:
+    virtual ~Host() = default;
+    virtual broker::TopicPartition topic_partition() const = 0;
+    /// The offset that the shared reader takes next.
+    virtual int64_t live_next() const = 0;
+    /// Makes the shared reader serve `member` from `offset` on. False when it cannot yet.
+    virtual bool HandOver(const Member& member, int64_t offset) = 0;
+    /// Matches the record for the members whose range holds its offset; `done` when it is written.
+    virtual void MatchLagging(const broker::Record& record, const LagSession& session,
+                              std::function<void()> done) = 0;
+    /// Holds the shared reader while a session that is close catches up with it.
+    virtual void HoldLive(bool hold) = 0;
+    /// Records at the session's position are gone; it goes on at `resume_at`.
+    virtual void SessionLost(const LagSession& session, int64_t from, int64_t resume_at) = 0;
+    virtual void SessionChanged() = 0;
+  };
+
+  LagSession(broker::Broker& broker, Loop& loop, Host& host, schema::MatchCheckpoint::Session state,
+             OffsetTracker::Limits limits);
+  ~LagSession() override;
+
+  /// Opens the reader.
+  void Start();
+  bool started() const { return reader_ != nullptr; }
+
+  /// Adds a member that starts at or after next().
+  void Join(Member member);
+  /// Stops serving a member at next(); answers the offset.
+  std::optional<int64_t> Leave(const Uuid& subscription);
+  /// Forgets a member whose subscription is gone.
+  void Drop(const Uuid& subscription);
+
+  const std::vector<Member>& members() const { return members_; }
+  const Uuid& stream() const { return stream_; }
+  /// Every offset below was matched for the members whose range holds it.
+  int64_t next() const { return seen_; }
+  /// Every member was handed over or left, and all that was read for them is written.
+  bool finished() const;
+  schema::MatchCheckpoint::Session Snapshot() const;
+
+ private:
+  void OnRecords(std::vector<broker::Record> records) override;
+  void OnPartitionError(const broker::TopicPartition& partition, const Error& error) override;
+  void OnEnd(const broker::TopicPartition& partition, int64_t next_offset) override;
+
+  void HandOverIfMet();
+  bool open() const;      // some member has no end yet
+  bool read_all() const;  // nothing is left to read for any member
+  void PaceReader();
+
+  broker::Broker& broker_;
+  Loop& loop_;
+  Host& host_;
+  Uuid stream_;
+  OffsetTracker tracker_;
+  int64_t seen_;  // every offset below was delivered or does not exist
+  std::vector<Member> members_;
+  std::unique_ptr<broker::Reader> reader_;
+  bool paused_ = false;
+  bool holding_ = false;
+  TimerId retry_ = kNoTimer;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace dispatch

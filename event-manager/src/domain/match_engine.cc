@@ -1,0 +1,346 @@
+#include "event-manager/src/domain/match_engine.h"
+
+#include <algorithm>
+
+#include "common/log.h"
+#include "common/metrics.h"
+
+namespace dispatch {
+
+namespace {
+
+broker::ProducerOptions WriterOptions() {
+  broker::ProducerOptions options;
+  options.linger = std::chrono::milliseconds(1);
+  options.delivery_timeout = std::chrono::milliseconds(0);
+  return options;
+}
+
+}  // namespace
+
+MatchEngine::MatchEngine(broker::Broker& broker, Loop& loop, MatchStore& store, Options options)
+    : broker_(broker),
+      loop_(loop),
+      store_(store),
+      options_(std::move(options)),
+      producer_(broker, loop, WriterOptions()),
+      writer_(producer_, options_.invocations_partitions),
+      session_slots_(options_.max_sessions) {}
+
+MatchEngine::~MatchEngine() {
+  loop_.Cancel(tick_);
+  matchers_.clear();
+}
+
+void MatchEngine::PutTopic(const schema::Topic& topic) {
+  auto& entry = topics_[topic.KafkaName()];
+  if (entry != nullptr && entry->topic.uuid != topic.uuid) RemoveTopic(entry->topic.uuid);
+  auto& slot = topics_[topic.KafkaName()];
+  if (slot == nullptr) slot = std::make_unique<TopicEntry>();
+  slot->topic = topic;
+  topic_names_[topic.uuid] = topic.KafkaName();
+  if (auto it = orphans_.find(topic.uuid); it != orphans_.end()) {
+    auto waiting = std::move(it->second);
+    orphans_.erase(it);
+    for (auto& subscription : waiting) PutSubscription(std::move(subscription));
+  }
+  Subscribe();
+}
+
+void MatchEngine::RemoveTopic(const Uuid& topic) {
+  auto it = topic_names_.find(topic);
+  if (it == topic_names_.end()) return;
+  std::string name = it->second;
+  topic_names_.erase(it);
+  std::erase_if(matchers_, [&](const auto& item) { return item.second->id().topic == topic; });
+  std::erase_if(subscriptions_, [&](const auto& item) { return item.second.first == topic; });
+  topics_.erase(name);
+  Subscribe();
+}
+
+void MatchEngine::PutSubscription(schema::Subscription subscription) {
+  auto topic = topic_names_.find(subscription.topic_uuid);
+  if (topic == topic_names_.end()) {
+    auto& waiting = orphans_[subscription.topic_uuid];
+    std::erase_if(waiting, [&](const auto& s) { return s.uuid == subscription.uuid; });
+    waiting.push_back(std::move(subscription));
+    return;
+  }
+  auto compiled = CompiledSubscription::Compile(std::move(subscription));
+  if (!compiled.ok()) {
+    // The owner checked it before it stored it: a newer version of the program wrote it.
+    log::Error("subscription does not compile error=\"{}\"", compiled.error().message);
+    return;
+  }
+  const auto& s = (*compiled)->subscription;
+  subscriptions_[s.uuid] = {s.topic_uuid, topic->second};
+  topics_[topic->second]->index.Put(*compiled);
+  for (auto& [partition, matcher] : matchers_) {
+    if (matcher->id().topic == s.topic_uuid) matcher->Reconcile(**compiled);
+  }
+}
+
+void MatchEngine::RemoveSubscription(const Uuid& subscription) {
+  for (auto& [topic, waiting] : orphans_) {
+    std::erase_if(waiting, [&](const auto& s) { return s.uuid == subscription; });
+  }
+  auto it = subscriptions_.find(subscription);
+  if (it == subscriptions_.end()) return;
+  auto [topic, name] = it->second;
+  subscriptions_.erase(it);
+  if (auto entry = topics_.find(name); entry != topics_.end()) {
+    entry->second->index.Remove(subscription);
+  }
+  for (auto& [partition, matcher] : matchers_) {
+    if (matcher->id().topic == topic) matcher->Remove(subscription);
+  }
+}
+
+void MatchEngine::Start() {
+  broker::GroupOptions options;
+  options.group = options_.group;
+  options.instance_id = options_.instance_id;
+  options.client_id = "dispatch-event-manager";
+  consumer_ = broker_.NewGroupConsumer(options, *this);
+  Subscribe();
+  Tick();
+}
+
+void MatchEngine::Subscribe() {
+  if (consumer_ == nullptr || subscribe_posted_) return;
+  subscribe_posted_ = true;
+  loop_.After(std::chrono::milliseconds(20), [this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    subscribe_posted_ = false;
+    if (stopping_ || consumer_ == nullptr) return;
+    std::vector<std::string> names;
+    for (const auto& [name, entry] : topics_) names.push_back(name);
+    consumer_->Subscribe(std::move(names));
+  });
+}
+
+TopicEntry* MatchEngine::FindTopic(const std::string& kafka_name) {
+  auto it = topics_.find(kafka_name);
+  return it == topics_.end() ? nullptr : it->second.get();
+}
+
+bool MatchEngine::ready() const {
+  return consumer_ != nullptr && (assigned_once_ || topics_.empty()) && claiming_.empty();
+}
+
+void MatchEngine::OnAssigned(const std::vector<broker::TopicPartition>& partitions,
+                             uint64_t generation) {
+  assigned_once_ = true;
+  for (const auto& partition : partitions) claiming_[partition] = generation;
+  Claim(partitions, generation);
+}
+
+void MatchEngine::Claim(std::vector<broker::TopicPartition> partitions, uint64_t generation) {
+  // Partitions that went away, or came again with a later assignment, while we tried.
+  std::erase_if(partitions, [&](const auto& partition) {
+    auto it = claiming_.find(partition);
+    return it == claiming_.end() || it->second != generation;
+  });
+  std::vector<PartitionId> ids;
+  std::vector<broker::TopicPartition> known;
+  for (const auto& partition : partitions) {
+    if (TopicEntry* entry = FindTopic(partition.topic)) {
+      ids.push_back({entry->topic.uuid, partition.partition});
+      known.push_back(partition);
+    } else {
+      // Deleted meanwhile: the rebalance must end all the same; its records are ignored.
+      claiming_.erase(partition);
+      consumer_->Start(partition, broker::kLatest, generation);
+    }
+  }
+  if (ids.empty()) return;
+  store_.Claim(ids, [this, alive = std::weak_ptr(alive_), known,
+                     generation](Result<std::vector<PartitionState>> states) {
+    if (alive.expired()) return;
+    if (states.ok()) return Claimed(known, generation, std::move(*states));
+    log::Warning("cannot claim partitions count={} error=\"{}\"", known.size(), states.message());
+    loop_.After(options_.claim_retry, [this, alive, known, generation] {
+      if (!alive.expired()) Claim(known, generation);
+    });
+  });
+}
+
+void MatchEngine::Claimed(const std::vector<broker::TopicPartition>& partitions,
+                          uint64_t generation, std::vector<PartitionState> states) {
+  for (size_t i = 0; i < partitions.size(); ++i) {
+    auto claim = claiming_.find(partitions[i]);
+    if (claim == claiming_.end() || claim->second != generation) continue;
+    TopicEntry* entry = FindTopic(partitions[i].topic);
+    if (entry == nullptr || entry->topic.uuid != states[i].id.topic) {
+      claiming_.erase(claim);
+      consumer_->Start(partitions[i], broker::kLatest, generation);
+      continue;
+    }
+    bool fresh = !states[i].position.has_value();
+    int64_t epoch = states[i].epoch;
+    PartitionMatcher::Engine& engine = *this;
+    auto matcher = std::make_unique<PartitionMatcher>(engine, *entry, std::move(states[i]));
+    int64_t start = fresh ? broker::kEarliest : matcher->position();
+    log::Info("partition assigned topic={} partition={} epoch={} offset={}", partitions[i].topic,
+              partitions[i].partition, epoch, start);
+    matchers_[partitions[i]] = std::move(matcher);
+    claiming_.erase(claim);
+    consumer_->Start(partitions[i], start, generation);
+  }
+}
+
+void MatchEngine::OnRevoked(const std::vector<broker::TopicPartition>& partitions,
+                            std::function<void()> release) {
+  for (const auto& partition : partitions) claiming_.erase(partition);
+  // The last state is saved; what is under way is written again by the next owner, and dropped by
+  // function-manager as a repeat.
+  Checkpoint([this, partitions, release = std::move(release)] {
+    for (const auto& partition : partitions) {
+      matchers_.erase(partition);
+      log::Info("partition released topic={} partition={}", partition.topic, partition.partition);
+    }
+    release();
+  });
+}
+
+void MatchEngine::OnLost(const std::vector<broker::TopicPartition>& partitions) {
+  for (const auto& partition : partitions) {
+    claiming_.erase(partition);
+    matchers_.erase(partition);
+    log::Warning("partition lost topic={} partition={}", partition.topic, partition.partition);
+  }
+}
+
+void MatchEngine::OnRecords(std::vector<broker::Record> records) {
+  PartitionMatcher* matcher = nullptr;
+  broker::TopicPartition current;
+  for (const auto& record : records) {
+    if (matcher == nullptr || record.partition != current.partition ||
+        record.topic != current.topic) {
+      current = {record.topic, record.partition};
+      auto it = matchers_.find(current);
+      matcher = it == matchers_.end() ? nullptr : it->second.get();
+    }
+    if (matcher != nullptr) matcher->OnRecord(record);
+  }
+}
+
+void MatchEngine::OnPartitionError(const broker::TopicPartition& partition, const Error& error) {
+  auto it = matchers_.find(partition);
+  if (it == matchers_.end() || error.code != Code::kOutOfRange) {
+    log::Warning("cannot read topic={} partition={} error=\"{}\"", partition.topic,
+                 partition.partition, error.message);
+    return;
+  }
+  broker_.admin().ListOffsets(
+      partition.topic, [this, alive = std::weak_ptr(alive_), partition,
+                        error](Result<std::vector<broker::Offsets>> offsets) {
+        if (alive.expired()) return;
+        auto it = matchers_.find(partition);
+        if (it == matchers_.end()) return;
+        if (!offsets.ok() || static_cast<size_t>(partition.partition) >= offsets->size()) {
+          loop_.After(std::chrono::seconds(1), [this, alive, partition, error] {
+            if (!alive.expired()) OnPartitionError(partition, error);
+          });
+          return;
+        }
+        int64_t earliest = (*offsets)[partition.partition].earliest;
+        it->second->OnLost(earliest);
+        consumer_->Seek(partition, earliest);
+      });
+}
+
+bool MatchEngine::TakeSessionSlot() {
+  if (session_slots_ == 0) return false;
+  --session_slots_;
+  return true;
+}
+
+void MatchEngine::ReturnSessionSlot() { ++session_slots_; }
+
+void MatchEngine::SetPaused(const broker::TopicPartition& partition, bool paused) {
+  if (consumer_ == nullptr || !matchers_.contains(partition)) return;
+  if (paused) {
+    consumer_->Pause(partition);
+  } else {
+    consumer_->Resume(partition);
+  }
+}
+
+void MatchEngine::Tick() {
+  tick_ = loop_.After(options_.checkpoint_interval, [this] { Tick(); });
+  for (auto& [partition, matcher] : matchers_) {
+    matcher->StartSessions();
+    matcher->Pace();
+  }
+  if (!saving_) Checkpoint([] {});
+}
+
+void MatchEngine::Checkpoint(std::function<void()> then) {
+  if (saving_) {
+    // One at a time: the next one holds what this one does not.
+    after_save_.push_back([this, then = std::move(then)] { Checkpoint(then); });
+    return;
+  }
+  std::vector<PartitionSave> saves;
+  std::vector<broker::TopicPartition> partitions;
+  for (auto& [partition, matcher] : matchers_) {
+    if (!matcher->dirty()) continue;
+    saves.push_back(matcher->Snapshot());
+    partitions.push_back(partition);
+  }
+  if (saves.empty()) return then();
+  saving_ = true;
+  std::vector<std::pair<broker::TopicPartition, int64_t>> commits;
+  for (size_t i = 0; i < saves.size(); ++i) commits.emplace_back(partitions[i], saves[i].position);
+  auto epochs = std::make_shared<std::vector<std::pair<PartitionId, int64_t>>>();
+  for (const auto& save : saves) epochs->emplace_back(save.id, save.epoch);
+  store_.Save(std::move(saves), [this, alive = std::weak_ptr(alive_), partitions, epochs,
+                                 commits = std::move(commits),
+                                 then = std::move(then)](Result<std::vector<PartitionId>> fenced) {
+    if (alive.expired()) return;
+    saving_ = false;
+    if (!fenced.ok() && log::Sometimes("checkpoint.failed")) {
+      log::Warning("checkpoint failed error=\"{}\"", fenced.message());
+    }
+    std::vector<std::pair<broker::TopicPartition, int64_t>> good;
+    for (size_t i = 0; i < partitions.size(); ++i) {
+      auto it = matchers_.find(partitions[i]);
+      if (it == matchers_.end() || it->second->epoch() != (*epochs)[i].second) continue;
+      if (!fenced.ok()) {
+        it->second->MarkDirty();
+      } else if (std::find(fenced->begin(), fenced->end(), it->second->id()) != fenced->end()) {
+        log::Warning("partition is owned by a newer epoch topic={} partition={}",
+                     partitions[i].topic, partitions[i].partition);
+        matchers_.erase(it);
+      } else {
+        it->second->Saved();
+        good.push_back(commits[i]);
+      }
+    }
+    if (consumer_ != nullptr && !good.empty()) consumer_->Commit(good);
+    then();
+    auto waiting = std::move(after_save_);
+    after_save_.clear();
+    for (auto& next : waiting) next();
+  });
+}
+
+void MatchEngine::Stop(std::function<void()> stopped) {
+  stopping_ = true;
+  if (consumer_ == nullptr) return stopped();
+  consumer_->Close([this, alive = std::weak_ptr(alive_), stopped = std::move(stopped)] {
+    if (alive.expired()) return;
+    loop_.Cancel(tick_);
+    stopped();
+  });
+}
+
+const PartitionMatcher* MatchEngine::FindMatcher(const Uuid& topic, int32_t partition) const {
+  auto name = topic_names_.find(topic);
+  if (name == topic_names_.end()) return nullptr;
+  auto it = matchers_.find({name->second, partition});
+  return it == matchers_.end() ? nullptr : it->second.get();
+}
+
+}  // namespace dispatch

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "broker-adapters/broker.h"
+#include "broker-adapters/gapless_producer.h"
+#include "event-manager/src/domain/invocation_writer.h"
+#include "event-manager/src/domain/match_store.h"
+#include "event-manager/src/domain/partition_matcher.h"
+
+namespace dispatch {
+
+/// The data plane of event-manager: a member of the one consumer group that reads every event topic
+/// once, with a matcher for each partition that it owns, and the checkpoints of all of them in one
+/// transaction at most every 100 ms. Told of topics and subscriptions by whoever follows the state
+/// topic. Lives on one loop; may be destroyed at any time (that is a crash).
+class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMatcher::Engine {
+ public:
+  struct Options {
+    std::string group = "dispatch.event-manager";
+    std::string instance_id;
+    int32_t invocations_partitions = 16;
+    Duration checkpoint_interval = std::chrono::milliseconds(100);
+    Duration claim_retry = std::chrono::milliseconds(500);
+    int max_sessions = 4;
+  };
+
+  MatchEngine(broker::Broker& broker, Loop& loop, MatchStore& store, Options options);
+  ~MatchEngine() override;
+
+  void PutTopic(const schema::Topic& topic);
+  void RemoveTopic(const Uuid& topic);
+  void PutSubscription(schema::Subscription subscription);
+  void RemoveSubscription(const Uuid& subscription);
+
+  /// Joins the group. Call when topics and subscriptions are known, so that none is missed.
+  void Start();
+  /// Saves a last checkpoint, leaves the group, then runs `stopped`.
+  void Stop(std::function<void()> stopped);
+
+  /// Joined, and every partition that is ours is being read.
+  bool ready() const;
+  size_t partitions() const { return matchers_.size(); }
+  const PartitionMatcher* FindMatcher(const Uuid& topic, int32_t partition) const;
+
+ private:
+  // broker::GroupConsumer::Listener
+  void OnAssigned(const std::vector<broker::TopicPartition>& partitions,
+                  uint64_t generation) override;
+  void OnRevoked(const std::vector<broker::TopicPartition>& partitions,
+                 std::function<void()> release) override;
+  void OnLost(const std::vector<broker::TopicPartition>& partitions) override;
+  void OnRecords(std::vector<broker::Record> records) override;
+  void OnPartitionError(const broker::TopicPartition& partition, const Error& error) override;
+
+  // PartitionMatcher::Engine
+  broker::Broker& broker() override { return broker_; }
+  Loop& loop() override { return loop_; }
+  InvocationWriter& writer() override { return writer_; }
+  bool TakeSessionSlot() override;
+  void ReturnSessionSlot() override;
+  void SetPaused(const broker::TopicPartition& partition, bool paused) override;
+
+  void Claim(std::vector<broker::TopicPartition> partitions, uint64_t generation);
+  void Claimed(const std::vector<broker::TopicPartition>& partitions, uint64_t generation,
+               std::vector<PartitionState> states);
+  void Tick();
+  void Checkpoint(std::function<void()> then);
+  void Subscribe();
+  TopicEntry* FindTopic(const std::string& kafka_name);
+
+  broker::Broker& broker_;
+  Loop& loop_;
+  MatchStore& store_;
+  Options options_;
+  broker::GaplessProducer producer_;
+  InvocationWriter writer_;
+  std::map<std::string, std::unique_ptr<TopicEntry>> topics_;  // by Kafka name
+  std::unordered_map<Uuid, std::string> topic_names_;
+  std::unordered_map<Uuid, std::pair<Uuid, std::string>> subscriptions_;  // -> topic
+  std::unique_ptr<broker::GroupConsumer> consumer_;
+  std::unordered_map<broker::TopicPartition, std::unique_ptr<PartitionMatcher>> matchers_;
+  std::unordered_map<broker::TopicPartition, uint64_t> claiming_;  // assigned, not started
+  std::map<Uuid, std::vector<schema::Subscription>> orphans_;      // their topic is not known yet
+  int session_slots_;
+  bool assigned_once_ = false;
+  bool saving_ = false;
+  std::vector<std::function<void()>> after_save_;
+  bool subscribe_posted_ = false;
+  bool stopping_ = false;
+  TimerId tick_ = kNoTimer;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace dispatch

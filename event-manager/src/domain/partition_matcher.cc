@@ -1,0 +1,348 @@
+#include "event-manager/src/domain/partition_matcher.h"
+
+#include <algorithm>
+
+#include "common/log.h"
+#include "common/metrics.h"
+
+namespace dispatch {
+
+namespace {
+
+size_t BytesOf(const broker::Record& record) {
+  return (record.value ? record.value->size() : 0) + 64 * record.headers.size();
+}
+
+}  // namespace
+
+PartitionMatcher::PartitionMatcher(Engine& engine, const TopicEntry& topic, PartitionState state)
+    : engine_(engine),
+      topic_(topic),
+      id_(state.id),
+      epoch_(state.epoch),
+      tracker_(OffsetTracker::Restore(state.position.value_or(0), state.checkpoint.completed,
+                                      OffsetTracker::Limits{})),
+      next_(state.position.value_or(0)) {
+  for (auto& counter : state.checkpoint.counters) counters_[counter.subscription] = counter;
+  for (auto& cursor : state.cursors) cursors_[cursor.subscription] = cursor;
+  for (auto& session : state.checkpoint.sessions) AddSession(std::move(session));
+  // Subscriptions that went away while nobody owned the partition.
+  std::vector<Uuid> gone;
+  for (const auto& [id, cursor] : cursors_) {
+    if (topic_.index.Find(id) == nullptr) gone.push_back(id);
+  }
+  for (const auto& id : gone) Remove(id);
+  for (const auto& [id, entry] : topic_.index.all()) Reconcile(*entry);
+  StartSessions();
+}
+
+PartitionMatcher::~PartitionMatcher() {
+  for (const auto& session : sessions_) {
+    if (session->started()) engine_.ReturnSessionSlot();
+  }
+  // While the rest is still there: a session lets go of the shared reader.
+  sessions_.clear();
+}
+
+broker::TopicPartition PartitionMatcher::topic_partition() const {
+  return {topic_.topic.KafkaName(), id_.partition};
+}
+
+void PartitionMatcher::OnRecord(const broker::Record& record) {
+  next_ = std::max(next_, record.offset + 1);
+  if (!tracker_.Deliver(record.offset, 1, BytesOf(record))) return;
+  int64_t offset = record.offset;
+  Match(
+      record, Uuid{},
+      [&](const Uuid& subscription, int32_t generation) {
+        auto it = cursors_.find(subscription);
+        return it != cursors_.end() && it->second.generation == generation &&
+               it->second.ServesLive(offset);
+      },
+      [this, offset] {
+        tracker_.Complete(offset);
+        dirty_ = true;
+        Pace();
+      });
+  Pace();
+}
+
+template <typename Wanted>
+void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, const Wanted& wanted,
+                             std::function<void()> done) {
+  auto event = cloudevents::FromKafka({record.key, record.headers, record.value});
+  auto guarded = [alive = std::weak_ptr(alive_), done = std::move(done)] {
+    if (!alive.expired()) done();
+  };
+  if (!event.ok()) {
+    // The lagging readers leave it to the shared one, which has or will have seen it too.
+    if (!stream.is_nil()) return guarded();
+    return engine_.writer().WriteUnparsable(topic_.topic, record, event.error().message,
+                                            ToMillis(engine_.loop().Now()), std::move(guarded));
+  }
+  hits_.clear();
+  topic_.index.Match(*event, &hits_);
+  std::vector<schema::Target> targets;
+  for (const auto* hit : hits_) {
+    const auto& s = hit->subscription;
+    if (wanted(s.uuid, s.generation)) targets.push_back({s.uuid, s.generation, s.version});
+  }
+  if (targets.empty()) return guarded();
+  auto counted = targets;
+  engine_.writer().Write(topic_.topic, record, event->Find("partitionkey"), stream,
+                         std::move(targets),
+                         [this, alive = std::weak_ptr(alive_), counted = std::move(counted),
+                          guarded = std::move(guarded)] {
+                           if (alive.expired()) return;
+                           for (const auto& target : counted) {
+                             auto& counter = counters_[target.subscription];
+                             counter.subscription = target.subscription;
+                             counter.generation = target.generation;
+                             ++counter.matched;
+                           }
+                           guarded();
+                         });
+}
+
+void PartitionMatcher::MatchLagging(const broker::Record& record, const LagSession& session,
+                                    std::function<void()> done) {
+  int64_t offset = record.offset;
+  Match(
+      record, session.stream(),
+      [&](const Uuid& subscription, int32_t generation) {
+        return std::any_of(session.members().begin(), session.members().end(),
+                           [&](const LagSession::Member& m) {
+                             return m.subscription == subscription && m.generation == generation &&
+                                    offset >= m.from && (!m.until || offset < *m.until);
+                           });
+      },
+      std::move(done));
+}
+
+void PartitionMatcher::OnLost(int64_t earliest) {
+  int64_t from = tracker_.Position();
+  int64_t missing = std::max<int64_t>(0, earliest - std::max(from, next_));
+  for (const auto& [id, cursor] : cursors_) {
+    int64_t first = std::max({from, cursor.live_from, next_});
+    if (cursor.paused_at || cursor.live_from == kForever || first >= earliest) continue;
+    auto& counter = counters_[id];
+    counter.subscription = id;
+    counter.generation = cursor.generation;
+    counter.lost += earliest - first;
+  }
+  log::Error("retention passed the position topic={} partition={} from={} earliest={} lost={}",
+             topic_.topic.KafkaName(), id_.partition, from, earliest, missing);
+  next_ = std::max(next_, earliest);
+  // What was never delivered to us below `earliest` cannot complete: start anew there. Records
+  // under way keep their callbacks, which the new tracker ignores.
+  if (tracker_.incomplete() == 0) {
+    tracker_ = OffsetTracker::Restore(earliest, {}, OffsetTracker::Limits{});
+  }
+  dirty_ = true;
+}
+
+void PartitionMatcher::SessionLost(const LagSession& session, int64_t from, int64_t resume_at) {
+  for (const auto& member : session.members()) {
+    int64_t first = std::max(from, member.from);
+    int64_t last = member.until ? std::min(*member.until, resume_at) : resume_at;
+    if (first >= last) continue;
+    auto& counter = counters_[member.subscription];
+    counter.subscription = member.subscription;
+    counter.generation = member.generation;
+    counter.lost += last - first;
+  }
+  log::Error("retention passed a lagging reader topic={} partition={} from={} earliest={}",
+             topic_.topic.KafkaName(), id_.partition, from, resume_at);
+  dirty_ = true;
+}
+
+void PartitionMatcher::Reconcile(const CompiledSubscription& compiled) {
+  const auto& s = compiled.subscription;
+  auto [it, fresh] = cursors_.try_emplace(s.uuid);
+  Cursor& cursor = it->second;
+  if (fresh || cursor.generation < s.generation) {
+    for (auto& session : sessions_) session->Drop(s.uuid);
+    cursor = Cursor{s.uuid, s.generation};
+    if (s.paused) {
+      cursor.paused_at = s.Boundary(id_.partition);
+      Changed(cursor);
+    } else {
+      Begin(cursor, s.Boundary(id_.partition));
+    }
+    return;
+  }
+  if (s.paused && !cursor.paused_at) PauseCursor(cursor);
+  if (!s.paused && cursor.paused_at) ResumeCursor(cursor);
+}
+
+void PartitionMatcher::Begin(Cursor& cursor, int64_t start) {
+  if (start >= next_) {
+    cursor.live_from = start;
+    cursor.live_until = kForever;
+  } else {
+    AddToSession(cursor, start);
+  }
+  Changed(cursor);
+}
+
+void PartitionMatcher::AddToSession(const Cursor& cursor, int64_t start) {
+  LagSession::Member member{cursor.subscription, cursor.generation, start, std::nullopt};
+  for (auto& session : sessions_) {
+    if (session->next() <= start && !session->finished()) {
+      session->Join(member);
+      return SessionChanged();
+    }
+  }
+  schema::MatchCheckpoint::Session state;
+  state.stream = Uuid::V7(engine_.loop().Now());
+  state.position = start;
+  state.members.push_back(member);
+  AddSession(std::move(state));
+  StartSessions();
+}
+
+void PartitionMatcher::AddSession(schema::MatchCheckpoint::Session state) {
+  LagSession::Host& host = *this;
+  sessions_.push_back(std::make_unique<LagSession>(engine_.broker(), engine_.loop(), host,
+                                                   std::move(state), OffsetTracker::Limits{}));
+}
+
+void PartitionMatcher::PauseCursor(Cursor& cursor) {
+  std::optional<int64_t> left;
+  for (auto& session : sessions_) {
+    if (auto at = session->Leave(cursor.subscription)) left = at;
+  }
+  if (left) {
+    cursor.paused_at = left;
+  } else {
+    cursor.paused_at = std::max(cursor.live_from, next_);
+    cursor.live_until = *cursor.paused_at;
+  }
+  Changed(cursor);
+  SessionChanged();
+}
+
+void PartitionMatcher::ResumeCursor(Cursor& cursor) {
+  int64_t start = *cursor.paused_at;
+  cursor.paused_at.reset();
+  if (start >= next_ && cursor.live_until == start) {
+    cursor.live_until = kForever;  // nothing came meanwhile
+    Changed(cursor);
+  } else if (start >= next_ && tracker_.Position() >= cursor.live_until) {
+    Begin(cursor, start);
+  } else {
+    AddToSession(cursor, start);
+    Changed(cursor);
+  }
+}
+
+bool PartitionMatcher::HandOver(const LagSession::Member& member, int64_t offset) {
+  auto it = cursors_.find(member.subscription);
+  if (it == cursors_.end() || it->second.generation != member.generation) return true;
+  Cursor& cursor = it->second;
+  // A restart would read again from the tracker's position, and needs the old live range until
+  // then.
+  bool had_live = cursor.live_from != kForever;
+  if (had_live && tracker_.Position() < cursor.live_until) return false;
+  cursor.live_from = offset;
+  cursor.live_until = kForever;
+  Changed(cursor);
+  log::Info("subscription is live subscription={} topic={} partition={} offset={}",
+            member.subscription.ToString(), topic_.topic.KafkaName(), id_.partition, offset);
+  return true;
+}
+
+void PartitionMatcher::Remove(const Uuid& subscription) {
+  for (auto& session : sessions_) session->Drop(subscription);
+  if (cursors_.erase(subscription) > 0) removed_.insert(subscription);
+  counters_.erase(subscription);
+  changed_.erase(subscription);
+  SessionChanged();
+}
+
+void PartitionMatcher::StartSessions() {
+  for (auto& session : sessions_) {
+    if (session->started() || session->finished()) continue;
+    if (!engine_.TakeSessionSlot()) return;
+    session->Start();
+  }
+}
+
+void PartitionMatcher::SessionChanged() {
+  dirty_ = true;
+  if (reap_posted_) return;
+  reap_posted_ = true;
+  // Not at once: the caller may be a session.
+  engine_.loop().Post([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    reap_posted_ = false;
+    ReapSessions();
+  });
+}
+
+void PartitionMatcher::ReapSessions() {
+  size_t before = sessions_.size();
+  std::erase_if(sessions_, [this](const std::unique_ptr<LagSession>& session) {
+    if (!session->finished()) return false;
+    if (session->started()) engine_.ReturnSessionSlot();
+    return true;
+  });
+  if (sessions_.size() != before) dirty_ = true;
+  StartSessions();
+}
+
+void PartitionMatcher::HoldLive(bool hold) {
+  holds_ += hold ? 1 : -1;
+  Pace();
+}
+
+void PartitionMatcher::Pace() {
+  bool full = paused_ ? !tracker_.half_empty() : tracker_.full();
+  bool pause = full || holds_ > 0 || engine_.writer().full();
+  if (pause == paused_) return;
+  paused_ = pause;
+  engine_.SetPaused(topic_partition(), pause);
+}
+
+void PartitionMatcher::Changed(const Cursor& cursor) {
+  changed_.insert(cursor.subscription);
+  dirty_ = true;
+}
+
+PartitionSave PartitionMatcher::Snapshot() {
+  PartitionSave save{id_, epoch_, tracker_.Position(), {}, {}, {}};
+  save.checkpoint.completed = tracker_.Completed();
+  save.checkpoint.counters.reserve(counters_.size());
+  for (const auto& [id, counter] : counters_) save.checkpoint.counters.push_back(counter);
+  for (const auto& session : sessions_) save.checkpoint.sessions.push_back(session->Snapshot());
+  saving_changed_.merge(changed_);
+  saving_removed_.merge(removed_);
+  changed_.clear();
+  removed_.clear();
+  for (const auto& id : saving_changed_) {
+    auto it = cursors_.find(id);
+    if (it != cursors_.end()) save.changed.push_back(it->second);
+  }
+  for (const auto& id : saving_removed_) {
+    if (!cursors_.contains(id)) save.removed.push_back(id);
+  }
+  dirty_ = false;
+  return save;
+}
+
+void PartitionMatcher::Saved() {
+  saving_changed_.clear();
+  saving_removed_.clear();
+}
+
+const Cursor* PartitionMatcher::cursor(const Uuid& subscription) const {
+  auto it = cursors_.find(subscription);
+  return it == cursors_.end() ? nullptr : &it->second;
+}
+
+int64_t PartitionMatcher::matched(const Uuid& subscription) const {
+  auto it = counters_.find(subscription);
+  return it == counters_.end() ? 0 : it->second.matched;
+}
+
+}  // namespace dispatch

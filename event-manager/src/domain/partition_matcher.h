@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "broker-adapters/broker.h"
+#include "broker-adapters/offset_tracker.h"
+#include "event-manager/src/domain/invocation_writer.h"
+#include "event-manager/src/domain/lag_session.h"
+#include "event-manager/src/domain/match_index.h"
+#include "event-manager/src/domain/match_store.h"
+
+namespace dispatch {
+
+/// A topic with the index of its subscriptions, shared by its partitions on this instance.
+struct TopicEntry {
+  schema::Topic topic;
+  MatchIndex index;
+};
+
+/// Matches one event partition: the shared read of live subscriptions, the cursors of all, and the
+/// lagging sessions of those that are behind. Lives as long as the assignment. One owner.
+class PartitionMatcher : private LagSession::Host {
+ public:
+  /// What a matcher needs of its engine.
+  class Engine {
+   public:
+    virtual ~Engine() = default;
+    virtual broker::Broker& broker() = 0;
+    virtual Loop& loop() = 0;
+    virtual InvocationWriter& writer() = 0;
+    /// One of the few places for lagging readers of the instance, or false: ask again later.
+    virtual bool TakeSessionSlot() = 0;
+    virtual void ReturnSessionSlot() = 0;
+    /// Pauses or resumes fetching of the partition.
+    virtual void SetPaused(const broker::TopicPartition& partition, bool paused) = 0;
+  };
+
+  PartitionMatcher(Engine& engine, const TopicEntry& topic, PartitionState state);
+  ~PartitionMatcher() override;
+
+  /// Where the shared reader starts.
+  int64_t position() const { return tracker_.Position(); }
+  const PartitionId& id() const { return id_; }
+  int64_t epoch() const { return epoch_; }
+
+  void OnRecord(const broker::Record& record);
+  /// The shared reader's position left the log: count what live subscriptions lost, go on at
+  /// `earliest`.
+  void OnLost(int64_t earliest);
+
+  /// A subscription of the topic is new or changed.
+  void Reconcile(const CompiledSubscription& subscription);
+  void Remove(const Uuid& subscription);
+  /// Opens lagging readers that waited for a slot.
+  void StartSessions();
+  /// Pauses or resumes fetching by how much is under way here and in the writer.
+  void Pace();
+
+  bool dirty() const { return dirty_; }
+  void MarkDirty() { dirty_ = true; }
+  /// The state to save. `Saved` tells that it is durable; until then changes are kept.
+  PartitionSave Snapshot();
+  void Saved();
+
+  const Cursor* cursor(const Uuid& subscription) const;
+  int64_t matched(const Uuid& subscription) const;
+  size_t sessions() const { return sessions_.size(); }
+
+ private:
+  // LagSession::Host
+  broker::TopicPartition topic_partition() const override;
+  int64_t live_next() const override { return next_; }
+  bool HandOver(const LagSession::Member& member, int64_t offset) override;
+  void MatchLagging(const broker::Record& record, const LagSession& session,
+                    std::function<void()> done) override;
+  void HoldLive(bool hold) override;
+  void SessionLost(const LagSession& session, int64_t from, int64_t resume_at) override;
+  void SessionChanged() override;
+
+  template <typename Wanted>
+  void Match(const broker::Record& record, const Uuid& stream, const Wanted& wanted,
+             std::function<void()> done);
+  void Begin(Cursor& cursor, int64_t start);
+  void AddToSession(const Cursor& cursor, int64_t start);
+  void AddSession(schema::MatchCheckpoint::Session state);
+  void PauseCursor(Cursor& cursor);
+  void ResumeCursor(Cursor& cursor);
+  void Changed(const Cursor& cursor);
+  void ReapSessions();
+
+  Engine& engine_;
+  const TopicEntry& topic_;
+  PartitionId id_;
+  int64_t epoch_;
+  OffsetTracker tracker_;
+  int64_t next_;  // what the shared reader takes next
+  std::unordered_map<Uuid, Cursor> cursors_;
+  std::unordered_map<Uuid, schema::MatchCheckpoint::Matched> counters_;
+  std::vector<std::unique_ptr<LagSession>> sessions_;
+  std::unordered_set<Uuid> changed_;
+  std::unordered_set<Uuid> removed_;
+  std::unordered_set<Uuid> saving_changed_;
+  std::unordered_set<Uuid> saving_removed_;
+  std::vector<const CompiledSubscription*> hits_;  // kept for its storage
+  int holds_ = 0;
+  bool paused_ = false;
+  bool dirty_ = false;
+  bool reap_posted_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace dispatch

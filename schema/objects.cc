@@ -1,0 +1,121 @@
+#include "schema/objects.h"
+
+#include <algorithm>
+
+#include "common/config.h"
+
+namespace dispatch::schema {
+
+namespace {
+
+std::chrono::milliseconds ReadDuration(const json::object& o, std::string_view key,
+                                       std::chrono::milliseconds fallback) {
+  const auto* found = o.if_contains(key);
+  if (found == nullptr) return fallback;
+  if (found->is_int64()) return std::chrono::milliseconds(found->as_int64());
+  if (!found->is_string()) return fallback;
+  auto parsed = ParseDuration(found->as_string());
+  if (!parsed.ok()) return fallback;
+  return std::chrono::duration_cast<std::chrono::milliseconds>(*parsed);
+}
+
+RetryPolicy ReadRetry(const json::object* o) {
+  RetryPolicy policy;
+  if (o == nullptr) return policy;
+  policy.max_attempts = static_cast<int32_t>(json::GetInt(*o, "maxAttempts", policy.max_attempts));
+  policy.min_backoff = ReadDuration(*o, "minBackoff", policy.min_backoff);
+  policy.factor = json::GetDouble(*o, "factor", policy.factor);
+  policy.max_backoff = ReadDuration(*o, "maxBackoff", policy.max_backoff);
+  policy.max_age = ReadDuration(*o, "maxAge", policy.max_age);
+  policy.jitter = json::GetDouble(*o, "jitter", policy.jitter);
+  return policy;
+}
+
+std::optional<Sink> ReadSink(const json::object* o) {
+  if (o == nullptr) return std::nullopt;
+  Sink sink;
+  sink.url = json::GetString(*o, "url");
+  if (const auto* headers = json::GetObject(*o, "headers")) {
+    for (const auto& [name, value] : *headers) {
+      if (value.is_string()) sink.headers.emplace_back(name, value.as_string());
+    }
+  }
+  if (json::GetString(*o, "mode") == "structured") sink.mode = DeliveryMode::kStructured;
+  return sink;
+}
+
+bool IsAlnum(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+template <typename Rest>
+bool IsName(std::string_view name, bool (*first)(char), Rest rest) {
+  return !name.empty() && name.size() <= 63 && first(name[0]) &&
+         std::all_of(name.begin() + 1, name.end(), rest);
+}
+
+}  // namespace
+
+Topic ParseTopic(const Uuid& uuid, const std::string& org, const std::string& name, int64_t version,
+                 const json::object& document) {
+  return {uuid, org, name, version, static_cast<int32_t>(json::GetInt(document, "partitions", 1))};
+}
+
+Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const std::string& name,
+                               int64_t version, const json::object& document) {
+  Subscription s;
+  s.uuid = uuid;
+  s.org = org;
+  s.name = name;
+  s.version = version;
+  s.topic = json::GetString(document, "topic", "default");
+  s.event_type = json::GetString(document, "eventType");
+  if (const auto* filters = json::GetArray(document, "filters")) s.filters = *filters;
+  s.sink = ReadSink(json::GetObject(document, "sink"));
+  s.function = json::GetString(document, "function");
+  s.retry = ReadRetry(json::GetObject(document, "retry"));
+  s.timeout = ReadDuration(document, "timeout", s.timeout);
+  s.max_in_flight = static_cast<int32_t>(json::GetInt(document, "maxInFlight", s.max_in_flight));
+  s.paused = json::GetBool(document, "paused");
+  if (const auto* internal = json::GetObject(document, "internal")) {
+    auto topic_uuid = Uuid::Parse(json::GetString(*internal, "topicUuid"));
+    if (topic_uuid.ok()) s.topic_uuid = *topic_uuid;
+    s.generation = static_cast<int32_t>(json::GetInt(*internal, "generation", 1));
+    if (const auto* boundaries = json::GetArray(*internal, "boundaries")) {
+      for (const auto& offset : *boundaries) {
+        s.boundaries.push_back(offset.is_int64() ? offset.as_int64() : 0);
+      }
+    }
+  }
+  return s;
+}
+
+Function ParseFunction(const Uuid& uuid, const std::string& org, const std::string& name,
+                       int64_t version, const json::object& document) {
+  Function f;
+  f.uuid = uuid;
+  f.org = org;
+  f.name = name;
+  f.version = version;
+  f.runtime = json::GetString(document, "runtime");
+  f.url = json::GetString(document, "url");
+  f.timeout = ReadDuration(document, "timeout", f.timeout);
+  return f;
+}
+
+bool IsObjectName(std::string_view name) {
+  return IsName(name, IsAlnum, [](char c) { return IsAlnum(c) || c == '_' || c == '-'; });
+}
+
+bool IsTopicName(std::string_view name) {
+  return IsName(name, IsAlnum,
+                [](char c) { return IsAlnum(c) || c == '_' || c == '-' || c == '.'; });
+}
+
+bool IsOrganizationName(std::string_view name) {
+  auto lower = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  return name != "dispatch" &&
+         IsName(name, lower, [lower](char c) { return lower(c) || c == '-'; });
+}
+
+}  // namespace dispatch::schema

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/json.h"
+#include "common/result.h"
+#include "common/uuid.h"
+
+/// The objects that services tell each other about on state topics, read from their documents. A
+/// document is the API form of the object; what is not for users is under its key "internal".
+namespace dispatch::schema {
+
+/// Kinds of entities in state records.
+inline constexpr char kTopicKind[] = "topic";
+inline constexpr char kSubscriptionKind[] = "subscription";
+inline constexpr char kFunctionKind[] = "function";
+inline constexpr char kOrganizationKind[] = "organization";
+inline constexpr char kApiKeyKind[] = "apikey";
+inline constexpr char kPolicyKind[] = "policy";
+
+struct Topic {
+  Uuid uuid;
+  std::string org;
+  std::string name;
+  int64_t version = 0;
+  int32_t partitions = 0;
+
+  std::string KafkaName() const { return org + "." + name; }
+};
+
+/// How often and how long a delivery is tried (DESIGN section 5).
+struct RetryPolicy {
+  int32_t max_attempts = 10;
+  std::chrono::milliseconds min_backoff{5'000};
+  double factor = 4;
+  std::chrono::milliseconds max_backoff{std::chrono::hours(6)};
+  std::chrono::milliseconds max_age{std::chrono::hours(48)};
+  double jitter = 0.2;  // 0..1: the delay is drawn from [1 - jitter, 1] of the backoff
+};
+
+enum class DeliveryMode { kBinary, kStructured };
+
+struct Sink {
+  std::string url;
+  std::vector<std::pair<std::string, std::string>> headers;
+  DeliveryMode mode = DeliveryMode::kBinary;
+};
+
+struct Subscription {
+  Uuid uuid;
+  std::string org;
+  std::string name;
+  int64_t version = 0;
+  std::string topic;
+  Uuid topic_uuid;
+  std::string event_type;  // empty: any
+  json::array filters;     // CloudEvents Subscriptions dialects, all must hold
+  std::optional<Sink> sink;
+  std::string function;  // when there is no sink
+  RetryPolicy retry;
+  std::chrono::milliseconds timeout{30'000};
+  int32_t max_in_flight = 512;
+  bool paused = false;
+  int32_t generation = 1;
+  /// Per partition, the first offset that this generation matches; missing: 0.
+  std::vector<int64_t> boundaries;
+
+  std::string Key() const { return org + "/" + name; }
+  int64_t Boundary(int32_t partition) const {
+    return partition < static_cast<int32_t>(boundaries.size()) ? boundaries[partition] : 0;
+  }
+};
+
+struct Function {
+  Uuid uuid;
+  std::string org;
+  std::string name;
+  int64_t version = 0;
+  std::string runtime;
+  std::string url;
+  std::chrono::milliseconds timeout{0};  // 0: the subscription's
+};
+
+/// From the parts of a state entity. The documents come from their owners, who checked them; what
+/// is missing takes its default.
+Topic ParseTopic(const Uuid& uuid, const std::string& org, const std::string& name, int64_t version,
+                 const json::object& document);
+Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const std::string& name,
+                               int64_t version, const json::object& document);
+Function ParseFunction(const Uuid& uuid, const std::string& org, const std::string& name,
+                       int64_t version, const json::object& document);
+
+/// Names: `^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`; topics also '.'; organisations
+/// `^[a-z0-9][a-z0-9-]{0,62}$` and not "dispatch".
+bool IsObjectName(std::string_view name);
+bool IsTopicName(std::string_view name);
+bool IsOrganizationName(std::string_view name);
+
+}  // namespace dispatch::schema
