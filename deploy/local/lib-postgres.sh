@@ -21,7 +21,8 @@ pg_url() { printf 'postgresql://%s@127.0.0.1:%s/%s' "$1" "$PG_PORT" "${2:-$1}"; 
 
 # A socket's path must fit in 107 bytes, and PostgreSQL must be able to reach the directory.
 pg_socket_dir() {
-  local dir=$PG_DIR/sock
+  local dir
+  dir=$(readlink -m "$PG_DIR")/sock
   ((${#dir} < 90)) || dir=
   printf '%s' "$dir"
 }
@@ -80,7 +81,7 @@ pg_init() {
   [[ ! -f $PG_REAL_DIR/ready ]] || return 0
   rm -rf "$PG_REAL_DIR/data"
   "${PG_PREFIX[@]}" "$PG_BIN/initdb" -D "$PG_REAL_DIR/data" -U dispatch -A trust -E UTF8 \
-    --locale=C.UTF-8 --no-sync >>"$LOG_DIR/postgres.log" 2>&1 ||
+    --locale=C.UTF-8 >>"$LOG_DIR/postgres.log" 2>&1 ||
     die_with_log postgres "could not make its cluster."
   printf "include 'dispatch.conf'\n" >>"$PG_REAL_DIR/data/postgresql.conf"
 }
