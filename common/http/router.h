@@ -1,6 +1,10 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/http/message.h"
@@ -30,7 +34,18 @@ class Router {
   const std::vector<Route>& routes() const { return routes_; }
 
  private:
+  // A tree of path segments; indices, so that a Router can be copied.
+  struct Node {
+    std::map<std::string, size_t, std::less<>> literals;
+    size_t parameter = 0;  // 0: none (the root is nobody's child)
+    std::vector<size_t> routes;
+  };
+  void Search(size_t node, std::string_view path, std::string_view method,
+              std::vector<std::string_view>& values, Match& match) const;
+
   std::vector<Route> routes_;
+  std::vector<std::vector<std::string>> parameter_names_;  // beside routes_
+  std::vector<Node> nodes_{1};
 };
 
 }  // namespace dispatch::http

@@ -1,0 +1,586 @@
+#include "common/http/internal/connection.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <iterator>
+
+#include "common/http/internal/wire.h"
+#include "common/internal/time_text.h"
+#include "common/json.h"
+#include "common/log.h"
+
+namespace dispatch::http::internal {
+
+namespace {
+
+namespace beast_http = boost::beast::http;
+
+// Input that is kept while a request is served; over it the client waits in its own socket.
+constexpr size_t kMaxPipelined = 64 * 1024;
+// How much more a client that was refused may send before it is cut off.
+constexpr size_t kMaxLinger = 1024 * 1024;
+constexpr std::chrono::milliseconds kLingerTime{2'000};
+// A stream's handler that goes on writing although told to stop.
+constexpr size_t kOverrunFactor = 16;
+
+/// Hands the answer of one request to its connection; does nothing once it is answered.
+class RequestWriter final : public ResponseWriter {
+ public:
+  explicit RequestWriter(std::shared_ptr<Connection> connection)
+      : connection_(std::move(connection)) {}
+  ~RequestWriter() override {
+    if (connection_) connection_->Abandon();
+  }
+
+  void Send(Response response) override {
+    if (!connection_ || started_) return;
+    std::exchange(connection_, nullptr)->SendResponse(response);
+  }
+  void Start(int status, Headers headers) override {
+    if (!connection_ || started_) return;
+    started_ = true;
+    connection_->StartStream(status, headers);
+  }
+  bool Write(std::string piece) override {
+    return connection_ && started_ && connection_->WritePiece(piece);
+  }
+  void End() override {
+    if (connection_ && started_) std::exchange(connection_, nullptr)->EndStream();
+  }
+  void OnDrain(std::function<void()> drained) override {
+    if (connection_) connection_->OnDrain(std::move(drained));
+  }
+  void OnClosed(std::function<void()> closed) override {
+    if (connection_) connection_->OnClosed(std::move(closed));
+  }
+  bool closed() const override { return !connection_ || connection_->closed(); }
+
+ private:
+  std::shared_ptr<Connection> connection_;
+  bool started_ = false;
+};
+
+bool HasNoBody(int status) { return status < 200 || status == 204 || status == 304; }
+
+// The fields that framing decides on are the connection's.
+bool IsOurs(std::string_view name) {
+  switch (name.size()) {
+    case 4:
+      return EqualsIgnoreCase(name, "Date");
+    case 10:
+      return EqualsIgnoreCase(name, "Connection") || EqualsIgnoreCase(name, "Keep-Alive");
+    case 14:
+      return EqualsIgnoreCase(name, "Content-Length");
+    case 17:
+      return EqualsIgnoreCase(name, "Transfer-Encoding");
+    default:
+      return false;
+  }
+}
+
+// Gives memory back that a large message took.
+void Release(std::string& buffer) {
+  buffer.clear();
+  if (buffer.capacity() > 4096) std::string().swap(buffer);
+}
+
+}  // namespace
+
+const std::string& ServerCore::DateLine() {
+  WallTime now = loop.Now();
+  int64_t second = ToMillis(now) / 1000;
+  if (second != date_second_) {
+    date_second_ = second;
+    date_line_ = "Date: " + dispatch::internal::FormatHttpDate(now) + "\r\n";
+  }
+  return date_line_;
+}
+
+Connection::Connection(std::shared_ptr<ServerCore> core, int fd, std::string remote_address)
+    : core_(std::move(core)),
+      socket_(core_->loop.impl().io, fd),
+      remote_address_(std::move(remote_address)) {
+  boost::system::error_code ignored;
+  socket_.native_non_blocking(true, ignored);
+}
+
+Connection::~Connection() { core_->loop.Cancel(timer_); }
+
+void Connection::Start() {
+  SetDeadline(core_->options.idle_timeout);
+  WaitRead();
+}
+
+void Connection::Refuse() { Reject(503, "too many connections; try again later"); }
+
+void Connection::BeginDrain() {
+  keep_alive_ = false;
+  if (phase_ == Phase::kIdle) Close();
+}
+
+void Connection::Close() {
+  if (std::exchange(closed_, true)) return;
+  auto self = shared_from_this();
+  core_->loop.Cancel(std::exchange(timer_, kNoTimer));
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  in_.clear();
+  out_.clear();
+  on_drain_ = nullptr;
+  // Posted, since the handler may be in the middle of Write.
+  if (on_closed_) core_->loop.Post(std::exchange(on_closed_, nullptr));
+  core_->connections.erase(this);
+  if (core_->connections.empty() && core_->on_empty) {
+    core_->loop.Post(std::exchange(core_->on_empty, nullptr));
+  }
+}
+
+// ---- reading
+
+void Connection::WaitRead() {
+  if (closed_ || reading_ || eof_) return;
+  reading_ = true;
+  socket_.async_wait(dispatch::internal::IoDescriptor::wait_read,
+                     [self = shared_from_this()](boost::system::error_code error) {
+                       self->reading_ = false;
+                       if (!error && !self->closed_) self->OnReadable();
+                     });
+}
+
+void Connection::OnReadable() {
+  auto& buffer = core_->read_buffer;
+  ssize_t size = recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
+  if (size < 0) {
+    if (errno == EAGAIN || errno == EINTR) return WaitRead();
+    return Close();
+  }
+  if (size == 0) return OnEof();
+  std::string_view data(buffer.data(), static_cast<size_t>(size));
+  if (phase_ == Phase::kLingering) {
+    lingered_ += data.size();
+    return lingered_ > kMaxLinger ? Close() : WaitRead();
+  }
+  if (!in_.empty() || phase_ > Phase::kBody) {
+    in_ += data;
+    ProcessInput();
+  } else {
+    in_.assign(data.substr(Consume(data)));
+  }
+  if (in_.size() < kMaxPipelined) WaitRead();
+}
+
+void Connection::OnEof() {
+  eof_ = true;
+  keep_alive_ = false;
+  // A client that shut down its side after a whole request may still want the answer; one that left
+  // in the middle of a request, or of an event stream, is gone.
+  if (phase_ != Phase::kHandling && phase_ != Phase::kFlushing) return Close();
+  if (on_closed_) core_->loop.Post(std::exchange(on_closed_, nullptr));
+}
+
+void Connection::ProcessInput() {
+  if (in_.empty() || phase_ > Phase::kBody) return;
+  size_t used = Consume(in_);
+  if (used == in_.size()) {
+    Release(in_);
+  } else {
+    in_.erase(0, used);
+  }
+}
+
+size_t Connection::Consume(std::string_view data) {
+  consuming_ = true;
+  size_t used = 0;
+  while (used < data.size() && !closed_ && phase_ <= Phase::kBody) {
+    std::string_view rest = data.substr(used);
+    size_t step = phase_ == Phase::kBody ? ConsumeBody(rest) : ConsumeHead(rest);
+    if (step == 0) break;
+    used += step;
+  }
+  consuming_ = false;
+  // What is left is dropped with the connection; else it is the next request, or a part of one.
+  return closed_ || phase_ == Phase::kLingering ? data.size() : used;
+}
+
+size_t Connection::ConsumeHead(std::string_view data) {
+  // RFC 9112, section 2.2: an empty line before the request line is ignored.
+  if (data.starts_with("\r\n")) return 2;
+  if (phase_ == Phase::kIdle) {
+    phase_ = Phase::kHead;
+    request_ = Request();
+    request_.received = core_->loop.Steady();
+    keep_alive_ = http11_ = true;
+    head_only_ = false;
+  }
+  if (!IsToken(data.substr(0, 1)) && data[0] != '\r') {
+    Reject(400, "this is no HTTP request");
+    return 0;
+  }
+  const size_t limit = core_->options.max_header_bytes;
+  HeadScan head = ScanHead(data.substr(0, limit));
+  if (head.state == HeadScan::State::kMore) {
+    if (data.size() >= limit) {
+      Reject(431, "the request's header is too large");
+    } else {
+      // From the first byte on, not from the latest.
+      SetDeadline(request_.received + core_->options.header_timeout);
+    }
+    return 0;
+  }
+  if (head.state == HeadScan::State::kMalformed) {
+    Reject(400, "the request's header has a folded line or a line not ended by CRLF");
+    return 0;
+  }
+  parser_.emplace(request_);
+  // One more, so that Beast's limit is never the first to strike.
+  parser_->header_limit(static_cast<uint32_t>(limit + 1));
+  parser_->body_limit(core_->options.max_body_bytes);
+  BeastError error;
+  parser_->put(boost::asio::buffer(data.data(), head.length), error);
+  if (error == beast_http::error::need_more) error = {};
+  if (error == beast_http::error::body_limit) {
+    Reject(413, "the request's body is too large");
+  } else if (error == beast_http::error::bad_version) {
+    Reject(505, "HTTP/1.1 or HTTP/1.0 is expected");
+  } else if (error || !parser_->head_done()) {
+    Reject(400, error ? error.message() : "the request's header is malformed");
+  } else if (CheckHead()) {
+    if (parser_->is_done()) {
+      more_read_ = head.length < data.size();
+      Dispatch();
+    } else {
+      phase_ = Phase::kBody;
+      SetDeadline(core_->options.body_timeout);
+      if (data.size() == head.length && http11_ && request_.headers.Has("Expect")) {
+        Write("HTTP/1.1 100 Continue\r\n\r\n");
+      }
+    }
+  }
+  return head.length;
+}
+
+bool Connection::CheckHead() {
+  http11_ = parser_->version() >= 11;
+  keep_alive_ = parser_->keep_alive() && !eof_ && !core_->draining;
+  head_only_ = request_.method == "HEAD";
+  auto length = request_.headers.Get("Content-Length");
+  if (parser_->content_length_count() > 1 || (length && length->find(',') != length->npos) ||
+      (parser_->content_length_count() > 0 && parser_->transfer_encoding_count() > 0)) {
+    Reject(400, "the body's length is given twice");
+    return false;
+  }
+  if (parser_->transfer_encoding_count() > 0 &&
+      (!http11_ || !EqualsIgnoreCase(*request_.headers.Get("Transfer-Encoding"), "chunked"))) {
+    Reject(http11_ ? 501 : 400, "the only transfer coding is chunked, in HTTP/1.1");
+    return false;
+  }
+  // RFC 9112, section 3.2.
+  if (parser_->host_count() > 1 || (http11_ && parser_->host_count() == 0)) {
+    Reject(400, "one Host header is expected");
+    return false;
+  }
+  if (!ParseTarget(request_)) {
+    Reject(400, "the request's target is malformed");
+    return false;
+  }
+  if (auto expect = request_.headers.Get("Expect");
+      expect && http11_ && !EqualsIgnoreCase(*expect, "100-continue")) {
+    Reject(417, "the only expectation is 100-continue");
+    return false;
+  }
+  return true;
+}
+
+size_t Connection::ConsumeBody(std::string_view data) {
+  BeastError error;
+  size_t used = parser_->put(boost::asio::buffer(data.data(), data.size()), error);
+  if (error == beast_http::error::need_more) {
+    // What the parser leaves is a piece of a chunk's header or of the trailers.
+    if (data.size() - used > core_->options.max_header_bytes) {
+      Reject(400, "a chunk's header or the trailers are too large");
+    }
+    return used;
+  }
+  if (error == beast_http::error::body_limit ||
+      request_.body.size() > core_->options.max_body_bytes) {
+    Reject(413, "the request's body is too large");
+  } else if (error) {
+    Reject(400, error.message());
+  } else if (parser_->is_done()) {
+    more_read_ = used < data.size();
+    Dispatch();
+  }
+  return used;
+}
+
+void Connection::Dispatch() {
+  phase_ = Phase::kHandling;
+  ClearDeadline();
+  parser_.reset();
+  request_.remote_address = remote_address_;
+  auto writer = std::make_shared<RequestWriter>(shared_from_this());
+  if (core_->closed) return;
+  try {
+    core_->handler(std::move(request_), std::move(writer));
+  } catch (const std::exception& error) {
+    // The writer is gone by now, and has answered 500.
+    log::Error("a request handler threw error=\"{}\"", error.what());
+  }
+}
+
+void Connection::Reject(int status, std::string_view message) {
+  keep_alive_ = false;
+  request_.body.clear();
+  // The rest of the request may be on its way.
+  rejected_ = true;
+  phase_ = Phase::kHandling;
+  SendResponse(Response::Json(
+      status, json::Serialize(json::object{{"code", status}, {"message", message}})));
+}
+
+// ---- writing
+
+void Connection::AppendHead(std::string& out, int status, const Headers& headers) {
+  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", status, ReasonPhrase(status));
+  out += core_->DateLine();
+  for (const auto& [name, value] : headers) {
+    if (IsOurs(name)) {
+      if (EqualsIgnoreCase(name, "Connection") && ListContains(value, "close")) keep_alive_ = false;
+      continue;
+    }
+    // A value that came from a caller must not begin a header of its own.
+    if (!IsToken(name) || !IsFieldValue(value)) {
+      log::Warning("response header dropped name=\"{}\"", name);
+      continue;
+    }
+    out += name;
+    out += ": ";
+    out += value;
+    out += "\r\n";
+  }
+  if (core_->draining) keep_alive_ = false;
+  if (!keep_alive_) {
+    out += "Connection: close\r\n";
+  } else if (!http11_) {
+    out += "Connection: keep-alive\r\n";
+  }
+}
+
+void Connection::SendResponse(const Response& response) {
+  if (closed_ || phase_ != Phase::kHandling) return;
+  std::string& out = core_->write_buffer;
+  out.clear();
+  AppendHead(out, response.status, response.headers);
+  bool no_body = HasNoBody(response.status);
+  if (!no_body) {
+    fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n\r\n", response.body.size());
+    if (!head_only_) out += response.body;
+  } else {
+    out += "\r\n";
+  }
+  phase_ = Phase::kFlushing;
+  Write(out);
+  if (out.capacity() > 1024 * 1024) std::string().swap(out);
+}
+
+void Connection::StartStream(int status, const Headers& headers) {
+  if (closed_ || phase_ != Phase::kHandling) return;
+  head_only_ = head_only_ || HasNoBody(status);
+  chunked_ = http11_ && !head_only_;
+  if (!http11_ && !head_only_) keep_alive_ = false;
+  std::string& out = core_->write_buffer;
+  out.clear();
+  AppendHead(out, status, headers);
+  if (chunked_) out += "Transfer-Encoding: chunked\r\n";
+  out += "\r\n";
+  phase_ = Phase::kStreaming;
+  Write(out);
+  if (eof_) return Close();
+  WaitRead();
+}
+
+bool Connection::WritePiece(std::string_view piece) {
+  if (closed_ || phase_ != Phase::kStreaming) return false;
+  if (piece.empty() || head_only_) return !over_water_;
+  std::string& out = core_->write_buffer;
+  out.clear();
+  if (chunked_) {
+    AppendChunk(out, piece);
+    Write(out);
+  } else {
+    Write(piece);
+  }
+  size_t waiting = out_.size() - out_sent_;
+  if (waiting > core_->options.stream_high_water * kOverrunFactor) {
+    log::Warning("stream closed: its handler writes on while the client does not read waiting={}",
+                 waiting);
+    Close();
+    return false;
+  }
+  over_water_ = over_water_ || waiting > core_->options.stream_high_water;
+  return !closed_ && !over_water_;
+}
+
+void Connection::EndStream() {
+  if (closed_ || phase_ != Phase::kStreaming) return;
+  phase_ = Phase::kFlushing;
+  if (chunked_) {
+    Write("0\r\n\r\n");
+  } else {
+    AfterWrite();
+  }
+}
+
+void Connection::Abandon() {
+  if (closed_) return;
+  if (phase_ == Phase::kHandling) {
+    SendResponse(Response::Json(500, R"({"code":500,"message":"the request was dropped"})"));
+  } else if (phase_ == Phase::kStreaming) {
+    // Without the last chunk, so that the client knows.
+    Close();
+  }
+}
+
+void Connection::OnClosed(std::function<void()> closed) {
+  if (closed_) {
+    core_->loop.Post(std::move(closed));
+  } else {
+    on_closed_ = std::move(closed);
+  }
+}
+
+void Connection::Write(std::string_view data) {
+  if (closed_) return;
+  if (out_.size() > out_sent_) {
+    out_ += data;
+    return;
+  }
+  while (!data.empty()) {
+    ssize_t size = send(socket_.native_handle(), data.data(), data.size(), MSG_NOSIGNAL);
+    if (size > 0) {
+      data.remove_prefix(static_cast<size_t>(size));
+    } else if (errno == EAGAIN) {
+      out_.assign(data);
+      out_sent_ = 0;
+      SetDeadline(core_->options.write_timeout);
+      return WaitWrite();
+    } else if (errno != EINTR) {
+      return Close();
+    }
+  }
+  AfterWrite();
+}
+
+void Connection::WaitWrite() {
+  if (closed_ || writing_) return;
+  writing_ = true;
+  socket_.async_wait(dispatch::internal::IoDescriptor::wait_write,
+                     [self = shared_from_this()](boost::system::error_code error) {
+                       self->writing_ = false;
+                       if (!error && !self->closed_) self->OnWritable();
+                     });
+}
+
+void Connection::OnWritable() {
+  while (out_sent_ < out_.size()) {
+    ssize_t size = send(socket_.native_handle(), out_.data() + out_sent_, out_.size() - out_sent_,
+                        MSG_NOSIGNAL);
+    if (size > 0) {
+      out_sent_ += static_cast<size_t>(size);
+    } else if (errno == EAGAIN) {
+      // Moving what is left to the front is worth it only when much was sent.
+      if (out_sent_ > out_.size() / 2) {
+        out_.erase(0, out_sent_);
+        out_sent_ = 0;
+      }
+      SetDeadline(core_->options.write_timeout);
+      WaitWrite();
+      break;
+    } else if (errno != EINTR) {
+      return Close();
+    }
+  }
+  size_t waiting = out_.size() - out_sent_;
+  if (waiting == 0) {
+    Release(out_);
+    out_sent_ = 0;
+    AfterWrite();
+  }
+  if (over_water_ && waiting <= core_->options.stream_high_water / 2 && !closed_) {
+    over_water_ = false;
+    auto drained = on_drain_;
+    if (drained) drained();
+  }
+}
+
+void Connection::AfterWrite() {
+  if (phase_ == Phase::kStreaming) ClearDeadline();
+  if (phase_ == Phase::kFlushing && out_.empty()) ResponseDone();
+}
+
+void Connection::ResponseDone() {
+  on_drain_ = nullptr;
+  on_closed_ = nullptr;
+  over_water_ = false;
+  if (!keep_alive_) return Linger();
+  phase_ = Phase::kIdle;
+  SetDeadline(core_->options.idle_timeout);
+  if (consuming_) return;  // Consume goes on by itself
+  if (!in_.empty()) {
+    // Not from within the handler's call of Send.
+    core_->loop.Post([self = shared_from_this()] {
+      self->ProcessInput();
+      self->WaitRead();
+    });
+  } else {
+    WaitRead();
+  }
+}
+
+void Connection::Linger() {
+  bool all_read = !rejected_ && (consuming_ ? !more_read_ : in_.empty());
+  if (eof_ || all_read) return Close();
+  phase_ = Phase::kLingering;
+  shutdown(socket_.native_handle(), SHUT_WR);
+  in_.clear();
+  SetDeadline(kLingerTime);
+  WaitRead();
+}
+
+// ---- time
+
+void Connection::SetDeadline(std::chrono::milliseconds after) {
+  SetDeadline(core_->loop.Steady() + after);
+}
+
+void Connection::SetDeadline(SteadyTime deadline) {
+  deadline_ = deadline;
+  if (closed_ || (timer_ != kNoTimer && timer_due_ <= deadline_)) return;
+  core_->loop.Cancel(timer_);
+  timer_due_ = deadline_;
+  timer_ = core_->loop.After(deadline_ - core_->loop.Steady(), [this] { OnTimer(); });
+}
+
+void Connection::OnTimer() {
+  timer_ = kNoTimer;
+  if (deadline_ == SteadyTime::max()) return;
+  if (deadline_ > core_->loop.Steady()) {
+    SetDeadline(deadline_);
+  } else {
+    OnDeadline();
+  }
+}
+
+void Connection::OnDeadline() {
+  auto self = shared_from_this();
+  ClearDeadline();
+  if (phase_ == Phase::kHead || phase_ == Phase::kBody) {
+    Reject(408, "the request did not arrive in time");
+  } else {
+    Close();
+  }
+}
+
+}  // namespace dispatch::http::internal
