@@ -199,6 +199,6 @@ stop_parts() {
 stop_one() {
   case $1 in
     postgres) stop_postgres ;;
-    *) stop_part "$1" "${DISPATCH_STOP_TIMEOUT:-20}" ;;
+    *) stop_part "$1" "${DISPATCH_STOP_TIMEOUT:-25}" ;;
   esac
 }
