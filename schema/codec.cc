@@ -377,6 +377,7 @@ MatchCheckpoint FromWire(wire::MatchCheckpoint&& in) {
 
 wire::InvokeCheckpoint ToWire(const InvokeCheckpoint& in) {
   wire::InvokeCheckpoint out;
+  out.taken_in = in.taken_in;
   out.completed = ToWire(in.completed);
   out.partials.resize(in.partials.size());
   for (size_t i = 0; i < in.partials.size(); ++i) {
@@ -405,6 +406,7 @@ wire::InvokeCheckpoint ToWire(const InvokeCheckpoint& in) {
 
 InvokeCheckpoint FromWire(wire::InvokeCheckpoint&& in) {
   InvokeCheckpoint out;
+  out.taken_in = in.taken_in;
   out.completed = FromWire(in.completed);
   for (auto& p : in.partials) out.partials.push_back({p.offset, std::move(p.settled)});
   for (const auto& wire : in.marks) {

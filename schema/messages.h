@@ -208,6 +208,9 @@ struct InvokeCheckpoint {
     Uuid subscription;
     DeliveryCounters counters;
   };
+  /// Records below this offset went through repeat suppression already: read again, their unsettled
+  /// targets are work to do, not repeats.
+  int64_t taken_in = 0;
   std::vector<Range> completed;
   std::vector<Partial> partials;
   std::vector<Mark> marks;

@@ -195,4 +195,5 @@ struct InvokeCheckpoint {
   2: list<Partial> partials
   3: list<Mark> marks
   4: list<Counted> counters
+  5: i64 taken_in
 }

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace dispatch {
+
+/// What came of one attempt.
+struct Answer {
+  int status = 0;       // HTTP status; 0 when there was no answer
+  std::string failure;  // why there was none: "timeout", "connect", "tls", "dns", ...
+  std::string message;  // for people
+  std::optional<std::chrono::milliseconds> retry_after;
+  std::string head;  // the first bytes of the answer's body
+  std::chrono::microseconds elapsed{0};
+};
+
+enum class Effect { kDelivered, kRetry, kReject, kGone };
+
+/// DESIGN section 5: 2xx is delivered; 408, 425, 429, 5xx and every fault without an answer is
+/// tried again; 410 disables the subscription; 3xx and any other 4xx is a dead letter at once.
+Effect EffectOf(const Answer& answer);
+
+/// "503 from http://host", "timeout after 30 s: http://host".
+std::string Describe(const Answer& answer, std::string_view url);
+
+/// Retry-After (RFC 9110 section 10.2.3): seconds, or an HTTP date against `now_s` (unix seconds).
+/// Capped at 24 hours; nothing when it does not parse.
+std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view value, int64_t now_s);
+
+}  // namespace dispatch

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "schema/messages.h"
+
+namespace dispatch {
+
+/// One attempt, as "where is my event" shows it.
+struct Attempt {
+  schema::DeliveryId id;
+  std::string org;
+  std::string subscription;
+  int32_t number = 1;
+  int64_t at_ms = 0;
+  int64_t latency_us = 0;
+  int32_t status = 0;
+  std::string outcome;  // "delivered", "retry", "dead-lettered"
+  std::string message;
+  std::string answer_head;
+  int64_t next_attempt_ms = 0;  // 0: none
+};
+
+/// Keeps attempts. Recording never blocks and never fails: what does not fit is counted and
+/// dropped, successes first.
+class AttemptLog {
+ public:
+  virtual ~AttemptLog() = default;
+  virtual void Record(Attempt attempt) = 0;
+};
+
+}  // namespace dispatch

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "broker-adapters/broker.h"
+#include "common/clock.h"
+#include "function-manager/src/domain/attempt_log.h"
+#include "function-manager/src/domain/catalog.h"
+#include "function-manager/src/domain/delivery.h"
+#include "function-manager/src/domain/invocation_partition.h"
+#include "function-manager/src/domain/lane.h"
+#include "function-manager/src/domain/sender.h"
+
+namespace dispatch {
+
+/// Takes deliveries to their end: lanes, attempts, retries, dead letters. Every decision about one
+/// delivery is here; the books are the partition's. One owner.
+class Dispatcher {
+ public:
+  struct Options {
+    int32_t max_in_flight = 2048;  // attempts under way in the whole instance
+    Duration membership_limit = std::chrono::seconds(6);
+    std::chrono::milliseconds memory_wait{5'000};  // shorter retries wait in memory
+    Duration sideline_after = std::chrono::seconds(10);
+    Duration sideline_pressed = std::chrono::seconds(2);  // with the window half full
+    std::chrono::milliseconds sideline_grace{2'000};
+    int64_t max_rows_per_subscription = 100'000;
+    int64_t max_rows_per_partition = 1'000'000;
+    size_t max_unsaved_rows = 5'000;  // of a partition, while PostgreSQL is away
+    Duration hold_retry = std::chrono::milliseconds(100);
+    std::chrono::milliseconds no_sink_delay{5'000};
+  };
+
+  /// What the dispatcher asks of the engine.
+  class Host {
+   public:
+    virtual ~Host() = default;
+    /// How long ago the group last confirmed us: with a stale membership nothing is sent.
+    virtual Duration membership_age() const = 0;
+    /// The partition is being given back: no new attempts from it.
+    virtual bool revoking(int32_t partition) const = 0;
+    /// A subscription's endpoint answered 410: it is to be disabled, for this reason.
+    virtual void DisableSubscription(const schema::Subscription& subscription,
+                                     const std::string& reason) = 0;
+  };
+
+  Dispatcher(Loop& loop, Host& host, broker::Producer& dead_letters, const Catalog& catalog,
+             Sender& sender, AttemptLog& attempts, std::function<double()> random, Options options);
+  ~Dispatcher();
+
+  void Take(DeliveryPtr delivery);
+  /// Takes a delivery of the retry store when its time has come.
+  void TakeAfter(DeliveryPtr delivery, std::chrono::milliseconds delay);
+  /// Looks a changed or deleted subscription up again.
+  void SubscriptionChanged(const Uuid& subscription);
+  /// Moves what is stuck aside, tries what is held. Call every 100 ms or so for each partition.
+  void Tend(InvocationPartition& partition);
+  /// Puts the attempts of a partition that are under way into the retry store: the partition goes.
+  void SidelineAll(InvocationPartition& partition);
+  size_t in_flight(const InvocationPartition& partition) const;
+  size_t in_flight() const { return in_flight_; }
+
+ private:
+  Lane& LaneOf(const std::shared_ptr<const schema::Subscription>& subscription);
+  void Pump(Lane& lane);
+  void PumpStarved();
+  void Attempt(Lane& lane, DeliveryPtr delivery);
+  void Answered(const DeliveryPtr& delivery, const Uuid& subscription, const schema::Sink& sink,
+                Answer answer);
+  void Retry(const DeliveryPtr& delivery, const schema::Subscription& subscription,
+             const Answer& answer, const std::string& described, bool counted);
+  void WaitInMemory(const DeliveryPtr& delivery, std::chrono::milliseconds delay);
+  void Bury(const DeliveryPtr& delivery, const std::string& subscription_name,
+            const std::string& reason);
+  void Finish(const DeliveryPtr& delivery, InvocationPartition::Outcome outcome);
+  bool MaySpill(const InvocationPartition& partition, const Uuid& subscription);
+  void Log(const Delivery& delivery, const schema::Subscription& subscription, const Answer& answer,
+           const std::string& outcome, const std::string& message, int64_t next_ms);
+  int64_t now_ms() const { return ToMillis(loop_.Now()); }
+
+  Loop& loop_;
+  Host& host_;
+  broker::Producer& dead_letters_;
+  const Catalog& catalog_;
+  Sender& sender_;
+  AttemptLog& attempts_;
+  std::function<double()> random_;
+  Options options_;
+  std::unordered_map<Uuid, Lane> lanes_;
+  std::deque<Uuid> starved_;
+  int32_t in_flight_ = 0;
+  std::unordered_map<int32_t, size_t> in_flight_by_partition_;
+  bool pumping_ = false;
+  TimerId resume_ = kNoTimer;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace dispatch

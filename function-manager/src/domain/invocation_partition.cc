@@ -1,0 +1,292 @@
+#include "function-manager/src/domain/invocation_partition.h"
+
+#include <algorithm>
+
+namespace dispatch {
+
+namespace {
+
+bool BitAt(const std::string& bits, size_t i) {
+  return i / 8 < bits.size() && (static_cast<unsigned char>(bits[i / 8]) >> (i % 8) & 1) != 0;
+}
+
+std::string ToBits(const std::vector<bool>& settled) {
+  std::string bits((settled.size() + 7) / 8, '\0');
+  for (size_t i = 0; i < settled.size(); ++i) {
+    if (settled[i]) bits[i / 8] = static_cast<char>(bits[i / 8] | 1 << (i % 8));
+  }
+  return bits;
+}
+
+// For looking a delivery up in a set of shared pointers: compares by address, owns nothing.
+DeliveryPtr Handle(Delivery& delivery) { return {DeliveryPtr(), &delivery}; }
+
+size_t BytesOf(const broker::Record& record) { return record.value ? record.value->size() : 0; }
+
+}  // namespace
+
+InvocationPartition::InvocationPartition(InvokeClaim claim, OffsetTracker::Limits limits)
+    : partition_(claim.partition),
+      epoch_(claim.epoch),
+      tracker_(
+          OffsetTracker::Restore(claim.position.value_or(0), claim.checkpoint.completed, limits)),
+      taken_in_(claim.checkpoint.taken_in) {
+  intake_.Restore(std::move(claim.checkpoint.marks));
+  for (auto& partial : claim.checkpoint.partials) {
+    restored_partials_[partial.offset] = std::move(partial.settled);
+  }
+  for (const auto& counted : claim.checkpoint.counters) {
+    accounts_[counted.subscription].counters = counted.counters;
+  }
+  for (const auto& waiting : claim.waiting) {
+    Account& account = accounts_[waiting.subscription];
+    account.rows = waiting.rows;
+    account.oldest_row_ms = waiting.oldest_ms;
+    account.changed = true;
+    rows_ += waiting.rows;
+  }
+}
+
+std::vector<DeliveryPtr> InvocationPartition::TakeIn(const broker::Record& record,
+                                                     schema::Invocation invocation,
+                                                     int64_t now_ms) {
+  size_t count = invocation.targets.size();
+  if (!tracker_.Deliver(record.offset, std::max<size_t>(1, count), BytesOf(record))) return {};
+  dirty_ = true;
+  bool again = record.offset < taken_in_;
+  taken_in_ = std::max(taken_in_, record.offset + 1);
+  std::vector<bool> news =
+      again ? std::vector<bool>(count, true) : intake_.Accept(invocation, now_ms);
+  std::string settled_before;
+  if (auto it = restored_partials_.find(record.offset); it != restored_partials_.end()) {
+    settled_before = std::move(it->second);
+    restored_partials_.erase(it);
+  }
+
+  RecordState state;
+  state.settled.resize(count);
+  auto event = std::make_shared<const schema::EventData>(std::move(invocation.event));
+  std::vector<DeliveryPtr> taken;
+  for (size_t i = 0; i < count; ++i) {
+    if (!news[i] || BitAt(settled_before, i)) {
+      state.settled[i] = true;
+      continue;
+    }
+    const schema::Target& target = invocation.targets[i];
+    auto delivery = std::make_shared<Delivery>();
+    delivery->id = {invocation.topic_uuid, invocation.source_partition, invocation.source_offset,
+                    target.subscription,   target.generation,           invocation.replay};
+    delivery->target = target;
+    delivery->org = invocation.org;
+    delivery->topic = invocation.topic;
+    delivery->source_timestamp_ms = invocation.source_timestamp_ms;
+    delivery->event = event;
+    delivery->record_offset = record.offset;
+    delivery->record_index = static_cast<uint32_t>(i);
+    delivery->partition = weak_from_this();
+    deliveries_.insert(delivery);
+    Account& account = accounts_[target.subscription];
+    if (!again) ++account.counters.received;
+    account.changed = true;
+    taken.push_back(std::move(delivery));
+  }
+  state.left = taken.size();
+  if (state.left == 0) {
+    tracker_.Complete(record.offset);
+  } else {
+    if (state.left < count) partials_.insert(record.offset);
+    records_.emplace(record.offset, std::move(state));
+  }
+  return taken;
+}
+
+void InvocationPartition::Skip(const broker::Record& record) {
+  if (!tracker_.Deliver(record.offset, 1, 0)) return;
+  taken_in_ = std::max(taken_in_, record.offset + 1);
+  tracker_.Complete(record.offset);
+  dirty_ = true;
+}
+
+DeliveryPtr InvocationPartition::TakeRow(RetryRow row) {
+  if (with_row_.contains(row.id) || changes_.contains(row.id) || saving_.contains(row.id) ||
+      touched_.contains(row.id)) {
+    return nullptr;
+  }
+  auto delivery = std::make_shared<Delivery>();
+  delivery->id = row.id;
+  delivery->target = {row.id.subscription, row.id.generation, 0};
+  delivery->org = std::move(row.org);
+  delivery->topic = std::move(row.topic);
+  delivery->source_timestamp_ms = row.source_timestamp_ms;
+  delivery->event = std::move(row.event);
+  delivery->attempts = row.attempts;
+  delivery->first_attempt_ms = row.first_attempt_ms;
+  delivery->last_status = row.last_status;
+  delivery->last_error = std::move(row.last_error);
+  delivery->has_row = true;
+  delivery->partition = weak_from_this();
+  deliveries_.insert(delivery);
+  with_row_.emplace(row.id, delivery);
+  return delivery;
+}
+
+void InvocationPartition::Settle(Delivery& delivery, Outcome outcome) {
+  if (delivery.state == Delivery::State::kDone) return;
+  delivery.state = Delivery::State::kDone;
+  dirty_ = true;
+  Account& account = accounts_[delivery.id.subscription];
+  account.changed = true;
+  switch (outcome) {
+    case Outcome::kDelivered:
+      ++account.counters.delivered;
+      break;
+    case Outcome::kDeadLettered:
+      ++account.counters.dead_lettered;
+      break;
+    case Outcome::kCancelled:
+      ++account.counters.cancelled;
+      break;
+  }
+  CompletePart(delivery);
+  if (delivery.has_row) {
+    delivery.has_row = false;
+    --rows_;
+    if (--account.rows == 0) account.oldest_row_ms = 0;
+    ChangeRow(delivery.id, std::nullopt);
+    with_row_.erase(delivery.id);
+  }
+  deliveries_.erase(Handle(delivery));
+}
+
+void InvocationPartition::Spill(Delivery& delivery, int64_t due_ms, bool keep) {
+  Account& account = accounts_[delivery.id.subscription];
+  account.changed = true;
+  dirty_ = true;
+  if (!delivery.has_row && with_row_.contains(delivery.id)) {
+    // Written twice under two streams, and the other copy waits already: it stands for both.
+    --account.counters.received;
+    delivery.state = Delivery::State::kDone;
+    CompletePart(delivery);
+    deliveries_.erase(Handle(delivery));
+    return;
+  }
+  if (!delivery.has_row) {
+    delivery.has_row = true;
+    ++rows_;
+    ++account.rows;
+    auto it = deliveries_.find(Handle(delivery));
+    if (it != deliveries_.end()) with_row_.emplace(delivery.id, *it);
+  }
+  if (account.oldest_row_ms == 0 || delivery.source_timestamp_ms < account.oldest_row_ms) {
+    account.oldest_row_ms = delivery.source_timestamp_ms;
+  }
+  if (!keep) delivery.state = Delivery::State::kSpilled;
+  ChangeRow(delivery.id,
+            RetryRow{delivery.id, delivery.org, delivery.topic, delivery.source_timestamp_ms,
+                     delivery.attempts, delivery.first_attempt_ms, due_ms, delivery.last_status,
+                     delivery.last_error, delivery.event});
+  CompletePart(delivery);
+}
+
+void InvocationPartition::CompletePart(Delivery& delivery) {
+  if (delivery.record_offset < 0) return;
+  int64_t offset = delivery.record_offset;
+  delivery.record_offset = -1;
+  auto it = records_.find(offset);
+  if (it == records_.end()) return;
+  it->second.settled[delivery.record_index] = true;
+  if (--it->second.left == 0) {
+    records_.erase(it);
+    partials_.erase(offset);
+    tracker_.Complete(offset);
+  } else {
+    partials_.insert(offset);
+  }
+}
+
+void InvocationPartition::ChangeRow(const schema::DeliveryId& id, Change change) {
+  changes_[id] = std::move(change);
+  touched_.insert(id);
+}
+
+InvokeSave InvocationPartition::Snapshot() {
+  InvokeSave save;
+  save.partition = partition_;
+  save.epoch = epoch_;
+  save.position = tracker_.Position();
+  save.checkpoint.taken_in = taken_in_;
+  save.checkpoint.completed = tracker_.Completed();
+  for (int64_t offset : partials_) {
+    save.checkpoint.partials.push_back({offset, ToBits(records_.at(offset).settled)});
+  }
+  for (const auto& [offset, bits] : restored_partials_) {
+    save.checkpoint.partials.push_back({offset, bits});
+  }
+  save.checkpoint.marks = intake_.Snapshot();
+  for (const auto& [subscription, account] : accounts_) {
+    save.checkpoint.counters.push_back({subscription, account.counters});
+  }
+  // After a failed save its changes are still in saving_; newer ones win.
+  changes_.merge(saving_);
+  saving_ = std::move(changes_);
+  changes_.clear();
+  for (const auto& [id, change] : saving_) {
+    if (change) {
+      save.upserts.push_back(*change);
+    } else {
+      save.deletes.push_back(id);
+    }
+  }
+  dirty_ = false;
+  return save;
+}
+
+std::optional<int64_t> InvocationPartition::Saved() {
+  std::optional<int64_t> earliest;
+  for (const auto& [id, change] : saving_) {
+    touched_.insert(id);
+    if (!change) continue;
+    auto it = with_row_.find(id);
+    if (it == with_row_.end() || it->second->state != Delivery::State::kSpilled) continue;
+    if (changes_.contains(id)) continue;
+    if (!earliest || change->due_ms < *earliest) earliest = change->due_ms;
+    deliveries_.erase(it->second);
+    with_row_.erase(it);
+  }
+  saving_.clear();
+  return earliest;
+}
+
+void InvocationPartition::SaveFailed() { dirty_ = true; }
+
+std::unordered_map<Uuid, InvocationPartition::Pending> InvocationPartition::CountPending() const {
+  std::unordered_map<Uuid, Pending> all;
+  for (const auto& [subscription, account] : accounts_) {
+    if (account.rows == 0) continue;
+    Pending& pending = all[subscription];
+    pending.retrying = account.rows;
+    pending.oldest_ms = account.oldest_row_ms;
+  }
+  for (const auto& delivery : deliveries_) {
+    Pending& pending = all[delivery->id.subscription];
+    bool active = delivery->state == Delivery::State::kQueued ||
+                  delivery->state == Delivery::State::kInFlight ||
+                  delivery->state == Delivery::State::kHeld ||
+                  delivery->state == Delivery::State::kBurying;
+    if (delivery->has_row && active) --pending.retrying;
+    if (delivery->state == Delivery::State::kInFlight ||
+        delivery->state == Delivery::State::kBurying) {
+      ++pending.in_flight;
+    } else if (active) {
+      ++pending.queued;
+    } else if (!delivery->has_row) {
+      ++pending.retrying;
+    }
+    if (pending.oldest_ms == 0 || delivery->source_timestamp_ms < pending.oldest_ms) {
+      pending.oldest_ms = delivery->source_timestamp_ms;
+    }
+  }
+  return all;
+}
+
+}  // namespace dispatch

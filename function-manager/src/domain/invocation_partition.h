@@ -1,0 +1,117 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "broker-adapters/broker.h"
+#include "broker-adapters/offset_tracker.h"
+#include "function-manager/src/domain/delivery.h"
+#include "function-manager/src/domain/intake.h"
+#include "function-manager/src/domain/invoke_store.h"
+
+namespace dispatch {
+
+/// The books of one owned partition of `dispatch.invocations`: which records are complete, which of
+/// their targets are settled, the counters of each subscription, and what changes in the retry
+/// store with the next checkpoint. All of it is saved in one transaction, so a delivery is always
+/// pending in exactly one place. Knows nothing of sending. One owner; lives as long as the
+/// assignment.
+class InvocationPartition : public std::enable_shared_from_this<InvocationPartition> {
+ public:
+  enum class Outcome { kDelivered, kDeadLettered, kCancelled };
+
+  InvocationPartition(InvokeClaim claim, OffsetTracker::Limits limits);
+
+  int32_t partition() const { return partition_; }
+  int64_t epoch() const { return epoch_; }
+  int64_t position() const { return tracker_.Position(); }
+  const OffsetTracker& tracker() const { return tracker_; }
+
+  /// Takes a record in and answers the deliveries that it brings: not repeats, not settled before.
+  std::vector<DeliveryPtr> TakeIn(const broker::Record& record, schema::Invocation invocation,
+                                  int64_t now_ms);
+  /// A record without deliveries (a bad one) is done with.
+  void Skip(const broker::Record& record);
+
+  /// Takes a row of the retry store into memory; null when it is there already or changed
+  /// meanwhile.
+  DeliveryPtr TakeRow(RetryRow row);
+
+  /// The delivery is terminal: counts it, completes its part of the record, deletes its row. The
+  /// caller holds a DeliveryPtr: the partition lets go of its own.
+  void Settle(Delivery& delivery, Outcome outcome);
+  /// Puts the delivery into the retry store with the next checkpoint, due at `due_ms`, and
+  /// completes its part of the record. `keep`: it stays in memory (an attempt is under way).
+  void Spill(Delivery& delivery, int64_t due_ms, bool keep);
+
+  bool dirty() const { return dirty_; }
+  void MarkDirty() { dirty_ = true; }
+  InvokeSave Snapshot();
+  /// The last snapshot is durable: answers the earliest due time of rows that left memory with it,
+  /// if any did.
+  std::optional<int64_t> Saved();
+  void SaveFailed();
+
+  struct Pending {
+    int64_t queued = 0;
+    int64_t in_flight = 0;
+    int64_t retrying = 0;
+    int64_t oldest_ms = 0;  // source timestamp; 0: none
+    int64_t total() const { return queued + in_flight + retrying; }
+  };
+  struct Account {
+    schema::DeliveryCounters counters;
+    int64_t rows = 0;  // in the retry store, as of the next checkpoint
+    int64_t oldest_row_ms = 0;
+    std::string last_failure;
+    bool changed = false;
+  };
+  std::unordered_map<Uuid, Account>& accounts() { return accounts_; }
+  /// Counts what is pending of every subscription from the deliveries themselves.
+  std::unordered_map<Uuid, Pending> CountPending() const;
+  /// Everything in memory.
+  const std::unordered_set<DeliveryPtr>& deliveries() const { return deliveries_; }
+  size_t unsaved_rows() const { return changes_.size() + saving_.size(); }
+  int64_t rows() const { return rows_; }
+  size_t rows_in_memory() const { return with_row_.size(); }
+
+  // The wheel's view of the shard.
+  void BeginLoad() { touched_.clear(); }
+  Intake& intake() { return intake_; }
+
+ private:
+  struct RecordState {
+    std::vector<bool> settled;
+    size_t left = 0;
+  };
+  using Change = std::optional<RetryRow>;  // nothing: the row is deleted
+
+  void CompletePart(Delivery& delivery);
+  void ChangeRow(const schema::DeliveryId& id, Change change);
+
+  int32_t partition_;
+  int64_t epoch_;
+  OffsetTracker tracker_;
+  int64_t taken_in_;
+  Intake intake_;
+  std::unordered_map<int64_t, RecordState> records_;
+  std::set<int64_t> partials_;  // records of which some targets are settled
+  std::map<int64_t, std::string> restored_partials_;
+  std::unordered_map<Uuid, Account> accounts_;
+  std::unordered_set<DeliveryPtr> deliveries_;
+  std::map<schema::DeliveryId, DeliveryPtr> with_row_;
+  int64_t rows_ = 0;
+  std::map<schema::DeliveryId, Change> changes_;
+  std::map<schema::DeliveryId, Change> saving_;
+  std::set<schema::DeliveryId> touched_;  // changed since the last BeginLoad
+  bool dirty_ = false;
+};
+
+}  // namespace dispatch

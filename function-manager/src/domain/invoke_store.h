@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "schema/messages.h"
+
+namespace dispatch {
+
+/// A delivery that waits in the retry store: everything that another attempt needs.
+struct RetryRow {
+  schema::DeliveryId id;
+  std::string org;
+  std::string topic;
+  int64_t source_timestamp_ms = 0;
+  int32_t attempts = 0;  // made so far
+  int64_t first_attempt_ms = 0;
+  int64_t due_ms = 0;
+  int32_t last_status = 0;
+  std::string last_error;
+  std::shared_ptr<const schema::EventData> event;
+};
+
+struct InvokeClaim {
+  int32_t partition = 0;
+  int64_t epoch = 0;  // ours, raised by the claim
+  std::optional<int64_t> position;
+  schema::InvokeCheckpoint checkpoint;
+  struct Waiting {
+    Uuid subscription;
+    int64_t rows = 0;
+    int64_t oldest_ms = 0;  // source timestamp
+  };
+  std::vector<Waiting> waiting;  // what the shard of the retry store holds
+};
+
+/// What an owner saves of one partition: checkpoint and retry store in one transaction, so that
+/// every delivery is pending in exactly one of them after any crash.
+struct InvokeSave {
+  int32_t partition = 0;
+  int64_t epoch = 0;
+  int64_t position = 0;
+  schema::InvokeCheckpoint checkpoint;
+  std::vector<RetryRow> upserts;
+  std::vector<schema::DeliveryId> deletes;
+};
+
+/// Durable state of invocations partitions; the retry store has one shard for each. Callbacks on
+/// the owner's loop, never inside the call.
+class InvokeStore {
+ public:
+  virtual ~InvokeStore() = default;
+  virtual void Claim(std::vector<int32_t> partitions,
+                     std::function<void(Result<std::vector<InvokeClaim>>)> done) = 0;
+  /// Saves those whose epoch still is the newest; answers those that were fenced.
+  virtual void Save(std::vector<InvokeSave> saves,
+                    std::function<void(Result<std::vector<int32_t>>)> done) = 0;
+  /// At most `limit` rows of a shard with from_ms <= due < until_ms, by due time.
+  virtual void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
+                       std::function<void(Result<std::vector<RetryRow>>)> done) = 0;
+};
+
+}  // namespace dispatch

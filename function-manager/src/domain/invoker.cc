@@ -1,0 +1,375 @@
+#include "function-manager/src/domain/invoker.h"
+
+#include <algorithm>
+
+#include "broker-adapters/topics.h"
+#include "common/log.h"
+#include "common/metrics.h"
+
+namespace dispatch {
+
+namespace {
+
+broker::TopicPartition InvocationsOf(int32_t partition) {
+  return {broker::kInvocationsTopic, partition};
+}
+
+broker::ProducerOptions BulkOptions() {
+  broker::ProducerOptions options;
+  options.linger = std::chrono::milliseconds(5);
+  return options;
+}
+
+}  // namespace
+
+Invoker::Invoker(broker::Broker& broker, Loop& loop, InvokeStore& store, const Catalog& catalog,
+                 Sender& sender, AttemptLog& attempts, std::function<double()> random,
+                 Disable disable, Options options)
+    : broker_(broker),
+      loop_(loop),
+      store_(store),
+      disable_(std::move(disable)),
+      options_(std::move(options)),
+      producer_(broker.NewProducer(BulkOptions())) {
+  Dispatcher::Host& host = *this;
+  dispatcher_ = std::make_unique<Dispatcher>(loop, host, *producer_, catalog, sender, attempts,
+                                             std::move(random), options_.dispatcher);
+}
+
+Invoker::~Invoker() {
+  loop_.Cancel(checkpoint_timer_);
+  loop_.Cancel(wheel_timer_);
+  loop_.Cancel(progress_timer_);
+}
+
+void Invoker::Start() {
+  broker::GroupOptions group;
+  group.group = options_.group;
+  group.instance_id = options_.instance_id;
+  group.client_id = "dispatch-function-manager";
+  consumer_ = broker_.NewGroupConsumer(group, *this);
+  consumer_->Subscribe({broker::kInvocationsTopic});
+  CheckpointTick();
+  WheelTick();
+  ProgressTick();
+}
+
+const InvocationPartition* Invoker::FindPartition(int32_t partition) const {
+  auto it = owned_.find(partition);
+  return it == owned_.end() ? nullptr : it->second.books.get();
+}
+
+bool Invoker::revoking(int32_t partition) const {
+  auto it = owned_.find(partition);
+  return it == owned_.end() || it->second.revoking;
+}
+
+// ---- assignment ----
+
+void Invoker::OnAssigned(const std::vector<broker::TopicPartition>& partitions,
+                         uint64_t generation) {
+  assigned_once_ = true;
+  std::vector<int32_t> ids;
+  for (const auto& partition : partitions) {
+    claiming_[partition.partition] = generation;
+    ids.push_back(partition.partition);
+  }
+  Claim(std::move(ids), generation);
+}
+
+void Invoker::Claim(std::vector<int32_t> partitions, uint64_t generation) {
+  // Partitions that went away, or came again with a later assignment, while we tried.
+  std::erase_if(partitions, [&](int32_t partition) {
+    auto it = claiming_.find(partition);
+    return it == claiming_.end() || it->second != generation;
+  });
+  if (partitions.empty()) return;
+  store_.Claim(partitions, [this, alive = std::weak_ptr(alive_), partitions,
+                            generation](Result<std::vector<InvokeClaim>> claims) {
+    if (alive.expired()) return;
+    if (!claims.ok()) {
+      log::Warning("cannot claim partitions count={} error=\"{}\"", partitions.size(),
+                   claims.message());
+      loop_.After(options_.claim_retry, [this, alive, partitions, generation] {
+        if (!alive.expired()) Claim(partitions, generation);
+      });
+      return;
+    }
+    for (auto& claim : *claims) {
+      int32_t partition = claim.partition;
+      auto it = claiming_.find(partition);
+      if (it == claiming_.end() || it->second != generation) continue;
+      claiming_.erase(it);
+      int64_t start = claim.position.value_or(broker::kEarliest);
+      log::Info("partition assigned topic={} partition={} epoch={} offset={}",
+                broker::kInvocationsTopic, partition, claim.epoch, start);
+      Owned& owned = owned_[partition];
+      owned = Owned{};
+      owned.books = std::make_shared<InvocationPartition>(std::move(claim), options_.limits);
+      consumer_->Start(InvocationsOf(partition), start, generation);
+    }
+  });
+}
+
+void Invoker::OnRevoked(const std::vector<broker::TopicPartition>& partitions,
+                        std::function<void()> release) {
+  std::vector<int32_t> ids;
+  for (const auto& partition : partitions) {
+    claiming_.erase(partition.partition);
+    auto it = owned_.find(partition.partition);
+    if (it == owned_.end()) continue;
+    it->second.revoking = true;
+    ids.push_back(partition.partition);
+  }
+  Release(std::move(ids), loop_.Steady() + options_.revoke_wait, std::move(release));
+}
+
+void Invoker::Release(std::vector<int32_t> partitions, SteadyTime deadline,
+                      std::function<void()> release) {
+  // Attempts under way get a moment to end; what does not is moved aside, to be found by the next
+  // owner if we do not live to see its answer.
+  std::erase_if(partitions, [this](int32_t partition) { return !owned_.contains(partition); });
+  bool waiting = std::any_of(partitions.begin(), partitions.end(), [this](int32_t partition) {
+    return dispatcher_->in_flight(*owned_[partition].books) > 0;
+  });
+  if (waiting && loop_.Steady() < deadline) {
+    loop_.After(std::chrono::milliseconds(10), [this, alive = std::weak_ptr(alive_), partitions,
+                                                deadline, release = std::move(release)]() mutable {
+      if (!alive.expired()) Release(partitions, deadline, std::move(release));
+    });
+    return;
+  }
+  for (int32_t partition : partitions) dispatcher_->SidelineAll(*owned_[partition].books);
+  Checkpoint([this, partitions, release = std::move(release)] {
+    for (int32_t partition : partitions) {
+      auto it = owned_.find(partition);
+      if (it == owned_.end()) continue;
+      PublishProgress(it->second);
+      owned_.erase(it);
+      log::Info("partition released topic={} partition={}", broker::kInvocationsTopic, partition);
+    }
+    release();
+  });
+}
+
+void Invoker::OnLost(const std::vector<broker::TopicPartition>& partitions) {
+  for (const auto& partition : partitions) {
+    claiming_.erase(partition.partition);
+    owned_.erase(partition.partition);
+    log::Warning("partition lost topic={} partition={}", partition.topic, partition.partition);
+  }
+}
+
+// ---- records ----
+
+void Invoker::OnRecords(std::vector<broker::Record> records) {
+  int64_t now_ms = ToMillis(loop_.Now());
+  for (const auto& record : records) {
+    auto it = owned_.find(record.partition);
+    if (it == owned_.end() || it->second.revoking) continue;
+    auto books = it->second.books;
+    auto invocation = record.value ? schema::Decode<schema::Invocation>(*record.value)
+                                   : Result<schema::Invocation>(Code::kInvalidArgument, "no value");
+    if (!invocation.ok()) {
+      BadRecord(record, invocation.error());
+      books->Skip(record);
+      continue;
+    }
+    for (auto& delivery : books->TakeIn(record, std::move(*invocation), now_ms)) {
+      dispatcher_->Take(std::move(delivery));
+    }
+  }
+  for (auto& [partition, owned] : owned_) Pace(owned);
+}
+
+void Invoker::BadRecord(const broker::Record& record, const Error& error) {
+  // Only event-manager writes here. What it did not write has no subscriber that misses it.
+  static const auto counter =
+      metrics::GetCounter("dispatch_invocations_unparsable_total",
+                          "Records of dispatch.invocations that are no message");
+  counter.Add();
+  log::Error("record is no invocation partition={} offset={} error=\"{}\"", record.partition,
+             record.offset, error.message);
+}
+
+void Invoker::OnPartitionError(const broker::TopicPartition& partition, const Error& error) {
+  log::Error("cannot read topic={} partition={} error=\"{}\"", partition.topic, partition.partition,
+             error.message);
+  if (error.code != Code::kOutOfRange) return;
+  static const auto counter = metrics::GetCounter(
+      "dispatch_invocations_lost_total",
+      "Times that the retention of dispatch.invocations passed an unread position");
+  counter.Add();
+  consumer_->Seek(partition, broker::kEarliest);
+}
+
+void Invoker::Pace(Owned& owned) {
+  const auto& tracker = owned.books->tracker();
+  bool pause = owned.paused ? !tracker.half_empty() : tracker.full();
+  if (pause == owned.paused) return;
+  owned.paused = pause;
+  if (pause) {
+    consumer_->Pause(InvocationsOf(owned.books->partition()));
+  } else {
+    consumer_->Resume(InvocationsOf(owned.books->partition()));
+  }
+}
+
+// ---- checkpoints ----
+
+void Invoker::CheckpointTick() {
+  checkpoint_timer_ = loop_.After(options_.checkpoint_interval, [this] { CheckpointTick(); });
+  for (auto& [partition, owned] : owned_) {
+    if (!owned.revoking) dispatcher_->Tend(*owned.books);
+    Pace(owned);
+  }
+  if (!saving_) Checkpoint([] {});
+}
+
+void Invoker::Checkpoint(std::function<void()> then) {
+  if (saving_) {
+    // One at a time: the next one holds what this one does not.
+    after_save_.push_back([this, then = std::move(then)] { Checkpoint(then); });
+    return;
+  }
+  std::vector<InvokeSave> saves;
+  std::vector<std::weak_ptr<InvocationPartition>> books;
+  std::vector<std::pair<broker::TopicPartition, int64_t>> commits;
+  for (auto& [partition, owned] : owned_) {
+    if (!owned.books->dirty()) continue;
+    saves.push_back(owned.books->Snapshot());
+    books.push_back(owned.books);
+    commits.emplace_back(InvocationsOf(partition), saves.back().position);
+  }
+  if (saves.empty()) return then();
+  saving_ = true;
+  store_.Save(std::move(saves), [this, alive = std::weak_ptr(alive_), books = std::move(books),
+                                 commits = std::move(commits),
+                                 then = std::move(then)](Result<std::vector<int32_t>> fenced) {
+    if (alive.expired()) return;
+    saving_ = false;
+    if (!fenced.ok() && log::Sometimes("checkpoint.failed")) {
+      log::Warning("checkpoint failed error=\"{}\"", fenced.message());
+    }
+    std::vector<std::pair<broker::TopicPartition, int64_t>> good;
+    for (size_t i = 0; i < books.size(); ++i) {
+      auto saved = books[i].lock();
+      if (saved == nullptr) continue;
+      int32_t partition = saved->partition();
+      if (!fenced.ok()) {
+        saved->SaveFailed();
+      } else if (std::find(fenced->begin(), fenced->end(), partition) != fenced->end()) {
+        log::Warning("partition is owned by a newer epoch partition={}", partition);
+        auto it = owned_.find(partition);
+        if (it != owned_.end() && it->second.books == saved) owned_.erase(it);
+      } else {
+        auto earliest = saved->Saved();
+        auto it = owned_.find(partition);
+        if (earliest && it != owned_.end() && it->second.books == saved) {
+          it->second.loaded_until_ms = std::min(it->second.loaded_until_ms, *earliest);
+          it->second.pulled_back = it->second.loading;
+        }
+        good.push_back(commits[i]);
+      }
+    }
+    if (consumer_ != nullptr && !good.empty()) consumer_->Commit(good);
+    then();
+    auto waiting = std::move(after_save_);
+    after_save_.clear();
+    for (auto& next : waiting) next();
+  });
+}
+
+// ---- the wheel over the retry store ----
+
+void Invoker::WheelTick() {
+  wheel_timer_ = loop_.After(options_.wheel_interval, [this] { WheelTick(); });
+  for (auto& [partition, owned] : owned_) {
+    if (!owned.loading && !owned.revoking && owned.books->rows() > 0) LoadDue(partition);
+  }
+}
+
+void Invoker::LoadDue(int32_t partition) {
+  Owned& owned = owned_[partition];
+  int64_t until = ToMillis(loop_.Now()) + options_.wheel_horizon.count();
+  size_t loaded = owned.books->rows_in_memory();
+  if (owned.loaded_until_ms >= until || loaded >= options_.wheel_limit) return;
+  owned.loading = true;
+  owned.books->BeginLoad();
+  size_t limit = options_.wheel_limit - loaded;
+  store_.LoadDue(partition, owned.loaded_until_ms, until, limit,
+                 [this, alive = std::weak_ptr(alive_), books = std::weak_ptr(owned.books),
+                  partition, until, limit](Result<std::vector<RetryRow>> rows) {
+                   if (alive.expired()) return;
+                   auto it = owned_.find(partition);
+                   if (it == owned_.end() || it->second.books != books.lock()) return;
+                   it->second.loading = false;
+                   if (!rows.ok()) return;
+                   // Rows that share the last due time may be left: start there again.
+                   int64_t reached = rows->size() < limit ? until : rows->back().due_ms;
+                   // A row that left memory while we read pulls the start back.
+                   if (!it->second.pulled_back) it->second.loaded_until_ms = reached;
+                   it->second.pulled_back = false;
+                   int64_t now_ms = ToMillis(loop_.Now());
+                   for (auto& row : *rows) {
+                     std::chrono::milliseconds wait(std::max<int64_t>(0, row.due_ms - now_ms));
+                     if (auto delivery = it->second.books->TakeRow(std::move(row))) {
+                       dispatcher_->TakeAfter(std::move(delivery), wait);
+                     }
+                   }
+                 });
+}
+
+// ---- progress ----
+
+void Invoker::ProgressTick() {
+  progress_timer_ = loop_.After(options_.progress_interval, [this] { ProgressTick(); });
+  int64_t expired = ToMillis(loop_.Now()) - options_.mark_ttl.count();
+  for (auto& [partition, owned] : owned_) {
+    PublishProgress(owned);
+    owned.books->intake().Expire(expired);
+  }
+}
+
+void Invoker::PublishProgress(const Owned& owned) {
+  auto& accounts = owned.books->accounts();
+  bool changed = std::any_of(accounts.begin(), accounts.end(),
+                             [](const auto& item) { return item.second.changed; });
+  if (!changed) return;
+  auto pending = owned.books->CountPending();
+  for (auto& [subscription, account] : accounts) {
+    if (!account.changed) continue;
+    const auto& counts = pending[subscription];
+    schema::Progress progress;
+    progress.subscription = subscription;
+    progress.partition = owned.books->partition();
+    progress.epoch = owned.books->epoch();
+    progress.counters = account.counters;
+    progress.queued = counts.queued;
+    progress.in_flight = counts.in_flight;
+    progress.retrying = counts.retrying;
+    progress.oldest_pending_ms = counts.oldest_ms;
+    progress.last_failure = account.last_failure;
+    progress.written_ms = ToMillis(loop_.Now());
+    broker::ProduceRecord record;
+    record.topic = broker::kProgressTopic;
+    record.key = subscription.ToString() + "/" + std::to_string(progress.partition);
+    record.value = schema::Encode(progress);
+    // A full queue: the next tick tells the newer counts.
+    if (!producer_->Produce(std::move(record), [](Result<broker::Position>) {}).ok()) return;
+    account.changed = false;
+  }
+}
+
+void Invoker::Stop(std::function<void()> stopped) {
+  if (consumer_ == nullptr) return stopped();
+  consumer_->Close([this, alive = std::weak_ptr(alive_), stopped = std::move(stopped)] {
+    if (alive.expired()) return;
+    loop_.Cancel(checkpoint_timer_);
+    loop_.Cancel(wheel_timer_);
+    loop_.Cancel(progress_timer_);
+    stopped();
+  });
+}
+
+}  // namespace dispatch

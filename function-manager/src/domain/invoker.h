@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "broker-adapters/broker.h"
+#include "function-manager/src/domain/dispatcher.h"
+#include "function-manager/src/domain/invocation_partition.h"
+#include "function-manager/src/domain/invoke_store.h"
+
+namespace dispatch {
+
+/// The data plane of function-manager: a member of the group that reads `dispatch.invocations`,
+/// with the books of each partition that it owns, their checkpoints, their shards of the retry
+/// store, and the progress that it tells. Lives on one loop; may be destroyed at any time (that is
+/// a crash).
+class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Host {
+ public:
+  struct Options {
+    std::string group = "dispatch.function-manager";
+    std::string instance_id;
+    Duration checkpoint_interval = std::chrono::milliseconds(100);
+    Duration progress_interval = std::chrono::milliseconds(500);
+    Duration claim_retry = std::chrono::milliseconds(500);
+    Duration revoke_wait = std::chrono::seconds(3);  // for attempts under way
+    OffsetTracker::Limits limits{4'096, 8 * 1024 * 1024, 1'000'000};
+    // The wheel: rows due within the horizon are loaded, at most so many a partition.
+    Duration wheel_interval = std::chrono::milliseconds(250);
+    std::chrono::milliseconds wheel_horizon{1'000};
+    size_t wheel_limit = 1'000;
+    std::chrono::milliseconds mark_ttl = std::chrono::hours(24);
+    Dispatcher::Options dispatcher;
+  };
+  using Disable = std::function<void(const schema::Subscription&, const std::string& reason)>;
+
+  Invoker(broker::Broker& broker, Loop& loop, InvokeStore& store, const Catalog& catalog,
+          Sender& sender, AttemptLog& attempts, std::function<double()> random, Disable disable,
+          Options options);
+  ~Invoker() override;
+
+  void SubscriptionChanged(const Uuid& subscription) {
+    dispatcher_->SubscriptionChanged(subscription);
+  }
+  void Start();
+  void Stop(std::function<void()> stopped);
+
+  /// Joined, and every partition that is ours is being read.
+  bool ready() const { return assigned_once_ && claiming_.empty(); }
+  size_t partitions() const { return owned_.size(); }
+  size_t in_flight() const { return dispatcher_->in_flight(); }
+  const InvocationPartition* FindPartition(int32_t partition) const;
+
+ private:
+  struct Owned {
+    std::shared_ptr<InvocationPartition> books;
+    bool paused = false;
+    bool revoking = false;
+    bool loading = false;
+    int64_t loaded_until_ms = 0;  // rows due before are in memory, or were settled
+    bool pulled_back = false;     // loaded_until_ms went back while a load was under way
+  };
+
+  // broker::GroupConsumer::Listener
+  void OnAssigned(const std::vector<broker::TopicPartition>& partitions,
+                  uint64_t generation) override;
+  void OnRevoked(const std::vector<broker::TopicPartition>& partitions,
+                 std::function<void()> release) override;
+  void OnLost(const std::vector<broker::TopicPartition>& partitions) override;
+  void OnRecords(std::vector<broker::Record> records) override;
+  void OnPartitionError(const broker::TopicPartition& partition, const Error& error) override;
+
+  // Dispatcher::Host
+  Duration membership_age() const override { return consumer_->membership_age(); }
+  bool revoking(int32_t partition) const override;
+  void DisableSubscription(const schema::Subscription& subscription,
+                           const std::string& reason) override {
+    disable_(subscription, reason);
+  }
+
+  void Claim(std::vector<int32_t> partitions, uint64_t generation);
+  void Release(std::vector<int32_t> partitions, SteadyTime deadline, std::function<void()> release);
+  void CheckpointTick();
+  void Checkpoint(std::function<void()> then);
+  void Pace(Owned& owned);
+  void WheelTick();
+  void LoadDue(int32_t partition);
+  void ProgressTick();
+  void PublishProgress(const Owned& owned);
+  void BadRecord(const broker::Record& record, const Error& error);
+
+  broker::Broker& broker_;
+  Loop& loop_;
+  InvokeStore& store_;
+  Disable disable_;
+  Options options_;
+  std::unique_ptr<broker::Producer> producer_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<broker::GroupConsumer> consumer_;
+  std::map<int32_t, Owned> owned_;
+  std::unordered_map<int32_t, uint64_t> claiming_;
+  bool assigned_once_ = false;
+  bool saving_ = false;
+  std::vector<std::function<void()>> after_save_;
+  TimerId checkpoint_timer_ = kNoTimer;
+  TimerId wheel_timer_ = kNoTimer;
+  TimerId progress_timer_ = kNoTimer;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace dispatch
