@@ -30,7 +30,10 @@ class Producer {
 
 struct ProducerOptions {
   std::chrono::microseconds linger{0};
-  std::chrono::milliseconds delivery_timeout{10'000};  // 0: never gives up
+  /// 0: never gives up, and never writes a record after one that was left out: when that cannot be
+  /// kept, all that is queued fails with kUnavailable, and so does every later Produce: build a new
+  /// producer (GaplessProducer does). With a timeout the producer mends itself.
+  std::chrono::milliseconds delivery_timeout{10'000};
   size_t max_queue_records = 100'000;
   size_t max_queue_bytes = 64 * 1024 * 1024;
   int64_t max_message_bytes = 2 * 1024 * 1024;
@@ -49,8 +52,9 @@ class GroupConsumer {
     /// Newly assigned. Call `consumer.Start` for each of them, when the owner has loaded where it
     /// stands (before that nothing is fetched and the rebalance does not finish).
     virtual void OnAssigned(const std::vector<TopicPartition>& partitions, uint64_t generation) = 0;
-    /// About to be taken away in good order: finish up, then call `release` (once, within 10 s).
-    /// No records of these partitions come after this call.
+    /// About to be taken away in good order: finish up, then call `release` (once, within 10 s:
+    /// then they are let go of without it, and whoever fences writes by epoch is still safe). No
+    /// records of these partitions come after this call.
     virtual void OnRevoked(const std::vector<TopicPartition>& partitions,
                            std::function<void()> release) = 0;
     /// Taken away already: somebody else may own them. Write nothing.
@@ -65,8 +69,8 @@ class GroupConsumer {
   virtual ~GroupConsumer() = default;
   /// The whole list of topics; replaces the one before.
   virtual void Subscribe(std::vector<std::string> topics) = 0;
-  /// Starts fetching an assigned partition at `offset` (or kEarliest, kLatest). Ignored for a
-  /// generation that is over.
+  /// Starts fetching an assigned partition at `offset` (or kEarliest, kLatest, kCommitted). Ignored
+  /// for a generation that is over. Once a partition.
   virtual void Start(const TopicPartition& partition, int64_t offset, uint64_t generation) = 0;
   virtual void Seek(const TopicPartition& partition, int64_t offset) = 0;
   /// Stops and restarts fetching; no record of a paused partition is delivered, none is skipped.
@@ -94,7 +98,7 @@ class Reader {
   };
 
   virtual ~Reader() = default;
-  /// Adds a partition at `offset` (or kEarliest, kLatest).
+  /// Adds a partition at `offset` (or kEarliest, kLatest), or moves one that was added.
   virtual void Add(const TopicPartition& partition, int64_t offset) = 0;
   virtual void Remove(const TopicPartition& partition) = 0;
   virtual void Pause(const TopicPartition& partition) = 0;
@@ -151,8 +155,8 @@ struct GroupOptions {
   size_t max_prefetch_bytes = 8 * 1024 * 1024;
 };
 
-/// A connection to one Kafka cluster, of one owner (an event loop). Everything that it makes belongs
-/// to that loop and may be destroyed at any time, also with callbacks under way.
+/// A connection to one Kafka cluster, of one owner (an event loop). Everything that it makes
+/// belongs to that loop and may be destroyed at any time, also with callbacks under way.
 class Broker {
  public:
   virtual ~Broker() = default;
@@ -162,6 +166,12 @@ class Broker {
   virtual std::unique_ptr<Reader> NewReader(std::string client_id, Reader::Listener& listener,
                                             size_t max_prefetch_bytes = 4 * 1024 * 1024) = 0;
   virtual Admin& admin() = 0;
+
+  /// Expires with the broker: for helpers that come back to it from a timer.
+  std::weak_ptr<const void> alive() const { return alive_; }
+
+ private:
+  std::shared_ptr<const void> alive_ = std::make_shared<char>();
 };
 
 }  // namespace dispatch::broker

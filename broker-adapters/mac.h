@@ -8,9 +8,9 @@
 
 namespace dispatch::broker {
 
-/// Authenticates records of the internal topics (RPC, replies, state) under the service key, so that
-/// write access to one of them does not make a principal. The header `mac` is HMAC-SHA-256 over the
-/// topic, key and value, each with its length.
+/// Authenticates records of the internal topics (RPC, replies, state) under the service key, so
+/// that write access to one of them does not make a principal. The header `mac` is HMAC-SHA-256
+/// over the topic, key and value, each with its length.
 class RecordSigner {
  public:
   explicit RecordSigner(std::string key) : key_(std::move(key)) {}

@@ -1,17 +1,15 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <map>
-#include <string>
-#include <string_view>
+#include <deque>
+#include <utility>
 #include <vector>
-
-#include "common/result.h"
 
 namespace dispatch {
 
-/// Tracks which offsets of one partition are complete, out of order. It knows only offsets that were
-/// delivered to us, so gaps (compaction, control records) need nothing. Pure; one owner.
+/// Tracks which offsets of one partition are complete, out of order. It knows only offsets that
+/// were delivered to us, so gaps (compaction, control records) need nothing. Pure; one owner.
 ///
 /// Position() is the next offset to read after a restart: everything below it is complete. What is
 /// complete beyond it is in the completed set, and is skipped when it is delivered again.
@@ -48,7 +46,7 @@ class OffsetTracker {
   /// gaps: offsets inside it that do not exist count as complete.
   std::vector<std::pair<int64_t, int64_t>> Completed() const;
 
-  size_t incomplete() const { return incomplete_.size(); }
+  size_t incomplete() const { return incomplete_; }
   size_t weight() const { return weight_; }
   size_t bytes() const { return bytes_; }
   bool full() const;
@@ -56,19 +54,27 @@ class OffsetTracker {
   bool half_empty() const;
 
  private:
-  struct Pending {
-    size_t weight;
-    size_t bytes;
+  // A record that was delivered, in offset order. Complete ones leave from the front at once, and
+  // from the middle when they outnumber the others.
+  struct Entry {
+    int64_t offset;
+    uint32_t weight;
+    uint32_t bytes;
+    bool complete;
   };
+
+  Entry* Find(int64_t offset);
+  int64_t span() const { return entries_.empty() ? 0 : next_ - entries_.front().offset; }
+  void Trim();
+
   Limits limits_;
-  int64_t start_;
   int64_t next_;
+  size_t incomplete_ = 0;
   size_t weight_ = 0;
   size_t bytes_ = 0;
-  std::map<int64_t, Pending> incomplete_;
-  // Complete ranges beyond Position() that came from a checkpoint and were not delivered again yet,
-  // keyed by their first offset.
-  std::map<int64_t, int64_t> restored_;
+  std::deque<Entry> entries_;  // the front is incomplete
+  // Complete ranges from a checkpoint at or above next_, in order, apart from one another.
+  std::deque<std::pair<int64_t, int64_t>> restored_;
 };
 
 }  // namespace dispatch

@@ -45,8 +45,8 @@ class OutboxStore {
 };
 
 /// Publishes an owner's entities to `dispatch.state.<service>`: one relay an owner at a time (lease
-/// and epoch), whole entities in commit order, 1 s heartbeats. It tails its own topic, and publishes
-/// again any key that an older epoch overwrote. One owner.
+/// and epoch), whole entities in commit order, 1 s heartbeats. It tails its own topic, and
+/// publishes again any key that an older epoch overwrote. One owner.
 class OutboxRelay {
  public:
   struct Options {

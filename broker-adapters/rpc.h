@@ -13,8 +13,8 @@
 
 namespace dispatch::broker {
 
-/// What a request answers: a JSON document, or an error. `state_version` is the kind/org/name@version
-/// of the entity that a mutation made, for read-your-writes.
+/// What a request answers: a JSON document, or an error. `state_version` is the
+/// kind/org/name@version of the entity that a mutation made, for read-your-writes.
 struct RpcReply {
   json::value body;
   std::string state_kind;  // empty: no entity
@@ -52,8 +52,8 @@ class RpcClient {
 };
 
 /// Serves `dispatch.rpc.<service>` as one group. Expired requests are dropped, requests without a
-/// valid MAC are counted and dropped. Offsets are committed on receipt. Several requests run at once
-/// (bounded); a handler answers once, on the loop.
+/// valid MAC are counted and dropped. Offsets are committed on receipt. Several requests run at
+/// once (bounded); a handler answers once, on the loop.
 class RpcServer {
  public:
   using Responder = std::function<void(Result<RpcReply>)>;

@@ -53,8 +53,8 @@ class StateTable {
                const std::function<void(const std::shared_ptr<const Entity>&)>& visit) const;
   size_t size() const;
 
-  /// Runs `done` when the table has kind/key at `version` or newer (or its deletion), true, or after
-  /// `timeout`, false.
+  /// Runs `done` when the table has kind/key at `version` or newer (or its deletion), true, or
+  /// after `timeout`, false.
   void WaitFor(const std::string& kind, const std::string& key, int64_t version, Duration timeout,
                std::function<void(bool)> done);
 

@@ -43,7 +43,8 @@ struct Record {
   }
 };
 
-/// A record to write. Partition -1: by key (murmur2, as Java's client), or any when there is no key.
+/// A record to write. Partition -1: by key (murmur2, as Java's client), or any when there is no
+/// key.
 struct ProduceRecord {
   std::string topic;
   int32_t partition = -1;
@@ -54,6 +55,8 @@ struct ProduceRecord {
 
 inline constexpr int64_t kEarliest = -2;
 inline constexpr int64_t kLatest = -1;
+/// Group consumers: where the group committed to, or the earliest when it did not.
+inline constexpr int64_t kCommitted = -1000;
 
 }  // namespace dispatch::broker
 

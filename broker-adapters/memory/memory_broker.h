@@ -19,11 +19,11 @@ namespace dispatch::broker {
 class MemoryCluster {
  public:
   struct Faults {
-    double produce_fail = 0;            // chance that a produce times out and is not written
-    double produce_lost_ack = 0;        // written, but reported as timed out
-    Duration min_latency{0};            // of each ack and fetch
+    double produce_fail = 0;      // chance that a produce times out and is not written
+    double produce_lost_ack = 0;  // written, but reported as timed out
+    Duration min_latency{0};      // of each ack and fetch
     Duration max_latency{0};
-    double offset_gap = 0;              // chance of a gap (control record) before a record
+    double offset_gap = 0;  // chance of a gap (control record) before a record
   };
 
   MemoryCluster(Loop& loop, uint64_t seed);
