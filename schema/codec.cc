@@ -98,7 +98,7 @@ std::vector<wire::Range> ToWire(const std::vector<Range>& in) {
   std::vector<wire::Range> out(in.size());
   for (size_t i = 0; i < in.size(); ++i) {
     out[i].first = in[i].first;
-    out[i].end = in[i].second;
+    out[i].limit = in[i].second;
   }
   return out;
 }
@@ -106,7 +106,7 @@ std::vector<wire::Range> ToWire(const std::vector<Range>& in) {
 std::vector<Range> FromWire(const std::vector<wire::Range>& in) {
   std::vector<Range> out;
   out.reserve(in.size());
-  for (const auto& range : in) out.emplace_back(range.first, range.end);
+  for (const auto& range : in) out.emplace_back(range.first, range.limit);
   return out;
 }
 

@@ -140,7 +140,7 @@ struct AuditEntry {
 
 struct Range {
   1: i64 first
-  2: i64 end
+  2: i64 limit
 }
 
 struct Matched {

@@ -1,0 +1,179 @@
+#include "function-manager/src/adapters/pg_invoke_store.h"
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "function-manager/src/adapters/columns.h"
+
+namespace dispatch {
+
+namespace {
+
+using pg::EncodeArray;
+using pg::EncodeBytea;
+using pg::Value;
+
+constexpr char kClaim[] = R"(
+  insert into checkpoints (partition, epoch)
+  select partition, 1 from unnest($1::int[]) as v(partition) order by partition
+  on conflict (partition) do update set epoch = checkpoints.epoch + 1
+  returning partition, epoch, position, state)";
+
+constexpr char kWaiting[] = R"(
+  select partition, subscription, count(*), min(source_timestamp_ms)
+  from retries where partition = any($1::int[]) group by partition, subscription)";
+
+constexpr char kSave[] = R"(
+  update checkpoints c set position = v.position, state = v.state, saved_at = now()
+  from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bytea[])
+    as v(partition, epoch, position, state)
+  where c.partition = v.partition and c.epoch = v.epoch
+  returning c.partition)";
+
+constexpr char kUpsert[] = R"(
+  insert into retries (partition, topic, source_partition, source_offset, subscription, generation,
+    replay, due_ms, attempts, first_attempt_ms, source_timestamp_ms, last_status, last_error, org,
+    topic_name, event)
+  select * from unnest($1::int[], $2::uuid[], $3::int[], $4::bigint[], $5::uuid[], $6::int[],
+    $7::uuid[], $8::bigint[], $9::int[], $10::bigint[], $11::bigint[], $12::int[], $13::text[],
+    $14::text[], $15::text[], $16::bytea[])
+  on conflict (partition, topic, source_partition, source_offset, subscription, generation, replay)
+  do update set due_ms = excluded.due_ms, attempts = excluded.attempts,
+    first_attempt_ms = excluded.first_attempt_ms, last_status = excluded.last_status,
+    last_error = excluded.last_error)";
+
+constexpr char kDelete[] = R"(
+  delete from retries r using unnest($1::int[], $2::uuid[], $3::int[], $4::bigint[], $5::uuid[],
+    $6::int[], $7::uuid[])
+    as v(partition, topic, source_partition, source_offset, subscription, generation, replay)
+  where r.partition = v.partition and r.topic = v.topic
+    and r.source_partition = v.source_partition and r.source_offset = v.source_offset
+    and r.subscription = v.subscription and r.generation = v.generation and r.replay = v.replay)";
+
+constexpr char kLoadDue[] = R"(
+  select topic, source_partition, source_offset, subscription, generation, replay, due_ms, attempts,
+    first_attempt_ms, source_timestamp_ms, last_status, last_error, org, topic_name, event
+  from retries where partition = $1::int and due_ms >= $2::bigint and due_ms < $3::bigint
+  order by due_ms limit $4::int)";
+
+Result<std::vector<InvokeClaim>> RunClaim(pg::Transaction& tx,
+                                          const std::vector<int32_t>& partitions) {
+  std::vector<Value> numbers;
+  for (int32_t partition : partitions) numbers.emplace_back(std::to_string(partition));
+  std::string array = EncodeArray(numbers);
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kClaim, {array}));
+  std::map<int32_t, InvokeClaim> claims;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    InvokeClaim claim;
+    claim.partition = static_cast<int32_t>(rows[i].Int(0));
+    claim.epoch = rows[i].Int(1);
+    if (!rows[i].IsNull(2)) claim.position = rows[i].Int(2);
+    if (std::string blob = rows[i].Bytes(3); !blob.empty()) {
+      ASSIGN_OR_RETURN(claim.checkpoint, schema::Decode<schema::InvokeCheckpoint>(blob));
+    }
+    int32_t partition = claim.partition;
+    claims.emplace(partition, std::move(claim));
+  }
+  ASSIGN_OR_RETURN(auto waiting, tx.Exec(kWaiting, {array}));
+  for (size_t i = 0; i < waiting.size(); ++i) {
+    claims[static_cast<int32_t>(waiting[i].Int(0))].waiting.push_back(
+        {ReadUuid(waiting[i], 1), waiting[i].Int(2), waiting[i].Int(3)});
+  }
+  std::vector<InvokeClaim> all;
+  for (auto& [partition, claim] : claims) all.push_back(std::move(claim));
+  return all;
+}
+
+Result<std::vector<int32_t>> RunSave(pg::Transaction& tx, const std::vector<InvokeSave>& saves) {
+  Columns checkpoints(4);
+  for (const auto& save : saves) {
+    checkpoints.Int(save.partition)
+        .Int(save.epoch)
+        .Int(save.position)
+        .Bytes(schema::Encode(save.checkpoint));
+  }
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kSave, checkpoints.Arrays()));
+  std::set<int32_t> ours;
+  for (size_t i = 0; i < rows.size(); ++i) ours.insert(static_cast<int32_t>(rows[i].Int(0)));
+
+  Columns upserts(16);
+  Columns deletes(7);
+  std::vector<int32_t> fenced;
+  for (const auto& save : saves) {
+    if (!ours.contains(save.partition)) {
+      fenced.push_back(save.partition);
+      continue;
+    }
+    for (const auto& row : save.upserts) {
+      upserts.Int(save.partition)
+          .Id(row.id)
+          .Int(row.due_ms)
+          .Int(row.attempts)
+          .Int(row.first_attempt_ms)
+          .Int(row.source_timestamp_ms)
+          .Int(row.last_status)
+          .Text(CleanText(row.last_error))
+          .Text(row.org)
+          .Text(row.topic)
+          .Bytes(EncodeEvent(*row.event));
+    }
+    for (const auto& id : save.deletes) deletes.Int(save.partition).Id(id);
+  }
+  if (!upserts.empty()) RETURN_IF_ERROR(tx.Exec(kUpsert, upserts.Arrays()));
+  if (!deletes.empty()) RETURN_IF_ERROR(tx.Exec(kDelete, deletes.Arrays()));
+  return fenced;
+}
+
+Result<std::vector<RetryRow>> RunLoadDue(pg::Transaction& tx, int32_t partition, int64_t from_ms,
+                                         int64_t until_ms, size_t limit) {
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kLoadDue, {std::to_string(partition),
+                                                 std::to_string(from_ms), std::to_string(until_ms),
+                                                 std::to_string(limit)}));
+  std::vector<RetryRow> all;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    auto row = rows[i];
+    ASSIGN_OR_RETURN(auto event, DecodeEvent(row.Bytes(14)));
+    RetryRow out;
+    out.id = ReadId(row, 0);
+    out.due_ms = row.Int(6);
+    out.attempts = static_cast<int32_t>(row.Int(7));
+    out.first_attempt_ms = row.Int(8);
+    out.source_timestamp_ms = row.Int(9);
+    out.last_status = static_cast<int32_t>(row.Int(10));
+    out.last_error = row.Text(11);
+    out.org = row.Text(12);
+    out.topic = row.Text(13);
+    out.event = std::make_shared<const schema::EventData>(std::move(event));
+    all.push_back(std::move(out));
+  }
+  return all;
+}
+
+}  // namespace
+
+void PgInvokeStore::Claim(std::vector<int32_t> partitions,
+                          std::function<void(Result<std::vector<InvokeClaim>>)> done) {
+  pool_.Query<std::vector<InvokeClaim>>(
+      [partitions = std::move(partitions)](pg::Transaction& tx) {
+        return RunClaim(tx, partitions);
+      },
+      std::move(done));
+}
+
+void PgInvokeStore::Save(std::vector<InvokeSave> saves,
+                         std::function<void(Result<std::vector<int32_t>>)> done) {
+  auto shared = std::make_shared<std::vector<InvokeSave>>(std::move(saves));
+  pool_.Query<std::vector<int32_t>>([shared](pg::Transaction& tx) { return RunSave(tx, *shared); },
+                                    std::move(done));
+}
+
+void PgInvokeStore::LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
+                            std::function<void(Result<std::vector<RetryRow>>)> done) {
+  pool_.Query<std::vector<RetryRow>>(
+      [=](pg::Transaction& tx) { return RunLoadDue(tx, partition, from_ms, until_ms, limit); },
+      std::move(done));
+}
+
+}  // namespace dispatch

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <vector>
+
+#include "common/pg/pool.h"
+#include "function-manager/src/domain/invoke_store.h"
+
+namespace dispatch {
+
+/// InvokeStore over the tables `checkpoints` and `retries`.
+class PgInvokeStore : public InvokeStore {
+ public:
+  explicit PgInvokeStore(pg::Pool& pool) : pool_(pool) {}
+
+  void Claim(std::vector<int32_t> partitions,
+             std::function<void(Result<std::vector<InvokeClaim>>)> done) override;
+  void Save(std::vector<InvokeSave> saves,
+            std::function<void(Result<std::vector<int32_t>>)> done) override;
+  void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
+               std::function<void(Result<std::vector<RetryRow>>)> done) override;
+
+ private:
+  pg::Pool& pool_;
+};
+
+}  // namespace dispatch
