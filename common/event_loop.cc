@@ -74,7 +74,10 @@ EventLoop::EventLoop() : impl_(std::make_unique<Impl>()) {
 EventLoop::~EventLoop() {
   // What waits may own sockets and may cancel timers when it is destroyed: the io_context and the
   // heap must outlive it.
-  impl_->closing = true;
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->closing = true;
+  }
   for (auto& [fd, watch] : impl_->watches) {
     watch->active = false;
     watch->descriptor.release();
@@ -94,6 +97,7 @@ EventLoop::~EventLoop() {
 void EventLoop::Post(std::function<void()> task) {
   {
     std::lock_guard lock(impl_->mutex);
+    if (impl_->closing) return;
     impl_->posted.push_back(std::move(task));
     if (std::exchange(impl_->drain_scheduled, true)) return;
   }

@@ -51,21 +51,21 @@ struct EventLoop::Impl {
   void WaitWatch(std::shared_ptr<Watch> watch);
   void WaitSignal();
 
-  // Reactor I/O is touched by the loop's thread only (UNSAFE_IO); Post and Stop need the
-  // scheduler's lock.
-  boost::asio::io_context io;
+  // Before `io`, since what that destroys may still cancel timers and post.
+  std::mutex mutex;
+  std::vector<std::function<void()>> posted;  // guarded by mutex
+  bool drain_scheduled = false;               // guarded by mutex
+  bool closing = false;                       // guarded by mutex
+  std::vector<std::function<void()>> batch;
   internal::TimerHeap timers;
+
+  // Reactor I/O is touched by the loop's thread only (UNSAFE_IO); Post needs the scheduler's lock.
+  boost::asio::io_context io;
   internal::IoTimer timer;
   SteadyTime armed_for = SteadyTime::max();
   std::map<int, std::shared_ptr<Watch>> watches;
   boost::asio::signal_set signals;
   std::function<void(int)> on_terminate;
-  bool closing = false;
-
-  std::mutex mutex;
-  std::vector<std::function<void()>> posted;  // guarded by mutex
-  bool drain_scheduled = false;               // guarded by mutex
-  std::vector<std::function<void()>> batch;
 };
 
 }  // namespace dispatch

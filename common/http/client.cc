@@ -1,0 +1,235 @@
+#include "common/http/client.h"
+
+#include <fmt/format.h>
+
+#include "common/http/internal/client_connection.h"
+#include "common/http/internal/client_core.h"
+#include "common/http/internal/wire.h"
+
+namespace dispatch::http {
+
+namespace internal {
+
+ClientCore::ClientCore(EventLoop& the_loop, ClientOptions the_options)
+    : loop(the_loop), options(std::move(the_options)), resolver(the_loop) {}
+
+void ClientCore::Send(ClientRequest request, Client::Callback done) {
+  auto exchange = std::make_shared<Exchange>();
+  exchange->request = std::move(request);
+  exchange->done = std::move(done);
+  exchange->start = loop.Steady();
+  exchange->place = exchanges.insert(exchanges.end(), exchange);
+  exchange->timer =
+      loop.After(exchange->request.timeout, [this, e = exchange.get()] { OnTimeout(e); });
+  sending_ = true;
+  auto url = ParseUrl(exchange->request.url);
+  bool headers = IsToken(exchange->request.method);
+  for (const auto& [name, value] : exchange->request.headers) {
+    headers = headers && IsToken(name) && IsFieldValue(value);
+  }
+  if (!url.ok()) {
+    Fail(exchange, FailureKind::kProtocol, url.message());
+  } else if (!headers) {
+    Fail(exchange, FailureKind::kProtocol, "the request's method or a header is malformed");
+  } else {
+    exchange->url = std::move(*url);
+    std::string key = fmt::format("{}{}:{}", exchange->url.tls ? 's' : 'p', exchange->url.host,
+                                  exchange->url.port);
+    auto& pool = pools[key];
+    if (!pool) {
+      pool = std::make_shared<HostPool>();
+      pool->key = std::move(key);
+    }
+    auto keep = pool;
+    Start(exchange, *keep);
+  }
+  sending_ = false;
+}
+
+void ClientCore::Start(const std::shared_ptr<Exchange>& exchange, HostPool& pool) {
+  if (!pool.idle.empty()) {
+    auto connection = std::move(pool.idle.back());
+    pool.idle.pop_back();
+    connection->Use(exchange);
+  } else if (pool.open < options.max_connections_per_host) {
+    StartFresh(exchange, pool);
+  } else {
+    pool.waiting.push_back(exchange);
+  }
+}
+
+void ClientCore::StartFresh(const std::shared_ptr<Exchange>& exchange, HostPool& pool) {
+  auto connection = std::make_shared<ClientConnection>(shared_from_this(), pools.at(pool.key));
+  connections.emplace(connection.get(), connection);
+  connection->Open(exchange);
+}
+
+std::shared_ptr<Exchange> ClientCore::NextWaiting(HostPool& pool) {
+  while (!pool.waiting.empty()) {
+    auto exchange = std::move(pool.waiting.front());
+    pool.waiting.pop_front();
+    if (!exchange->finished) return exchange;
+  }
+  return nullptr;
+}
+
+void ClientCore::OnIdle(const std::shared_ptr<ClientConnection>& connection) {
+  HostPool& pool = connection->pool();
+  if (auto next = NextWaiting(pool)) {
+    connection->Use(std::move(next));
+  } else if (pool.idle.size() >= options.max_idle_per_host) {
+    connection->Close();
+  } else {
+    pool.idle.push_back(connection);
+    ArmIdleTimer(pool);
+  }
+}
+
+void ClientCore::OnClosed(ClientConnection& connection, bool was_idle) {
+  HostPool& pool = connection.pool();
+  if (was_idle) std::erase_if(pool.idle, [&](const auto& c) { return c.get() == &connection; });
+  connections.erase(&connection);
+  if (closed) return;
+  ServeWaiting(pool);
+  DropIfUnused(pool);
+}
+
+void ClientCore::ServeWaiting(HostPool& pool) {
+  // One at a time, since one connection went.
+  if (pool.waiting.empty() || pool.open >= options.max_connections_per_host) return;
+  if (auto next = NextWaiting(pool)) StartFresh(next, pool);
+}
+
+void ClientCore::DropIfUnused(HostPool& pool) {
+  if (pool.open > 0 || !pool.waiting.empty()) return;
+  loop.Cancel(pool.idle_timer);
+  pools.erase(pool.key);
+}
+
+void ClientCore::ArmIdleTimer(HostPool& pool) {
+  if (pool.idle_timer != kNoTimer || pool.idle.empty()) return;
+  SteadyTime due = pool.idle.front()->idle_since() + options.idle_timeout;
+  pool.idle_timer = loop.After(due - loop.Steady(), [this, key = pool.key] { CloseExpired(key); });
+}
+
+void ClientCore::CloseExpired(const std::string& the_key) {
+  std::string key = the_key;
+  auto it = pools.find(key);
+  if (it == pools.end()) return;
+  auto pool = it->second;
+  pool->idle_timer = kNoTimer;
+  SteadyTime limit = loop.Steady() - options.idle_timeout;
+  while (!pool->idle.empty() && pool->idle.front()->idle_since() <= limit) {
+    auto connection = pool->idle.front();
+    connection->Close();
+  }
+  ArmIdleTimer(*pool);
+}
+
+void ClientCore::OnTimeout(Exchange* raw) {
+  auto exchange = *raw->place;
+  exchange->timer = kNoTimer;
+  auto self = shared_from_this();
+  bool working = exchange->connection != nullptr;
+  if (working) {
+    auto it = connections.find(exchange->connection);
+    if (it != connections.end()) {
+      auto connection = it->second;
+      connection->Close();
+    }
+  }
+  Fail(exchange, FailureKind::kTimeout,
+       fmt::format("no whole answer within {} ms{}", exchange->request.timeout.count(),
+                   working ? "" : ", waiting for a connection"));
+}
+
+void ClientCore::Fail(const std::shared_ptr<Exchange>& exchange, FailureKind kind,
+                      std::string message) {
+  Client::Outcome outcome;
+  outcome.failure = kind;
+  outcome.message = std::move(message);
+  Finish(exchange, std::move(outcome));
+}
+
+void ClientCore::Finish(const std::shared_ptr<Exchange>& exchange, Client::Outcome outcome) {
+  if (std::exchange(exchange->finished, true)) return;
+  loop.Cancel(exchange->timer);
+  // Not moved: `exchange` may be the list's own.
+  auto keep = exchange;
+  exchanges.erase(keep->place);
+  outcome.elapsed = loop.Steady() - keep->start;
+  keep->request = ClientRequest();
+  auto done = std::move(keep->done);
+  if (closed) return;
+  if (sending_) {
+    loop.Post([weak = weak_from_this(), done = std::move(done),
+               outcome = std::make_shared<Client::Outcome>(std::move(outcome))] {
+      auto self = weak.lock();
+      if (self && !self->closed) done(std::move(*outcome));
+    });
+  } else {
+    done(std::move(outcome));
+  }
+}
+
+void ClientCore::CloseAll() {
+  closed = true;
+  resolver.Close();
+  for (const auto& exchange : exchanges) loop.Cancel(exchange->timer);
+  exchanges.clear();
+  auto all = std::move(connections);
+  connections.clear();
+  for (const auto& entry : all) entry.second->Close();
+  for (const auto& entry : pools) loop.Cancel(entry.second->idle_timer);
+  pools.clear();
+}
+
+const Result<std::shared_ptr<TlsContext>>& ClientCore::Tls() {
+  if (!tls_) {
+    tls_ = std::make_unique<Result<std::shared_ptr<TlsContext>>>(
+        TlsContext::Create(options.verify_tls, options.ca_file));
+  }
+  return *tls_;
+}
+
+}  // namespace internal
+
+std::string_view FailureKindName(FailureKind kind) {
+  switch (kind) {
+    case FailureKind::kNone:
+      return "none";
+    case FailureKind::kDns:
+      return "dns";
+    case FailureKind::kConnect:
+      return "connect";
+    case FailureKind::kTls:
+      return "tls";
+    case FailureKind::kTimeout:
+      return "timeout";
+    case FailureKind::kReset:
+      return "reset";
+    case FailureKind::kProtocol:
+      return "protocol";
+    case FailureKind::kForbiddenAddress:
+      return "forbidden-address";
+  }
+  return "unknown";
+}
+
+struct Client::Impl : internal::ClientCore {
+  using ClientCore::ClientCore;
+};
+
+Client::Client(EventLoop& loop, ClientOptions options)
+    : impl_(std::make_shared<Impl>(loop, std::move(options))) {}
+
+Client::~Client() { impl_->CloseAll(); }
+
+void Client::Send(ClientRequest request, Callback done) {
+  impl_->Send(std::move(request), std::move(done));
+}
+
+size_t Client::in_flight() const { return impl_->exchanges.size(); }
+size_t Client::connections() const { return impl_->connections.size(); }
+
+}  // namespace dispatch::http

@@ -1,0 +1,459 @@
+#include "common/http/server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/http/testing/raw_peer.h"
+
+namespace dispatch::http::server_test {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::RawPeer;
+using ::testing::StartsWith;
+
+class HttpServer : public ::testing::Test {
+ protected:
+  void Start(ServerOptions options = {}) {
+    server_ = std::make_unique<Server>(
+        loop_, options, [this](Request request, std::shared_ptr<ResponseWriter> writer) {
+          requests_.push_back(request);
+          if (handler_) {
+            handler_(std::move(request), std::move(writer));
+          } else {
+            writer->Send(
+                Response::Text(200, request.method + " " + request.path + " " + request.body));
+          }
+        });
+    auto port = server_->Listen("127.0.0.1:0");
+    ASSERT_TRUE(port.ok()) << port.message();
+    port_ = *port;
+  }
+  RawPeer Connect() { return RawPeer::Connect(loop_, port_); }
+  bool Until(const std::function<bool()>& done) { return loop_.RunUntil(done, 10s); }
+
+  // Sends bytes and returns all that comes until the server closes.
+  std::string Ask(const std::string& bytes) {
+    RawPeer peer = Connect();
+    peer.Send(bytes);
+    EXPECT_TRUE(Until([&] { return peer.closed(); })) << "not closed after: " << peer.received();
+    return peer.received();
+  }
+
+  EventLoop loop_;
+  std::unique_ptr<Server> server_;
+  Handler handler_;
+  std::vector<Request> requests_;
+  uint16_t port_ = 0;
+};
+
+TEST_F(HttpServer, AnswersAndKeepsTheConnection) {
+  Start();
+  RawPeer peer = Connect();
+  peer.Send("POST /a%20b/c?x=1&y=%26+z&x=2 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+  ASSERT_TRUE(Until([&] { return peer.received().ends_with("POST /a b/c abc"); }));
+  EXPECT_THAT(peer.received(), StartsWith("HTTP/1.1 200 OK\r\nDate: "));
+  EXPECT_THAT(peer.received(), HasSubstr("Content-Length: 15\r\n"));
+  EXPECT_THAT(peer.received(), Not(HasSubstr("Connection:")));
+  EXPECT_EQ(requests_[0].Query("y"), "& z");
+  EXPECT_EQ(requests_[0].QueryAll("x"), (std::vector<std::string>{"1", "2"}));
+  EXPECT_EQ(requests_[0].remote_address, "127.0.0.1");
+  peer.Clear();
+  peer.Send("GET /next HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return peer.received().ends_with("GET /next "); }));
+  EXPECT_EQ(server_->connections(), 1u);
+}
+
+TEST_F(HttpServer, ReadsARequestThatComesByteByByte) {
+  Start();
+  RawPeer peer = Connect();
+  std::string text =
+      "\r\nPUT /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nHost: evil\r\n\r\n";
+  for (char c : text) {
+    peer.Send(std::string(1, c));
+    bool turned = false;
+    loop_.Post([&] { loop_.Post([&] { turned = true; }); });
+    ASSERT_TRUE(Until([&] { return turned; }));
+  }
+  ASSERT_TRUE(Until([&] { return peer.received().ends_with("PUT /x abcde"); })) << peer.received();
+  EXPECT_EQ(requests_[0].headers.Get("Host"), "h");  // trailers are no headers
+}
+
+TEST_F(HttpServer, ServesPipelinedRequestsInOrder) {
+  Start();
+  std::vector<std::shared_ptr<ResponseWriter>> writers;
+  handler_ = [&](Request, std::shared_ptr<ResponseWriter> writer) {
+    writers.push_back(std::move(writer));
+  };
+  RawPeer peer = Connect();
+  peer.Send(
+      "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\nGET /3 HTTP/1.1\r\n"
+      "Host: h\r\nConnection: close\r\n\r\n");
+  for (size_t i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(Until([&] { return writers.size() == i; }));
+    EXPECT_EQ(requests_.back().path, "/" + std::to_string(i));
+    writers.back()->Send(Response::Text(200, "body" + std::to_string(i)));
+  }
+  ASSERT_TRUE(Until([&] { return peer.closed(); }));
+  size_t first = peer.received().find("body1"), second = peer.received().find("body2");
+  EXPECT_LT(first, second);
+  EXPECT_LT(second, peer.received().find("body3"));
+}
+
+TEST_F(HttpServer, HeadHasTheLengthAndNoBody) {
+  Start();
+  std::string answer = Ask("HEAD /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(answer, HasSubstr("Content-Length: 8\r\n"));
+  EXPECT_TRUE(answer.ends_with("\r\n\r\n"));
+}
+
+TEST_F(HttpServer, SpeaksHttp10) {
+  Start();
+  std::string answer = Ask("GET /x HTTP/1.0\r\n\r\n");
+  EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
+  RawPeer peer = Connect();
+  peer.Send("GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return peer.received().ends_with("GET /x "); }));
+  EXPECT_THAT(peer.received(), HasSubstr("Connection: keep-alive\r\n"));
+}
+
+TEST_F(HttpServer, ContinuesWhenAskedTo) {
+  Start();
+  RawPeer peer = Connect();
+  peer.Send("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return peer.received() == "HTTP/1.1 100 Continue\r\n\r\n"; }));
+  peer.Send("hi");
+  ASSERT_TRUE(Until([&] { return peer.received().ends_with("POST /x hi"); }));
+  ServerOptions small;
+  small.max_body_bytes = 10;
+  Start(small);
+  EXPECT_THAT(
+      Ask("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\nExpect: 100-continue\r\n\r\n"),
+      StartsWith("HTTP/1.1 413 "));
+  EXPECT_THAT(Ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: coffee\r\n\r\n"),
+              StartsWith("HTTP/1.1 417 "));
+}
+
+TEST_F(HttpServer, RefusesAmbiguousAndMalformedRequests) {
+  Start();
+  struct Case {
+    const char* bytes;
+    const char* status;
+  };
+  const Case cases[] = {
+      {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+       "400"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+       "400"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", "400"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3, 3\r\n\r\nabc", "400"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", "400"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -3\r\n\r\n", "400"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +3\r\n\r\n", "400"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", "501"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", "501"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n", "501"},
+      {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
+      {"GET / HTTP/1.1\r\nHost: h\r\nX: a\r\n b\r\n\r\n", "400"},
+      {"GET / HTTP/1.1\nHost: h\n\n", "400"},
+      {"GET / HTTP/1.1\r\nHost: h\r\nX: a\n\r\n", "400"},
+      {"GET / HTTP/1.1\r\nHost: h\r\nX : a\r\n\r\n", "400"},
+      {"GET / HTTP/1.1\r\nHost: h\r\nX: a\x01\r\n\r\n", "400"},
+      {"GET / HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n", "400"},
+      {"GET / HTTP/1.1\r\n\r\n", "400"},
+      {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
+      {"GET / HTTP/2.0\r\nHost: h\r\n\r\n", "505"},
+      {"GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n", "400"},
+      {"GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n", "400"},
+      {"GET nowhere HTTP/1.1\r\nHost: h\r\n\r\n", "400"},
+      {"GET /\r\n\r\n", "400"},
+      {"\x16\x03\x01\x02", "400"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n", "400"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", "400"},
+  };
+  for (const Case& c : cases) {
+    EXPECT_THAT(Ask(c.bytes), StartsWith(std::string("HTTP/1.1 ") + c.status)) << c.bytes;
+  }
+  EXPECT_TRUE(requests_.empty());
+}
+
+TEST_F(HttpServer, LimitsHeadersAndBodies) {
+  ServerOptions options;
+  options.max_header_bytes = 1000;
+  options.max_body_bytes = 100;
+  Start(options);
+  std::string start = "POST / HTTP/1.1\r\nHost: h\r\n";
+  EXPECT_THAT(Ask(start + "X: " + std::string(1000, 'x') + "\r\n\r\n"), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(Ask(start + "X: " + std::string(100'000, 'x')), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(Ask(start + "Content-Length: 101\r\n\r\n"), StartsWith("HTTP/1.1 413"));
+  std::string chunks;
+  for (int i = 0; i < 3; ++i) chunks += "32\r\n" + std::string(50, 'x') + "\r\n";
+  EXPECT_THAT(Ask(start + "Transfer-Encoding: chunked\r\n\r\n" + chunks),
+              StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Ask(start + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"),
+              StartsWith("HTTP/1.1 4"));
+  EXPECT_THAT(Ask(start + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(2000, 'e')),
+              StartsWith("HTTP/1.1 4"));
+  EXPECT_TRUE(requests_.empty());
+  // At the limits all is well.
+  std::string head = start + "Connection: close\r\nContent-Length: 100\r\nX: ";
+  head += std::string(1000 - head.size() - 4, 'x') + "\r\n\r\n";
+  EXPECT_THAT(Ask(head + std::string(100, 'b')), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpServer, DoesNotWaitForSlowClients) {
+  ServerOptions options;
+  options.header_timeout = 30ms;
+  options.body_timeout = 30ms;
+  options.idle_timeout = 60ms;
+  Start(options);
+  EXPECT_EQ(Ask(""), "");
+  EXPECT_THAT(Ask("GET / HT"), StartsWith("HTTP/1.1 408"));
+  EXPECT_THAT(Ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab"),
+              StartsWith("HTTP/1.1 408"));
+  EXPECT_THAT(Ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(server_->connections(), 0u);
+}
+
+TEST_F(HttpServer, ADripOfHeaderBytesDoesNotMoveTheTimeout) {
+  ServerOptions options;
+  options.header_timeout = 50ms;
+  Start(options);
+  RawPeer peer = Connect();
+  SteadyTime start = loop_.Steady();
+  std::function<void()> drip = [&] {
+    peer.Send("X");
+    loop_.After(5ms, drip);
+  };
+  drip();
+  ASSERT_TRUE(Until([&] { return peer.received().starts_with("HTTP/1.1 408"); }));
+  EXPECT_LT(loop_.Steady() - start, 2s);
+}
+
+TEST_F(HttpServer, AHalfClosedClientStillGetsItsAnswer) {
+  Start();
+  std::shared_ptr<ResponseWriter> writer;
+  handler_ = [&](Request, std::shared_ptr<ResponseWriter> w) { writer = std::move(w); };
+  RawPeer peer = Connect();
+  peer.Send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+  peer.ShutdownWrite();
+  ASSERT_TRUE(Until([&] { return writer != nullptr; }));
+  bool later = false;
+  loop_.After(5ms, [&] { later = true; });
+  ASSERT_TRUE(Until([&] { return later; }));
+  writer->Send(Response::Text(200, "late"));
+  ASSERT_TRUE(Until([&] { return peer.closed(); }));
+  EXPECT_THAT(peer.received(), HasSubstr("late"));
+}
+
+TEST_F(HttpServer, HalfARequestIsDroppedWithItsClient) {
+  Start();
+  RawPeer peer = Connect();
+  peer.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
+  ASSERT_TRUE(Until([&] { return server_->connections() == 1; }));
+  peer.Close();
+  EXPECT_TRUE(Until([&] { return server_->connections() == 0; }));
+  EXPECT_TRUE(requests_.empty());
+}
+
+TEST_F(HttpServer, ADroppedWriterAnswers500) {
+  Start();
+  handler_ = [](Request, std::shared_ptr<ResponseWriter>) {};
+  EXPECT_THAT(Ask("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 500"));
+  handler_ = [](Request, std::shared_ptr<ResponseWriter>) { throw std::runtime_error("oops"); };
+  EXPECT_THAT(Ask("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 500"));
+}
+
+TEST_F(HttpServer, AWriterMayOutliveClientAndServer) {
+  Start();
+  std::shared_ptr<ResponseWriter> writer;
+  handler_ = [&](Request, std::shared_ptr<ResponseWriter> w) { writer = std::move(w); };
+  RawPeer peer = Connect();
+  peer.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return writer != nullptr; }));
+  server_.reset();
+  EXPECT_TRUE(writer->closed());
+  writer->Send(Response::Text(200, "x"));
+  EXPECT_FALSE(writer->Write("x"));
+  writer->End();
+}
+
+TEST_F(HttpServer, HeadersCannotBeInjected) {
+  Start();
+  handler_ = [](Request, std::shared_ptr<ResponseWriter> writer) {
+    Response response = Response::Text(200, "ok");
+    response.headers.Add("X-A", "b\r\nSet-Cookie: c");
+    response.headers.Add("Content-Length", "999");
+    response.headers.Add("X-Good", "yes");
+    writer->Send(std::move(response));
+  };
+  std::string answer = Ask("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(answer, Not(HasSubstr("Set-Cookie")));
+  EXPECT_THAT(answer, Not(HasSubstr("999")));
+  EXPECT_THAT(answer, HasSubstr("X-Good: yes\r\n"));
+}
+
+TEST_F(HttpServer, StreamsInChunks) {
+  Start();
+  std::shared_ptr<ResponseWriter> writer;
+  handler_ = [&](Request, std::shared_ptr<ResponseWriter> w) {
+    writer = std::move(w);
+    Headers headers;
+    headers.Add("Content-Type", "text/event-stream");
+    writer->Start(200, headers);
+    EXPECT_TRUE(writer->Write("data: 1\n\n"));
+  };
+  RawPeer peer = Connect();
+  peer.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return peer.received().ends_with("\r\n\r\n9\r\ndata: 1\n\n\r\n"); }));
+  EXPECT_THAT(peer.received(), HasSubstr("Transfer-Encoding: chunked\r\n"));
+  writer->Write("data: 2\n\n");
+  writer->End();
+  ASSERT_TRUE(Until([&] { return peer.received().ends_with("0\r\n\r\n"); }));
+  // The connection goes on.
+  handler_ = nullptr;
+  peer.Send("GET /again HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return peer.received().ends_with("GET /again "); }));
+}
+
+TEST_F(HttpServer, AStreamStopsAtHighWaterAndGoesOnWhenDrained) {
+  ServerOptions options;
+  options.stream_high_water = 64 * 1024;
+  Start(options);
+  std::shared_ptr<ResponseWriter> writer;
+  handler_ = [&](Request, std::shared_ptr<ResponseWriter> w) {
+    writer = std::move(w);
+    writer->Start(200, {});
+  };
+  RawPeer peer = Connect();
+  peer.Pause();
+  peer.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return writer != nullptr; }));
+  int drains = 0;
+  writer->OnDrain([&] { ++drains; });
+  std::string piece(16 * 1024, 'x');
+  size_t written = 0;
+  while (writer->Write(piece)) written += piece.size();
+  EXPECT_GT(written, 0u);
+  EXPECT_EQ(drains, 0);
+  peer.Resume();
+  ASSERT_TRUE(Until([&] { return drains == 1; }));
+  EXPECT_TRUE(writer->Write("end"));
+  writer->End();
+  ASSERT_TRUE(Until([&] { return peer.received().ends_with("3\r\nend\r\n0\r\n\r\n"); }));
+  EXPECT_GT(peer.received().size(), written);
+}
+
+TEST_F(HttpServer, AStreamLearnsThatItsClientWent) {
+  Start();
+  std::shared_ptr<ResponseWriter> writer;
+  int closed = 0;
+  handler_ = [&](Request, std::shared_ptr<ResponseWriter> w) {
+    writer = std::move(w);
+    writer->Start(200, {});
+    writer->OnClosed([&] { ++closed; });
+  };
+  RawPeer peer = Connect();
+  peer.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return writer != nullptr; }));
+  peer.Close();
+  ASSERT_TRUE(Until([&] { return closed == 1; }));
+  EXPECT_TRUE(writer->closed());
+  EXPECT_FALSE(writer->Write("x"));
+  EXPECT_EQ(server_->connections(), 0u);
+}
+
+TEST_F(HttpServer, AHandlerThatIgnoresHighWaterLosesItsClient) {
+  ServerOptions options;
+  options.stream_high_water = 1024;
+  Start(options);
+  std::shared_ptr<ResponseWriter> writer;
+  handler_ = [&](Request, std::shared_ptr<ResponseWriter> w) {
+    writer = std::move(w);
+    writer->Start(200, {});
+  };
+  RawPeer peer = Connect();
+  peer.Pause();
+  peer.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return writer != nullptr; }));
+  for (int i = 0; i < 10'000 && !writer->closed(); ++i) writer->Write(std::string(16 * 1024, 'x'));
+  EXPECT_TRUE(writer->closed());
+}
+
+TEST_F(HttpServer, AClientThatDoesNotReadIsCutOff) {
+  ServerOptions options;
+  options.write_timeout = 50ms;
+  Start(options);
+  handler_ = [](Request, std::shared_ptr<ResponseWriter> writer) {
+    writer->Send(Response::Text(200, std::string(64 * 1024 * 1024, 'x')));
+  };
+  RawPeer peer = Connect();
+  peer.Pause();
+  peer.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return server_->connections() == 1; }));
+  EXPECT_TRUE(Until([&] { return server_->connections() == 0; }));
+}
+
+TEST_F(HttpServer, RefusesConnectionsOverTheLimit) {
+  ServerOptions options;
+  options.max_connections = 1;
+  Start(options);
+  RawPeer first = Connect();
+  ASSERT_TRUE(Until([&] { return server_->connections() == 1; }));
+  RawPeer second = Connect();
+  ASSERT_TRUE(Until([&] { return second.closed(); }));
+  EXPECT_THAT(second.received(), StartsWith("HTTP/1.1 503"));
+  first.Send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return first.received().ends_with("GET /x "); }));
+}
+
+TEST_F(HttpServer, DrainsGracefully) {
+  Start();
+  std::shared_ptr<ResponseWriter> writer;
+  handler_ = [&](Request, std::shared_ptr<ResponseWriter> w) { writer = std::move(w); };
+  RawPeer idle = Connect(), busy = Connect();
+  busy.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return writer && server_->connections() == 2; }));
+  bool drained = false;
+  server_->Drain(10s, [&] { drained = true; });
+  ASSERT_TRUE(Until([&] { return idle.closed(); }));
+  EXPECT_FALSE(drained);
+  writer->Send(Response::Text(200, "last"));
+  ASSERT_TRUE(Until([&] { return drained && busy.closed(); }));
+  EXPECT_THAT(busy.received(), HasSubstr("Connection: close\r\n"));
+  EXPECT_THAT(busy.received(), HasSubstr("last"));
+  RawPeer late = Connect();
+  EXPECT_TRUE(Until([&] { return late.closed(); }));
+}
+
+TEST_F(HttpServer, ADrainEndsAtItsDeadline) {
+  Start();
+  std::shared_ptr<ResponseWriter> writer;
+  handler_ = [&](Request, std::shared_ptr<ResponseWriter> w) { writer = std::move(w); };
+  RawPeer peer = Connect();
+  peer.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return writer != nullptr; }));
+  bool drained = false;
+  server_->Drain(20ms, [&] { drained = true; });
+  ASSERT_TRUE(Until([&] { return drained && peer.closed(); }));
+  EXPECT_TRUE(writer->closed());
+}
+
+TEST_F(HttpServer, SaysWhyItCannotListen) {
+  Start();
+  Server other(loop_, {}, nullptr);
+  auto taken = other.Listen("127.0.0.1:" + std::to_string(port_));
+  EXPECT_EQ(taken.code(), Code::kUnavailable);
+  EXPECT_THAT(taken.message(), HasSubstr("another port"));
+  EXPECT_EQ(other.Listen("nonsense").code(), Code::kInvalidArgument);
+  EXPECT_EQ(other.Listen("127.0.0.1:99999").code(), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace dispatch::http::server_test
