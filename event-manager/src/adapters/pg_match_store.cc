@@ -121,11 +121,10 @@ Status SaveCursors(pg::Transaction& tx, const std::vector<PartitionSave>& saves,
     }
   }
   if (!subscription.empty()) {
-    RETURN_IF_ERROR(tx.Exec(kSaveCursors,
-                            {EncodeArray(changed.topics), EncodeArray(changed.partitions),
-                             EncodeArray(subscription), EncodeArray(generation),
-                             EncodeArray(live_from), EncodeArray(live_until),
-                             EncodeArray(paused_at), EncodeArray(epoch)}));
+    RETURN_IF_ERROR(tx.Exec(
+        kSaveCursors, {EncodeArray(changed.topics), EncodeArray(changed.partitions),
+                       EncodeArray(subscription), EncodeArray(generation), EncodeArray(live_from),
+                       EncodeArray(live_until), EncodeArray(paused_at), EncodeArray(epoch)}));
   }
   if (!removed_subscriptions.empty()) {
     RETURN_IF_ERROR(
@@ -145,10 +144,9 @@ Result<std::vector<PartitionId>> RunSave(pg::Transaction& tx,
     positions.emplace_back(std::to_string(save.position));
     states.emplace_back(EncodeBytea(schema::Encode(save.checkpoint)));
   }
-  ASSIGN_OR_RETURN(auto rows,
-                   tx.Exec(kSave, {EncodeArray(keys.topics), EncodeArray(keys.partitions),
-                                   EncodeArray(epochs), EncodeArray(positions),
-                                   EncodeArray(states)}));
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kSave, {EncodeArray(keys.topics),
+                                              EncodeArray(keys.partitions), EncodeArray(epochs),
+                                              EncodeArray(positions), EncodeArray(states)}));
   std::set<PartitionId> ours;
   for (size_t i = 0; i < rows.size(); ++i) {
     ours.insert({ReadUuid(rows[i], 0), static_cast<int32_t>(rows[i].Int(1))});

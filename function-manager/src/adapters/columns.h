@@ -9,8 +9,8 @@
 
 namespace dispatch {
 
-/// Columns of a batch, for `insert ... select * from unnest($1, $2, ...)`: rows go in one field at a
-/// time, arrays come out.
+/// Columns of a batch, for `insert ... select * from unnest($1, $2, ...)`: rows go in one field at
+/// a time, arrays come out.
 class Columns {
  public:
   explicit Columns(size_t count) : columns_(count) {}
@@ -60,9 +60,9 @@ inline Uuid ReadUuid(const pg::Row& row, size_t column) {
 
 /// Reads the six columns of a delivery's identity from `first` on.
 inline schema::DeliveryId ReadId(const pg::Row& row, size_t first) {
-  return {ReadUuid(row, first),     static_cast<int32_t>(row.Int(first + 1)),
-          row.Int(first + 2),       ReadUuid(row, first + 3),
-          static_cast<int32_t>(row.Int(first + 4)), ReadUuid(row, first + 5)};
+  return {
+      ReadUuid(row, first),     static_cast<int32_t>(row.Int(first + 1)), row.Int(first + 2),
+      ReadUuid(row, first + 3), static_cast<int32_t>(row.Int(first + 4)), ReadUuid(row, first + 5)};
 }
 
 }  // namespace dispatch

@@ -128,9 +128,8 @@ Result<std::vector<int32_t>> RunSave(pg::Transaction& tx, const std::vector<Invo
 
 Result<std::vector<RetryRow>> RunLoadDue(pg::Transaction& tx, int32_t partition, int64_t from_ms,
                                          int64_t until_ms, size_t limit) {
-  ASSIGN_OR_RETURN(auto rows, tx.Exec(kLoadDue, {std::to_string(partition),
-                                                 std::to_string(from_ms), std::to_string(until_ms),
-                                                 std::to_string(limit)}));
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kLoadDue, {std::to_string(partition), std::to_string(from_ms),
+                                                 std::to_string(until_ms), std::to_string(limit)}));
   std::vector<RetryRow> all;
   for (size_t i = 0; i < rows.size(); ++i) {
     auto row = rows[i];

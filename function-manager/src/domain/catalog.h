@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "common/clock.h"
 #include "common/uuid.h"
 #include "schema/objects.h"
 
@@ -24,9 +25,9 @@ class Catalog {
   };
 
   virtual ~Catalog() = default;
-  /// `version`: of the subscription when it matched; `since_ms`: when the target was written, for
-  /// telling "deleted" from "not yet".
-  virtual Lookup Find(const Uuid& subscription, int64_t version, int64_t since_ms) const = 0;
+  /// `version`: of the subscription when it matched; `waited`: how long the caller has been asking,
+  /// which tells "deleted" from "not yet" when the cache is fresh.
+  virtual Lookup Find(const Uuid& subscription, int64_t version, Duration waited) const = 0;
   /// Where a subscription's events go: its sink, or its function's URL. Nothing while the function
   /// is missing or not ready.
   virtual std::optional<schema::Sink> SinkOf(const schema::Subscription& subscription) const = 0;

@@ -51,12 +51,12 @@ Lane& Dispatcher::LaneOf(const std::shared_ptr<const schema::Subscription>& subs
 void Dispatcher::Take(DeliveryPtr delivery) {
   auto partition = delivery->partition.lock();
   if (partition == nullptr || delivery->state == State::kDone) return;
-  auto found = catalog_.Find(delivery->id.subscription, delivery->target.version, now_ms());
+  bool held = delivery->state == State::kHeld && delivery->since != SteadyTime{};
+  Duration waited = held ? loop_.Steady() - delivery->since : Duration::zero();
+  auto found = catalog_.Find(delivery->id.subscription, delivery->target.version, waited);
   if (found.known == Catalog::Known::kNotYet) {
     // Never dropped: it waits until the cache knows its subscription, or knows that it is gone.
-    if (delivery->state != State::kHeld || delivery->since == SteadyTime{}) {
-      delivery->since = loop_.Steady();
-    }
+    if (!held) delivery->since = loop_.Steady();
     delivery->state = State::kHeld;
     return;
   }
@@ -289,7 +289,7 @@ bool Dispatcher::MaySpill(const InvocationPartition& partition, const Uuid& subs
 void Dispatcher::SubscriptionChanged(const Uuid& subscription) {
   auto it = lanes_.find(subscription);
   if (it == lanes_.end()) return;
-  auto found = catalog_.Find(subscription, 0, now_ms());
+  auto found = catalog_.Find(subscription, 0, Duration::zero());
   if (found.known == Catalog::Known::kPresent) {
     it->second.subscription = found.subscription;
     return Pump(it->second);

@@ -1,0 +1,69 @@
+#include "function-manager/src/adapters/state_catalog.h"
+
+namespace dispatch {
+
+namespace {
+// An unknown subscription with a cache that is this fresh, for this long, cannot come any more.
+constexpr Duration kFresh = std::chrono::seconds(3);
+constexpr Duration kPatience = std::chrono::seconds(5);
+constexpr size_t kMaxDeleted = 100'000;
+}  // namespace
+
+StateCatalog::StateCatalog(broker::StateTable& subscriptions, broker::StateTable& functions,
+                           OnSubscription changed)
+    : table_(subscriptions), changed_(std::move(changed)) {
+  subscriptions.OnChanged([this](const std::string& kind, const std::string&,
+                                 const std::shared_ptr<const broker::Entity>& before,
+                                 const std::shared_ptr<const broker::Entity>& entity) {
+    if (kind == schema::kSubscriptionKind) SubscriptionChanged(before, entity);
+  });
+  functions.OnChanged([this](const std::string& kind, const std::string& key,
+                             const std::shared_ptr<const broker::Entity>&,
+                             const std::shared_ptr<const broker::Entity>& entity) {
+    if (kind != schema::kFunctionKind) return;
+    if (entity == nullptr) {
+      functions_.erase(key);
+    } else {
+      functions_[key] = schema::ParseFunction(entity->uuid, entity->org, entity->name,
+                                              entity->version, entity->document);
+    }
+  });
+}
+
+void StateCatalog::SubscriptionChanged(const std::shared_ptr<const broker::Entity>& before,
+                                       const std::shared_ptr<const broker::Entity>& entity) {
+  if (before != nullptr && (entity == nullptr || entity->uuid != before->uuid)) {
+    subscriptions_.erase(before->uuid);
+    // Forgetting it only means that a late target waits for the cache's word once more.
+    if (deleted_.size() >= kMaxDeleted) deleted_.clear();
+    deleted_.insert(before->uuid);
+    changed_(before->uuid);
+  }
+  if (entity == nullptr) return;
+  subscriptions_[entity->uuid] =
+      std::make_shared<const schema::Subscription>(schema::ParseSubscription(
+          entity->uuid, entity->org, entity->name, entity->version, entity->document));
+  changed_(entity->uuid);
+}
+
+Catalog::Lookup StateCatalog::Find(const Uuid& subscription, int64_t version,
+                                   Duration waited) const {
+  auto it = subscriptions_.find(subscription);
+  if (it != subscriptions_.end()) {
+    if (it->second->version < version) return {Known::kNotYet, nullptr};
+    return {Known::kPresent, it->second};
+  }
+  bool gone = deleted_.contains(subscription) || (waited >= kPatience && table_.age() < kFresh);
+  return {gone ? Known::kDeleted : Known::kNotYet, nullptr};
+}
+
+std::optional<schema::Sink> StateCatalog::SinkOf(const schema::Subscription& subscription) const {
+  if (subscription.sink) return subscription.sink;
+  auto it = functions_.find(subscription.org + "/" + subscription.function);
+  if (it == functions_.end() || it->second.url.empty()) return std::nullopt;
+  schema::Sink sink;
+  sink.url = it->second.url;
+  return sink;
+}
+
+}  // namespace dispatch
