@@ -4,6 +4,7 @@
 
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <charconv>
 
 namespace dispatch::http::internal {
 
@@ -33,8 +34,12 @@ Result<Url> ParseUrl(std::string_view text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
   }
   uint16_t standard = url.tls ? 443 : 80;
-  url.port = view.has_port() && !view.port().empty() ? view.port_number() : standard;
-  if (url.port == 0) return bad("the port is malformed");
+  url.port = standard;
+  if (view.has_port() && !view.port().empty()) {
+    std::string_view digits(view.port().data(), view.port().size());
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), url.port);
+    if (error != std::errc() || url.port == 0) return bad("the port is malformed");
+  }
   url.authority = written;
   if (url.port != standard) url.authority += fmt::format(":{}", url.port);
   auto path = view.encoded_path();

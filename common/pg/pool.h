@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -38,13 +39,15 @@ class Row {
 
 class Rows {
  public:
+  Rows() = default;
+  Rows(std::vector<std::vector<Value>> rows, size_t affected)
+      : rows_(std::move(rows)), affected_(affected) {}
   size_t size() const { return rows_.size(); }
   bool empty() const { return rows_.empty(); }
   Row operator[](size_t i) const { return Row(&rows_[i]); }
   size_t affected() const { return affected_; }
 
  private:
-  friend class TransactionImpl;
   std::vector<std::vector<Value>> rows_;
   size_t affected_ = 0;
 };
@@ -57,6 +60,8 @@ class Transaction {
   /// kAlreadyExists for unique violations, kConflict for foreign keys, kUnavailable for lost
   /// connections, kInternal else. After an error the closure must return it.
   virtual Result<Rows> Exec(const std::string& sql, const std::vector<Value>& params = {}) = 0;
+  /// Runs several statements, without parameters or rows; for migrations.
+  virtual Status ExecScript(const std::string& sql) = 0;
 };
 
 struct PoolOptions {
@@ -64,6 +69,9 @@ struct PoolOptions {
   int connections = 4;
   size_t max_queue = 10'000;  // over it: kResourceExhausted at once
   std::string application_name;
+  std::chrono::milliseconds connect_timeout{3'000};  // whole seconds, at least 2: libpq's
+  std::chrono::milliseconds statement_timeout{30'000};
+  std::chrono::milliseconds idle_in_transaction_timeout{60'000};
 };
 
 /// Blocking PostgreSQL behind a few threads, one connection each. A closure runs in one

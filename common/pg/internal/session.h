@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/pg/pool.h"
+
+namespace dispatch::pg::internal {
+
+/// One connection to PostgreSQL, opened when needed, and the rules for using it: prepared
+/// statements, timeouts, which failures are tried again. Used by one thread at a time; it blocks.
+class Session {
+ public:
+  explicit Session(const PoolOptions& options);
+  ~Session();
+
+  /// Runs `work` in a transaction, again after a serialization failure or a deadlock, and once more
+  /// when a connection that was open before turns out lost before the commit.
+  Status Run(const Pool::Work& work);
+  bool connected() const { return handle_ != nullptr; }
+
+ private:
+  class Handle;
+  struct Attempt;
+
+  Status Connect();
+  Attempt Once(const Pool::Work& work);
+
+  const PoolOptions options_;
+  std::unique_ptr<Handle> handle_;  // none: not connected
+};
+
+}  // namespace dispatch::pg::internal

@@ -1,0 +1,266 @@
+// Runs against the PostgreSQL that DISPATCH_TEST_PG_URL names; it makes and drops tables there.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <atomic>
+
+#include "common/event_loop.h"
+#include "common/pg/pool.h"
+
+namespace dispatch::pg::pg_contract {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+
+class Postgres : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* url = getenv("DISPATCH_TEST_PG_URL");
+    if (url == nullptr) {
+      GTEST_SKIP() << "set DISPATCH_TEST_PG_URL to a PostgreSQL database to run this";
+    }
+    options_.url = url;
+    options_.connections = 3;
+    pool_ = std::make_unique<Pool>(options_, loop_);
+    ASSERT_TRUE(
+        Script("drop table if exists dispatch_test_child, dispatch_test, dispatch_migrations, "
+               "dispatch_test_m1, dispatch_test_m2; "
+               "create table dispatch_test (id int primary key, t text, b bytea, n int8); "
+               "create table dispatch_test_child (id int references dispatch_test)")
+            .ok());
+  }
+  void TearDown() override {
+    if (!pool_) return;
+    (void)Script(
+        "drop table if exists dispatch_test_child, dispatch_test, dispatch_migrations, "
+        "dispatch_test_m1, dispatch_test_m2");
+  }
+
+  Status Script(const std::string& sql) {
+    return pool_->RunNow([&](Transaction& tx) { return tx.ExecScript(sql); });
+  }
+  Status RunOn(Pool& pool, Pool::Work work) {
+    std::optional<Status> slot;
+    pool.Run(std::move(work), [&](Status status) { slot = std::move(status); });
+    EXPECT_FALSE(slot.has_value());
+    EXPECT_TRUE(loop_.RunUntil([&] { return slot.has_value(); }, 20s));
+    return slot.value_or(Status(Code::kInternal, "no reply"));
+  }
+  Status Run(Pool::Work work) { return RunOn(*pool_, std::move(work)); }
+  Result<Rows> Query(const std::string& sql, std::vector<Value> params = {}) {
+    std::optional<Result<Rows>> slot;
+    pool_->Query<Rows>([=](Transaction& tx) { return tx.Exec(sql, params); },
+                       [&](Result<Rows> rows) { slot.emplace(std::move(rows)); });
+    EXPECT_TRUE(loop_.RunUntil([&] { return slot.has_value(); }, 20s));
+    return slot ? std::move(*slot) : Result<Rows>(Code::kInternal, "no reply");
+  }
+
+  EventLoop loop_;
+  PoolOptions options_;
+  std::unique_ptr<Pool> pool_;
+};
+
+TEST_F(Postgres, WritesAndReadsEveryKindOfValue) {
+  std::string bytes("\0\x01\xff\\x'", 6);
+  auto insert = Query("insert into dispatch_test values ($1, $2, $3, $4)",
+                      {"1", "it's \"q\" \\ {,}", EncodeBytea(bytes), std::nullopt});
+  ASSERT_TRUE(insert.ok()) << insert.message();
+  EXPECT_EQ(insert->affected(), 1u);
+  auto rows = Query("select id, t, b, n, true from dispatch_test where id = $1", {"1"});
+  ASSERT_TRUE(rows.ok()) << rows.message();
+  ASSERT_EQ(rows->size(), 1u);
+  EXPECT_EQ((*rows)[0].Int(0), 1);
+  EXPECT_EQ((*rows)[0].Text(1), "it's \"q\" \\ {,}");
+  EXPECT_EQ((*rows)[0].Bytes(2), bytes);
+  EXPECT_TRUE((*rows)[0].IsNull(3));
+  EXPECT_TRUE((*rows)[0].Bool(4));
+  EXPECT_TRUE(Query("select 1 where false")->empty());
+}
+
+TEST_F(Postgres, UnnestsArrays) {
+  std::vector<Value> texts = {"plain", "NULL", "a,b", "q\"\\", "", std::nullopt, "{x}"};
+  std::vector<Value> blobs;
+  for (size_t i = 0; i < texts.size(); ++i) blobs.push_back(EncodeBytea(std::string(i, '\0')));
+  auto rows = Query(
+      "select t, b from unnest($1::text[], $2::bytea[]) with ordinality as u(t, b, o) "
+      "order by o",
+      {EncodeArray(texts), EncodeArray(blobs)});
+  ASSERT_TRUE(rows.ok()) << rows.message();
+  ASSERT_EQ(rows->size(), texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    EXPECT_EQ((*rows)[i].IsNull(0), !texts[i].has_value());
+    EXPECT_EQ((*rows)[i].Text(0), texts[i].value_or(""));
+    EXPECT_EQ((*rows)[i].Bytes(1), std::string(i, '\0'));
+  }
+  EXPECT_EQ(
+      Query("select count(*) from unnest($1::int8[])", {EncodeArray({})})->operator[](0).Int(0), 0);
+}
+
+TEST_F(Postgres, NamesTheCauseOfAnError) {
+  ASSERT_TRUE(Query("insert into dispatch_test values (1)").ok());
+  EXPECT_EQ(Query("insert into dispatch_test values (1)").code(), Code::kAlreadyExists);
+  EXPECT_EQ(Query("insert into dispatch_test_child values (7)").code(), Code::kConflict);
+  EXPECT_EQ(Query("selekt").code(), Code::kInternal);
+  EXPECT_EQ(Query("select $1", {std::string("a\0b", 3)}).code(), Code::kInvalidArgument);
+  EXPECT_TRUE(Query("select 1").ok());
+}
+
+TEST_F(Postgres, AnErrorRollsBackAllOfTheTransaction) {
+  auto status = Run([](Transaction& tx) -> Status {
+    RETURN_IF_ERROR(tx.Exec("insert into dispatch_test values (5)"));
+    return {Code::kPreconditionFailed, "no"};
+  });
+  EXPECT_EQ(status.code(), Code::kPreconditionFailed);
+  // A closure that swallows an error does not commit half of its work.
+  status = Run([](Transaction& tx) -> Status {
+    RETURN_IF_ERROR(tx.Exec("insert into dispatch_test values (6)"));
+    (void)tx.Exec("selekt");
+    return OkStatus();
+  });
+  EXPECT_EQ(status.code(), Code::kInternal);
+  status = Run([](Transaction&) -> Status { throw std::runtime_error("oops"); });
+  EXPECT_EQ(status.code(), Code::kInternal);
+  EXPECT_EQ((*Query("select count(*) from dispatch_test"))[0].Int(0), 0);
+}
+
+TEST_F(Postgres, TriesSerializationFailuresAgain) {
+  ASSERT_TRUE(Query("insert into dispatch_test (id, n) values (1, 0)").ok());
+  int done = 0, finished = 0;
+  std::atomic<int> runs = 0;
+  for (int i = 0; i < 20; ++i) {
+    pool_->Run(
+        [&runs](Transaction& tx) -> Status {
+          ++runs;
+          RETURN_IF_ERROR(tx.ExecScript("set transaction isolation level repeatable read"));
+          ASSIGN_OR_RETURN(Rows rows, tx.Exec("select n from dispatch_test where id = 1"));
+          RETURN_IF_ERROR(tx.ExecScript("select pg_sleep(0.002)"));
+          return tx
+              .Exec("update dispatch_test set n = $1 where id = 1",
+                    {std::to_string(rows[0].Int(0) + 1)})
+              .status();
+        },
+        [&](Status status) {
+          ++finished;
+          done += status.ok();
+          EXPECT_TRUE(status.ok() || status.error().retryable) << status.message();
+        });
+  }
+  ASSERT_TRUE(loop_.RunUntil([&] { return finished == 20; }, 20s));
+  EXPECT_EQ((*Query("select n from dispatch_test"))[0].Int(0), done);
+  EXPECT_GT(done, 0);
+  EXPECT_GT(runs.load(), 20);
+}
+
+TEST_F(Postgres, ResolvesDeadlocks) {
+  ASSERT_TRUE(Query("insert into dispatch_test (id, n) values (1, 0), (2, 0)").ok());
+  ASSERT_TRUE(Script("set deadlock_timeout = '10ms'").ok());
+  int good = 0;
+  auto both = [&](const char* first, const char* second) {
+    pool_->Run(
+        [=](Transaction& tx) -> Status {
+          RETURN_IF_ERROR(tx.Exec("update dispatch_test set n = n + 1 where id = $1", {first}));
+          RETURN_IF_ERROR(tx.ExecScript("select pg_sleep(0.05)"));
+          return tx.Exec("update dispatch_test set n = n + 1 where id = $1", {second}).status();
+        },
+        [&](Status status) {
+          EXPECT_TRUE(status.ok()) << status.message();
+          ++good;
+        });
+  };
+  both("1", "2");
+  both("2", "1");
+  ASSERT_TRUE(loop_.RunUntil([&] { return good == 2; }, 20s));
+  EXPECT_EQ((*Query("select sum(n) from dispatch_test"))[0].Int(0), 4);
+}
+
+TEST_F(Postgres, OpensALostConnectionAgain) {
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(Query("select 1").ok());
+  ASSERT_TRUE(Script("select pg_terminate_backend(pid) from pg_stat_activity "
+                     "where pid <> pg_backend_pid() and application_name = 'dispatch'")
+                  .ok());
+  for (int i = 0; i < 6; ++i) {
+    auto rows = Query("select 1");
+    EXPECT_TRUE(rows.ok()) << rows.message();
+  }
+}
+
+TEST_F(Postgres, StatementsTimeOut) {
+  options_.statement_timeout = 50ms;
+  Pool pool(options_, loop_);
+  auto status =
+      RunOn(pool, [](Transaction& tx) { return tx.Exec("select pg_sleep(10)").status(); });
+  EXPECT_EQ(status.code(), Code::kDeadlineExceeded) << status.message();
+  EXPECT_TRUE(RunOn(pool, [](Transaction& tx) { return tx.Exec("select 1").status(); }).ok());
+}
+
+TEST_F(Postgres, AnAbsentServerIsUnavailableAtOnce) {
+  PoolOptions options;
+  options.url = "postgresql://nobody@127.0.0.1:1/none";
+  Pool pool(options, loop_);
+  auto select = [](Transaction& tx) { return tx.Exec("select 1").status(); };
+  for (int i = 0; i < 3; ++i) {
+    auto status = RunOn(pool, select);
+    EXPECT_EQ(status.code(), Code::kUnavailable);
+    EXPECT_TRUE(status.error().retryable);
+    EXPECT_THAT(status.message(), HasSubstr("pg-url"));
+  }
+}
+
+TEST_F(Postgres, RefusesWorkOverTheQueue) {
+  options_.connections = 1;
+  options_.max_queue = 2;
+  Pool pool(options_, loop_);
+  int refused = 0, done = 0;
+  for (int i = 0; i < 10; ++i) {
+    pool.Run([](Transaction& tx) { return tx.Exec("select pg_sleep(0.05)").status(); },
+             [&](Status status) {
+               ++done;
+               refused += status.code() == Code::kResourceExhausted;
+             });
+  }
+  ASSERT_TRUE(loop_.RunUntil([&] { return done == 10; }, 20s));
+  EXPECT_GE(refused, 7);
+}
+
+TEST_F(Postgres, ItsEndFinishesOrCancelsWhatWaits) {
+  options_.connections = 1;
+  auto pool = std::make_unique<Pool>(options_, loop_);
+  int good = 0, cancelled = 0;
+  for (int i = 0; i < 5; ++i) {
+    pool->Run([](Transaction& tx) { return tx.Exec("select pg_sleep(0.02)").status(); },
+              [&](Status status) { status.ok() ? ++good : ++cancelled; });
+  }
+  pool.reset();
+  ASSERT_TRUE(loop_.RunUntil([&] { return good + cancelled == 5; }, 20s));
+  EXPECT_GE(cancelled, 4);
+}
+
+TEST_F(Postgres, MigratesOnceAndInOrder) {
+  std::vector<Migration> migrations = {
+      {2, "second",
+       "alter table dispatch_test_m1 add column v int; create table dispatch_test_m2 ()"},
+      {1, "first", "create table dispatch_test_m1 (id int)"}};
+  auto status = Migrate(*pool_, {migrations[1]});
+  ASSERT_TRUE(status.ok()) << status.message();
+  status = Migrate(*pool_, migrations);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_TRUE(Migrate(*pool_, migrations).ok());
+  EXPECT_TRUE(Query("select v from dispatch_test_m1").ok());
+  EXPECT_EQ((*Query("select count(*) from dispatch_migrations"))[0].Int(0), 2);
+  // A database that is newer, or was made otherwise.
+  EXPECT_EQ(Migrate(*pool_, {migrations[1]}).code(), Code::kConflict);
+  migrations[1].sql += " ";
+  EXPECT_EQ(Migrate(*pool_, migrations).code(), Code::kConflict);
+}
+
+TEST_F(Postgres, AFailedMigrationLeavesNothing) {
+  auto status = Migrate(*pool_, {{1, "bad", "create table dispatch_test_m1 (id int); selekt"}});
+  EXPECT_EQ(status.code(), Code::kInternal);
+  EXPECT_THAT(status.message(), HasSubstr("migration 1 'bad'"));
+  EXPECT_FALSE(Query("select * from dispatch_test_m1").ok());
+}
+
+}  // namespace
+}  // namespace dispatch::pg::pg_contract

@@ -1,0 +1,139 @@
+#include "common/pg/pool.h"
+
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "common/metrics.h"
+#include "common/pg/internal/session.h"
+
+namespace dispatch::pg {
+
+namespace {
+
+// After a failed connect the others do not wait for one of their own.
+constexpr std::chrono::milliseconds kDownTime{200};
+
+}  // namespace
+
+struct Pool::Impl {
+  Impl(PoolOptions the_options, Executor& executor)
+      : options(std::move(the_options)), reply_to(executor) {}
+
+  struct Item {
+    Work work;
+    Done done;
+  };
+
+  void Work();
+  Status Serve(internal::Session& session, const Pool::Work& work);
+  void Reply(Done done, Status status) {
+    reply_to.Post([done = std::move(done), status = std::move(status)] { done(status); });
+  }
+
+  const PoolOptions options;
+  Executor& reply_to;
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::deque<Item> queue;   // guarded by mutex
+  bool stopping = false;    // guarded by mutex
+  SteadyTime down_until{};  // guarded by mutex
+  Status down_reason;       // guarded by mutex
+  std::vector<std::thread> threads;
+  metrics::Gauge waiting = metrics::GetGauge("dispatch_pg_queue", "Transactions that wait.");
+  metrics::Histogram seconds = metrics::GetHistogram("dispatch_pg_transaction_seconds",
+                                                     "Time of a transaction, its retries "
+                                                     "included, without the queue.");
+  metrics::Counter failures = metrics::GetCounter(
+      "dispatch_pg_unavailable_total", "Transactions that failed for want of the database.");
+};
+
+Pool::Pool(PoolOptions options, Executor& reply_to)
+    : impl_(std::make_shared<Impl>(std::move(options), reply_to)) {
+  for (int i = 0; i < impl_->options.connections; ++i) {
+    impl_->threads.emplace_back([impl = impl_.get()] { impl->Work(); });
+  }
+}
+
+Pool::~Pool() {
+  std::deque<Impl::Item> left;
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->stopping = true;
+    left.swap(impl_->queue);
+    impl_->wake.notify_all();
+  }
+  for (auto& item : left) {
+    impl_->Reply(std::move(item.done), {Code::kCancelled, "the program is stopping"});
+  }
+  for (auto& thread : impl_->threads) thread.join();
+}
+
+void Pool::Run(Work work, Done done) {
+  Status refused;
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (impl_->stopping) {
+      refused = {Code::kCancelled, "the program is stopping"};
+    } else if (impl_->queue.size() >= impl_->options.max_queue) {
+      refused = {Code::kResourceExhausted, "too many requests wait for the database"};
+    } else {
+      impl_->queue.push_back({std::move(work), std::move(done)});
+      impl_->waiting.Set(static_cast<double>(impl_->queue.size()));
+      impl_->wake.notify_one();
+      return;
+    }
+  }
+  impl_->Reply(std::move(done), std::move(refused));
+}
+
+Status Pool::RunNow(const Work& work) {
+  internal::Session session(impl_->options);
+  return session.Run(work);
+}
+
+void Pool::Impl::Work() {
+  internal::Session session(options);
+  std::unique_lock lock(mutex);
+  for (;;) {
+    wake.wait(lock, [this] { return stopping || !queue.empty(); });
+    if (stopping) return;
+    Item item = std::move(queue.front());
+    queue.pop_front();
+    waiting.Set(static_cast<double>(queue.size()));
+    lock.unlock();
+    Status status = Serve(session, item.work);
+    // Before the reply, so that what the closure holds is gone when the caller goes on.
+    item.work = nullptr;
+    Reply(std::move(item.done), std::move(status));
+    lock.lock();
+  }
+}
+
+Status Pool::Impl::Serve(internal::Session& session, const Pool::Work& work) {
+  SteadyTime start = SystemClock().Steady();
+  if (!session.connected()) {
+    std::lock_guard lock(mutex);
+    if (start < down_until) {
+      failures.Add();
+      return down_reason;
+    }
+  }
+  Status status = session.Run(work);
+  SteadyTime end = SystemClock().Steady();
+  seconds.Observe(std::chrono::duration<double>(end - start).count());
+  if (status.code() == Code::kUnavailable) {
+    failures.Add();
+    if (!session.connected()) {
+      std::lock_guard lock(mutex);
+      down_until = end + kDownTime;
+      down_reason = status;
+    }
+  }
+  return status;
+}
+
+}  // namespace dispatch::pg
