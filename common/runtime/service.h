@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +23,9 @@ class Service {
   /// Parses the configuration. Returns an exit code when main should return at once (--help: 0,
   /// bad configuration: 2), else -1.
   int Start(int argc, const char* const* argv);
+
+  /// The port of the admin server, once started.
+  uint16_t admin_port() const;
 
   EventLoop& loop();
   const Config& config() const;
