@@ -1,0 +1,18 @@
+#pragma once
+
+#include "broker-adapters/entities/entity_store.h"
+#include "broker-adapters/rpc.h"
+
+namespace dispatch {
+
+/// The API form of an entity: its document without what is internal, with `id` and `revision`.
+json::object ApiForm(const StoredEntity& entity);
+
+/// The reply to a mutation of `entity`: its API form, and its version for read-your-writes.
+broker::RpcReply ReplyOf(const StoredEntity& entity);
+
+/// Runs `work` in a transaction of the pool and answers with the entity that it returns.
+void AnswerWithEntity(pg::Pool& pool, std::function<Result<StoredEntity>(pg::Transaction&)> work,
+                      broker::RpcServer::Responder respond);
+
+}  // namespace dispatch

@@ -1,0 +1,228 @@
+#include "event-manager/src/adapters/subscription_commands.h"
+
+#include "broker-adapters/entities/entity_reply.h"
+#include "broker-adapters/topics.h"
+#include "schema/objects.h"
+
+namespace dispatch {
+
+namespace {
+
+using schema::kSubscriptionKind;
+using schema::kTopicKind;
+
+Error NoTopic(const std::string& name) {
+  return {Code::kUnprocessable,
+          "topic '" + name + "' does not exist; create it first",
+          false,
+          {{"topic", "must name a topic of the organization"}}};
+}
+
+Result<StoredEntity> UsableTopic(pg::Transaction& tx, const std::string& org,
+                                 const std::string& name) {
+  ASSIGN_OR_RETURN(auto topic, EntityStore(tx).Find(kTopicKind, org, name));
+  if (!topic || json::GetString(topic->document, "status") == "DELETING") return NoTopic(name);
+  return std::move(*topic);
+}
+
+std::string NameIn(const schema::Request& request) {
+  auto body = json::ParseObject(request.body);
+  return body.ok() ? json::GetString(*body, "name") : std::string();
+}
+
+}  // namespace
+
+void SubscriptionCommands::Register(broker::RpcServer& server) {
+  auto handle = [&server](const char* method, auto handler) {
+    server.Handle(method, [handler](const schema::Request& request, Responder respond) {
+      handler(request, std::move(respond));
+    });
+  };
+  handle("subscription.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
+  handle("subscription.update", [this](const auto& r, auto d) { Update(r, std::move(d)); });
+  handle("subscription.delete", [this](const auto& r, auto d) { Delete(r, std::move(d)); });
+  handle("subscription.pause", [this](const auto& r, auto d) { SetPaused(r, true, std::move(d)); });
+  handle("subscription.resume",
+         [this](const auto& r, auto d) { SetPaused(r, false, std::move(d)); });
+  handle("subscription.disable", [this](const auto& r, auto d) { Disable(r, std::move(d)); });
+}
+
+SubscriptionCommands::Responder SubscriptionCommands::Committing(Responder respond) {
+  return [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
+    committed_();
+    respond(std::move(reply));
+  };
+}
+
+void SubscriptionCommands::Create(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  auto document = SubscriptionDocument(*body);
+  if (!document.ok()) return respond(document.error());
+  auto start = ParseStart(*document);
+  if (!start.ok()) return respond(start.error());
+  std::string org = request.org;
+  std::string topic_name = json::GetString(*document, "topic");
+  pool_.Query<StoredEntity>(
+      [org, topic_name](pg::Transaction& tx) { return UsableTopic(tx, org, topic_name); },
+      [this, org, document = std::move(*document), start = *start,
+       respond = std::move(respond)](Result<StoredEntity> topic) mutable {
+        if (!topic.ok()) return respond(topic.error());
+        FindBoundaries(broker::EventTopic(org, topic->name), start,
+                       [this, org, document = std::move(document), topic = *topic,
+                        respond = std::move(respond)](Result<Boundaries> boundaries) mutable {
+                         if (!boundaries.ok()) return respond(boundaries.error());
+                         Insert(org, std::move(document), topic, *boundaries, std::move(respond));
+                       });
+      });
+}
+
+void SubscriptionCommands::FindBoundaries(const std::string& kafka_topic, const StartAt& start,
+                                          std::function<void(Result<Boundaries>)> done) {
+  if (start.kind == StartAt::Kind::kTime) {
+    return broker_.admin().OffsetsForTime(kafka_topic, start.time_ms, std::move(done));
+  }
+  broker_.admin().ListOffsets(
+      kafka_topic, [start, done = std::move(done)](Result<std::vector<broker::Offsets>> offsets) {
+        if (!offsets.ok()) return done(offsets.error());
+        Boundaries boundaries;
+        for (const auto& partition : *offsets) {
+          bool latest = start.kind == StartAt::Kind::kLatest;
+          boundaries.push_back(latest ? partition.latest : partition.earliest);
+        }
+        if (start.kind == StartAt::Kind::kOffsets) {
+          if (start.offsets.size() != boundaries.size()) {
+            return done(Error{Code::kUnprocessable,
+                              "start.offsets must have one offset for each of the " +
+                                  std::to_string(boundaries.size()) + " partitions",
+                              false,
+                              {{"start.offsets", "has the wrong length"}}});
+          }
+          // Below the log's beginning there is nothing to read, and nothing was lost by asking.
+          for (size_t i = 0; i < boundaries.size(); ++i) {
+            boundaries[i] = std::max(boundaries[i], start.offsets[i]);
+          }
+        }
+        done(std::move(boundaries));
+      });
+}
+
+void SubscriptionCommands::Insert(const std::string& org, json::object document,
+                                  const StoredEntity& topic, const Boundaries& boundaries,
+                                  Responder respond) {
+  StoredEntity entity;
+  entity.kind = kSubscriptionKind;
+  entity.org = org;
+  entity.name = json::GetString(document, "name");
+  entity.uuid = Uuid::V7(loop_.Now());
+  json::array offsets(boundaries.begin(), boundaries.end());
+  int64_t now_s = ToMillis(loop_.Now()) / 1000;
+  document["status"] = "READY";
+  document["reason"] = json::array();
+  document["createdTime"] = now_s;
+  document["modifiedTime"] = now_s;
+  document["internal"] = {
+      {"topicUuid", topic.uuid.ToString()}, {"generation", 1}, {"boundaries", std::move(offsets)}};
+  entity.document = std::move(document);
+  AnswerWithEntity(
+      pool_,
+      [entity, topic](pg::Transaction& tx) -> Result<StoredEntity> {
+        EntityStore store(tx);
+        // Under the topic's lock, so that it cannot go meanwhile.
+        auto locked = store.Lock(kTopicKind, topic.org, topic.name);
+        if (!locked.ok() && locked.code() != Code::kNotFound) return locked.error();
+        bool usable = locked.ok() && locked->uuid == topic.uuid &&
+                      json::GetString(locked->document, "status") != "DELETING";
+        if (!usable) return NoTopic(topic.name);
+        StoredEntity stored = entity;
+        RETURN_IF_ERROR(store.Insert(stored));
+        return stored;
+      },
+      Committing(std::move(respond)));
+}
+
+void SubscriptionCommands::Apply(const schema::Request& request, const std::string& name,
+                                 Change change, Responder respond) {
+  AnswerWithEntity(
+      pool_,
+      [org = request.org, name, change = std::move(change), if_match = request.if_match,
+       now_s = ToMillis(loop_.Now()) / 1000](pg::Transaction& tx) -> Result<StoredEntity> {
+        EntityStore store(tx);
+        ASSIGN_OR_RETURN(auto stored, store.Lock(kSubscriptionKind, org, name));
+        RETURN_IF_ERROR(change(stored.document));
+        stored.document["modifiedTime"] = now_s;
+        RETURN_IF_ERROR(store.Update(stored, if_match));
+        return stored;
+      },
+      Committing(std::move(respond)));
+}
+
+void SubscriptionCommands::Update(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  auto document = SubscriptionDocument(*body);
+  if (!document.ok()) return respond(document.error());
+  std::string name = json::GetString(*document, "name");
+  Apply(
+      request, name,
+      [document = *document](json::object& stored) -> Status {
+        json::object next = document;
+        if (json::GetString(stored, "topic") != json::GetString(next, "topic")) {
+          return Error{Code::kUnprocessable,
+                       "topic cannot change; create another subscription",
+                       false,
+                       {{"topic", "cannot change"}}};
+        }
+        // Where it started is history.
+        for (const char* kept : {"start", "createdTime", "internal"}) next[kept] = stored.at(kept);
+        next["status"] = "READY";
+        next["reason"] = json::array();
+        stored = std::move(next);
+        return {};
+      },
+      std::move(respond));
+}
+
+void SubscriptionCommands::SetPaused(const schema::Request& request, bool paused,
+                                     Responder respond) {
+  Apply(
+      request, NameIn(request),
+      [paused](json::object& stored) -> Status {
+        stored["paused"] = paused;
+        if (!paused) {
+          stored["status"] = "READY";
+          stored["reason"] = json::array();
+        }
+        return {};
+      },
+      std::move(respond));
+}
+
+void SubscriptionCommands::Disable(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  Apply(
+      request, json::GetString(*body, "name"),
+      [reason = json::GetString(*body, "reason")](json::object& stored) -> Status {
+        stored["paused"] = true;
+        stored["status"] = "ERROR";
+        stored["reason"] = json::array{reason};
+        return {};
+      },
+      std::move(respond));
+}
+
+void SubscriptionCommands::Delete(const schema::Request& request, Responder respond) {
+  AnswerWithEntity(
+      pool_,
+      [org = request.org, name = NameIn(request),
+       if_match = request.if_match](pg::Transaction& tx) -> Result<StoredEntity> {
+        EntityStore store(tx);
+        ASSIGN_OR_RETURN(auto stored, store.Lock(kSubscriptionKind, org, name));
+        RETURN_IF_ERROR(store.Delete(stored, if_match));
+        return stored;
+      },
+      Committing(std::move(respond)));
+}
+
+}  // namespace dispatch

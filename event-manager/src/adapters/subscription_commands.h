@@ -1,0 +1,52 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "broker-adapters/broker.h"
+#include "broker-adapters/entities/entity_store.h"
+#include "broker-adapters/rpc.h"
+#include "common/pg/pool.h"
+#include "event-manager/src/domain/object_requests.h"
+
+namespace dispatch {
+
+/// `subscription.create|update|delete|pause|resume|disable`. Creating fixes the boundary offset of
+/// each partition before the answer, so that what is accepted after the 201 is matched, whoever
+/// owns the partitions and whenever they learn of it. One owner.
+class SubscriptionCommands {
+ public:
+  SubscriptionCommands(broker::Broker& broker, Loop& loop, pg::Pool& pool,
+                       std::function<void()> committed)
+      : broker_(broker), loop_(loop), pool_(pool), committed_(std::move(committed)) {}
+
+  void Register(broker::RpcServer& server);
+
+ private:
+  using Responder = broker::RpcServer::Responder;
+  using Boundaries = std::vector<int64_t>;
+  using Change = std::function<Status(json::object& document)>;
+
+  void Create(const schema::Request& request, Responder respond);
+  void Update(const schema::Request& request, Responder respond);
+  void Delete(const schema::Request& request, Responder respond);
+  void SetPaused(const schema::Request& request, bool paused, Responder respond);
+  void Disable(const schema::Request& request, Responder respond);
+
+  void FindBoundaries(const std::string& kafka_topic, const StartAt& start,
+                      std::function<void(Result<Boundaries>)> done);
+  void Insert(const std::string& org, json::object document, const StoredEntity& topic,
+              const Boundaries& boundaries, Responder respond);
+  /// Locks the subscription, applies `change`, writes it back.
+  void Apply(const schema::Request& request, const std::string& name, Change change,
+             Responder respond);
+  Responder Committing(Responder respond);
+
+  broker::Broker& broker_;
+  Loop& loop_;
+  pg::Pool& pool_;
+  std::function<void()> committed_;
+};
+
+}  // namespace dispatch

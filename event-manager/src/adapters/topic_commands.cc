@@ -1,0 +1,240 @@
+#include "event-manager/src/adapters/topic_commands.h"
+
+#include "broker-adapters/entities/entity_reply.h"
+#include "broker-adapters/topics.h"
+#include "common/log.h"
+#include "event-manager/src/domain/object_requests.h"
+#include "schema/objects.h"
+
+namespace dispatch {
+
+namespace {
+
+using schema::kSubscriptionKind;
+using schema::kTopicKind;
+
+// The first subscription that uses the topic, if any.
+Result<std::string> UserOf(EntityStore& store, const std::string& org, const std::string& topic) {
+  ASSIGN_OR_RETURN(auto subscriptions, store.List(kSubscriptionKind, org));
+  for (const auto& s : subscriptions) {
+    if (json::GetString(s.document, "topic", "default") == topic) return s.name;
+  }
+  return std::string();
+}
+
+Result<StoredEntity> MarkDeleting(pg::Transaction& tx, const std::string& org,
+                                  const std::string& name, std::optional<int64_t> if_match) {
+  EntityStore store(tx);
+  ASSIGN_OR_RETURN(auto topic, store.Lock(kTopicKind, org, name));
+  ASSIGN_OR_RETURN(auto user, UserOf(store, org, name));
+  if (!user.empty()) {
+    return Error{Code::kConflict,
+                 "topic '" + name + "' is used by subscription '" + user + "'; delete that first"};
+  }
+  topic.document["status"] = "DELETING";
+  RETURN_IF_ERROR(store.Update(topic, if_match));
+  return topic;
+}
+
+}  // namespace
+
+void TopicCommands::Register(broker::RpcServer& server) {
+  server.Handle("topic.create", [this](schema::Request request, Responder respond) {
+    auto body = json::ParseObject(request.body);
+    if (!body.ok()) return respond(body.error());
+    Create(request.org, *body, std::move(respond));
+  });
+  server.Handle("topic.update", [this](schema::Request request, Responder respond) {
+    Update(request, std::move(respond));
+  });
+  server.Handle("topic.delete", [this](schema::Request request, Responder respond) {
+    Delete(request, std::move(respond));
+  });
+}
+
+void TopicCommands::EnsureDefault(const std::string& org) {
+  pool_.Query<bool>(
+      [org](pg::Transaction& tx) -> Result<bool> {
+        ASSIGN_OR_RETURN(auto found, EntityStore(tx).Find(kTopicKind, org, "default"));
+        return found.has_value();
+      },
+      [this, org](Result<bool> found) {
+        if (found.ok() && *found) return;
+        auto retry = [this, org](const std::string& why) {
+          log::Warning("default topic not made yet org={} error=\"{}\"", org, why);
+          loop_.After(std::chrono::seconds(2), [this, org] { EnsureDefault(org); });
+        };
+        if (!found.ok()) return retry(found.message());
+        Create(org, {{"name", "default"}}, [retry](Result<broker::RpcReply> reply) {
+          if (!reply.ok() && reply.code() != Code::kAlreadyExists) retry(reply.message());
+        });
+      });
+}
+
+void TopicCommands::Create(const std::string& org, const json::object& request, Responder respond) {
+  auto document = TopicDocument(request);
+  if (!document.ok()) return respond(document.error());
+  std::string name = json::GetString(*document, "name");
+  // The name first: Kafka's topic of another incarnation must not be taken over by mistake.
+  pool_.Query<bool>(
+      [org, name](pg::Transaction& tx) -> Result<bool> {
+        ASSIGN_OR_RETURN(auto found, EntityStore(tx).Find(kTopicKind, org, name));
+        return found.has_value();
+      },
+      [this, org, name, document = std::move(*document),
+       respond = std::move(respond)](Result<bool> taken) mutable {
+        if (!taken.ok()) return respond(taken.error());
+        if (*taken) {
+          return respond(Error{Code::kAlreadyExists, "topic '" + name +
+                                                         "' exists already; choose another name, "
+                                                         "or update it"});
+        }
+        broker::TopicSpec spec;
+        spec.name = broker::EventTopic(org, name);
+        spec.partitions = static_cast<int32_t>(json::GetInt(document, "partitions", 4));
+        spec.replication_factor = replication_factor_;
+        spec.config = TopicConfig(document);
+        if (replication_factor_ >= 3) spec.config.emplace_back("min.insync.replicas", "2");
+        broker_.admin().CreateTopic(spec, [this, org, spec, document = std::move(document),
+                                           respond = std::move(respond)](Status created) mutable {
+          if (created.ok()) return Insert(org, std::move(document), std::move(respond));
+          if (created.code() != Code::kAlreadyExists) return respond(created.error());
+          // Left by a create that crashed before its entity, or made by hand: adopt it as it is.
+          broker_.admin().DescribeTopic(
+              spec.name, [this, org, document = std::move(document),
+                          respond = std::move(respond)](Result<broker::TopicInfo> info) mutable {
+                if (!info.ok()) {
+                  return respond(Error{Code::kConflict,
+                                       "Kafka has a topic whose name differs only by '.' and "
+                                       "'_'; choose another name"});
+                }
+                document["partitions"] = info->partitions;
+                Insert(org, std::move(document), std::move(respond));
+              });
+        });
+      });
+}
+
+void TopicCommands::Insert(const std::string& org, json::object document, Responder respond) {
+  StoredEntity entity;
+  entity.kind = kTopicKind;
+  entity.org = org;
+  entity.name = json::GetString(document, "name");
+  entity.uuid = Uuid::V7(loop_.Now());
+  entity.document = std::move(document);
+  entity.document["status"] = "READY";
+  entity.document["createdTime"] = ToMillis(loop_.Now()) / 1000;
+  AnswerWithEntity(
+      pool_,
+      [entity](pg::Transaction& tx) -> Result<StoredEntity> {
+        StoredEntity stored = entity;
+        RETURN_IF_ERROR(EntityStore(tx).Insert(stored));
+        return stored;
+      },
+      [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
+        committed_();
+        respond(std::move(reply));
+      });
+}
+
+void TopicCommands::Update(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  auto document = TopicDocument(*body);
+  if (!document.ok()) return respond(document.error());
+  std::string name = json::GetString(*document, "name");
+  pool_.Query<StoredEntity>(
+      [org = request.org, name](pg::Transaction& tx) {
+        return EntityStore(tx).Lock(kTopicKind, org, name);
+      },
+      [this, name, document = std::move(*document), if_match = request.if_match,
+       respond = std::move(respond)](Result<StoredEntity> entity) mutable {
+        if (!entity.ok()) return respond(entity.error());
+        if (if_match && *if_match != entity->version) {
+          return respond(Error{Code::kPreconditionFailed, "topic '" + name + "' is at revision " +
+                                                              std::to_string(entity->version) +
+                                                              "; read it again"});
+        }
+        int64_t now = json::GetInt(entity->document, "partitions", 1);
+        int64_t wanted = json::GetInt(document, "partitions", now);
+        std::string kafka = broker::EventTopic(entity->org, name);
+        if (wanted < now) {
+          return respond(Error{Code::kUnprocessable,
+                               "partitions cannot shrink: the topic has " + std::to_string(now),
+                               false,
+                               {{"partitions", "must be at least " + std::to_string(now)}}});
+        }
+        auto configure = [this, kafka, entity = *entity, document, if_match,
+                          respond](Status grown) mutable {
+          if (!grown.ok()) return respond(grown.error());
+          broker_.admin().ConfigureTopic(
+              kafka, TopicConfig(document),
+              [this, entity, document, if_match, respond](Status configured) mutable {
+                if (!configured.ok()) return respond(configured.error());
+                Write(std::move(entity), std::move(document), if_match, std::move(respond));
+              });
+        };
+        if (wanted == now) return configure({});
+        broker_.admin().GrowTopic(kafka, static_cast<int32_t>(wanted), configure);
+      });
+}
+
+void TopicCommands::Write(StoredEntity entity, json::object document,
+                          std::optional<int64_t> if_match, Responder respond) {
+  document["status"] = "READY";
+  document["createdTime"] = json::GetInt(entity.document, "createdTime");
+  document["modifiedTime"] = ToMillis(loop_.Now()) / 1000;
+  AnswerWithEntity(
+      pool_,
+      [entity, document, if_match](pg::Transaction& tx) -> Result<StoredEntity> {
+        EntityStore store(tx);
+        ASSIGN_OR_RETURN(auto stored, store.Lock(kTopicKind, entity.org, entity.name));
+        stored.document = document;
+        RETURN_IF_ERROR(store.Update(stored, if_match));
+        return stored;
+      },
+      [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
+        committed_();
+        respond(std::move(reply));
+      });
+}
+
+void TopicCommands::Delete(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  std::string name = json::GetString(*body, "name");
+  if (name == "default") {
+    return respond(Error{Code::kConflict, "every organization has the topic 'default'"});
+  }
+  // Marked first: from then on no subscription can come to it.
+  pool_.Query<StoredEntity>(
+      [org = request.org, name, if_match = request.if_match](pg::Transaction& tx) {
+        return MarkDeleting(tx, org, name, if_match);
+      },
+      [this, respond = std::move(respond)](Result<StoredEntity> topic) mutable {
+        if (!topic.ok()) return respond(topic.error());
+        committed_();
+        broker_.admin().DeleteTopic(
+            broker::EventTopic(topic->org, topic->name),
+            [this, topic = *topic, respond = std::move(respond)](Status deleted) mutable {
+              if (!deleted.ok() && deleted.code() != Code::kNotFound) {
+                return respond(deleted.error());
+              }
+              AnswerWithEntity(
+                  pool_,
+                  [org = topic.org,
+                   name = topic.name](pg::Transaction& tx) -> Result<StoredEntity> {
+                    EntityStore store(tx);
+                    ASSIGN_OR_RETURN(auto stored, store.Lock(kTopicKind, org, name));
+                    RETURN_IF_ERROR(store.Delete(stored, std::nullopt));
+                    return stored;
+                  },
+                  [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
+                    committed_();
+                    respond(std::move(reply));
+                  });
+            });
+      });
+}
+
+}  // namespace dispatch
