@@ -348,8 +348,8 @@ wire::MatchCheckpoint ToWire(const MatchCheckpoint& in) {
       wire::SessionMember wire_member;
       wire_member.subscription = Bytes(member.subscription);
       wire_member.generation = member.generation;
-      wire_member.from = member.from;
-      if (member.until) wire_member.__set_until(*member.until);
+      wire_member.first = member.from;
+      if (member.until) wire_member.__set_limit(*member.until);
       wire.members.push_back(std::move(wire_member));
     }
     out.sessions.push_back(std::move(wire));
@@ -367,8 +367,8 @@ MatchCheckpoint FromWire(wire::MatchCheckpoint&& in) {
     MatchCheckpoint::Session session{
         ToUuid(wire.stream), wire.position, FromWire(wire.completed), {}};
     for (const auto& m : wire.members) {
-      session.members.push_back({ToUuid(m.subscription), m.generation, m.from,
-                                 m.__isset.until ? std::optional(m.until) : std::nullopt});
+      session.members.push_back({ToUuid(m.subscription), m.generation, m.first,
+                                 m.__isset.limit ? std::optional(m.limit) : std::nullopt});
     }
     out.sessions.push_back(std::move(session));
   }

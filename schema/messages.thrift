@@ -153,8 +153,8 @@ struct Matched {
 struct SessionMember {
   1: binary subscription
   2: i32 generation
-  3: i64 from
-  4: optional i64 until
+  3: i64 first
+  4: optional i64 limit
 }
 
 struct LagSession {

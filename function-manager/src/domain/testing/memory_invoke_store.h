@@ -1,0 +1,116 @@
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "common/clock.h"
+#include "function-manager/src/domain/invoke_store.h"
+
+namespace dispatch::testing {
+
+/// An InvokeStore that outlives the engines which use it. Answers after `latency()`; while down it
+/// fails with kUnavailable and writes nothing.
+class MemoryInvokeStore : public InvokeStore {
+ public:
+  MemoryInvokeStore(Loop& loop, std::function<Duration()> latency)
+      : loop_(loop), latency_(std::move(latency)) {}
+
+  void set_down(bool down) { down_ = down; }
+
+  void Claim(std::vector<int32_t> partitions,
+             std::function<void(Result<std::vector<InvokeClaim>>)> done) override {
+    loop_.After(latency_(), [this, partitions = std::move(partitions), done = std::move(done)] {
+      if (down_) return done(Error{Code::kUnavailable, "the store is down"});
+      std::vector<InvokeClaim> claims;
+      for (int32_t partition : partitions) {
+        Shard& shard = shards_[partition];
+        ++shard.epoch;
+        InvokeClaim claim{partition, shard.epoch, shard.position, shard.checkpoint, {}};
+        std::map<Uuid, InvokeClaim::Waiting> waiting;
+        for (const auto& [id, row] : shard.rows) {
+          auto& counts = waiting[id.subscription];
+          counts.subscription = id.subscription;
+          ++counts.rows;
+          if (counts.oldest_ms == 0) counts.oldest_ms = row.source_timestamp_ms;
+          counts.oldest_ms = std::min(counts.oldest_ms, row.source_timestamp_ms);
+        }
+        for (const auto& [subscription, counts] : waiting) claim.waiting.push_back(counts);
+        claims.push_back(std::move(claim));
+      }
+      done(std::move(claims));
+    });
+  }
+
+  void Save(std::vector<InvokeSave> saves,
+            std::function<void(Result<std::vector<int32_t>>)> done) override {
+    loop_.After(latency_(), [this, saves = std::move(saves), done = std::move(done)] {
+      if (down_) return done(Error{Code::kUnavailable, "the store is down"});
+      std::vector<int32_t> fenced;
+      for (const auto& save : saves) {
+        Shard& shard = shards_[save.partition];
+        if (shard.epoch != save.epoch) {
+          fenced.push_back(save.partition);
+          continue;
+        }
+        shard.position = save.position;
+        shard.checkpoint = save.checkpoint;
+        for (const auto& row : save.upserts) shard.rows[row.id] = row;
+        for (const auto& id : save.deletes) shard.rows.erase(id);
+      }
+      loop_.After(latency_(), [done, fenced = std::move(fenced)] { done(fenced); });
+    });
+  }
+
+  void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
+               std::function<void(Result<std::vector<RetryRow>>)> done) override {
+    loop_.After(latency_(), [this, partition, from_ms, until_ms, limit, done = std::move(done)] {
+      if (down_) return done(Error{Code::kUnavailable, "the store is down"});
+      std::vector<RetryRow> rows;
+      for (const auto& [id, row] : shards_[partition].rows) {
+        if (row.due_ms >= from_ms && row.due_ms < until_ms) rows.push_back(row);
+      }
+      std::sort(rows.begin(), rows.end(), [](const RetryRow& a, const RetryRow& b) {
+        return std::tie(a.due_ms, a.id) < std::tie(b.due_ms, b.id);
+      });
+      if (rows.size() > limit) rows.resize(limit);
+      loop_.After(latency_(), [done, rows = std::move(rows)]() mutable { done(std::move(rows)); });
+    });
+  }
+
+  schema::DeliveryCounters Counters(const Uuid& subscription) const {
+    schema::DeliveryCounters total;
+    for (const auto& [partition, shard] : shards_) {
+      for (const auto& counted : shard.checkpoint.counters) {
+        if (counted.subscription != subscription) continue;
+        total.received += counted.counters.received;
+        total.delivered += counted.counters.delivered;
+        total.dead_lettered += counted.counters.dead_lettered;
+        total.cancelled += counted.counters.cancelled;
+      }
+    }
+    return total;
+  }
+  size_t Rows() const {
+    size_t rows = 0;
+    for (const auto& [partition, shard] : shards_) rows += shard.rows.size();
+    return rows;
+  }
+
+ private:
+  struct Shard {
+    int64_t epoch = 0;
+    std::optional<int64_t> position;
+    schema::InvokeCheckpoint checkpoint;
+    std::map<schema::DeliveryId, RetryRow> rows;
+  };
+  Loop& loop_;
+  std::function<Duration()> latency_;
+  bool down_ = false;
+  std::map<int32_t, Shard> shards_;
+};
+
+}  // namespace dispatch::testing

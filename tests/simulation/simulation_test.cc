@@ -1,0 +1,76 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "tests/simulation/world.h"
+
+namespace dispatch::simulation_test {
+namespace {
+
+using simulation::World;
+
+/// DISPATCH_SIMULATION_SEEDS says how many seeds each test runs, DISPATCH_SIMULATION_SEED picks
+/// one.
+uint64_t Seeds(uint64_t otherwise) {
+  const char* text = std::getenv("DISPATCH_SIMULATION_SEEDS");
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+void RunSeeds(World::Options options, uint64_t count, bool duplicates_allowed) {
+  uint64_t first = 1;
+  if (const char* one = std::getenv("DISPATCH_SIMULATION_SEED")) {
+    first = std::strtoull(one, nullptr, 10);
+    count = 1;
+  }
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    options.seed = seed;
+    World world(options);
+    world.Run();
+    auto faults = world.Check();
+    for (size_t i = 0; i < faults.size() && i < 10; ++i) {
+      ADD_FAILURE() << "seed " << seed << ": " << faults[i];
+    }
+    EXPECT_GT(world.delivered(), 0u) << "seed " << seed;
+    if (!duplicates_allowed) {
+      EXPECT_EQ(world.duplicates(), 0) << "seed " << seed;
+    }
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(SimulationTest, BreathesWithoutFaults) {
+  World::Options options;
+  options.crashes = options.store_faults = options.broker_faults = false;
+  options.endpoint_faults = options.pauses = false;
+  RunSeeds(options, 5, false);
+}
+
+TEST(SimulationTest, PauseAndResumeAreExact) {
+  World::Options options;
+  options.crashes = options.store_faults = options.broker_faults = false;
+  options.endpoint_faults = false;
+  RunSeeds(options, Seeds(50), false);
+}
+
+TEST(SimulationTest, FailingEndpointsAreRetried) {
+  World::Options options;
+  options.crashes = options.store_faults = options.broker_faults = false;
+  RunSeeds(options, Seeds(50), true);
+}
+
+TEST(SimulationTest, ConservationSurvivesEveryFault) {
+  World::Options options;
+  options.subscriptions = 6;
+  RunSeeds(options, Seeds(200), true);
+}
+
+TEST(SimulationTest, ConservationSurvivesEveryFaultWithTwoOfEach) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.function_managers = 2;
+  RunSeeds(options, Seeds(200), true);
+}
+
+}  // namespace
+}  // namespace dispatch::simulation_test

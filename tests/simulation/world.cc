@@ -1,0 +1,382 @@
+#include "tests/simulation/world.h"
+
+#include <fmt/format.h>
+
+#include "broker-adapters/topics.h"
+
+namespace dispatch::simulation {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr int32_t kEventPartitions = 3;
+constexpr int32_t kInvocationsPartitions = 4;
+
+/// Forgets attempts: the checks look at the endpoints.
+class NoLog : public AttemptLog {
+ public:
+  void Record(Attempt) override {}
+};
+
+}  // namespace
+
+/// Answers for every subscription; its sink URL is its index.
+class World::Endpoints : public Sender {
+ public:
+  explicit Endpoints(World& world) : world_(world) {}
+
+  void Send(SendRequest request, std::function<void(Answer)> done) override {
+    size_t index = std::stoul(request.sink.url);
+    const Sub& sub = world_.subs_[index];
+    bool faults = world_.options_.endpoint_faults && !world_.healed_ && sub.fails_at_times;
+    Answer answer;
+    answer.status = 200;
+    Duration latency = world_.Between(milliseconds(1), milliseconds(20));
+    if (sub.rejects) {
+      answer.status = 400;
+    } else if (faults && world_.Chance(0.2)) {
+      answer.status = 503;
+    } else if (faults && world_.Chance(0.05)) {
+      answer.status = 0;
+      answer.failure = "timeout";
+      latency = request.timeout;
+    }
+    // The endpoint has it before the answer arrives; the answer may find the sender gone.
+    world_.loop_.After(latency / 2, [this, index, id = request.webhook_id, status = answer.status] {
+      if (status == 200 && ++world_.successes_[{index, id}] > 1) ++world_.duplicates_;
+    });
+    world_.loop_.After(latency, [done = std::move(done), answer] { done(answer); });
+  }
+
+ private:
+  World& world_;
+};
+
+struct World::EventManager {
+  std::unique_ptr<broker::Broker> broker;
+  std::unique_ptr<MatchEngine> engine;
+};
+
+/// What one instance knows of the subscriptions: it learns of changes at a time of its own.
+struct World::FunctionManager : public Catalog {
+  explicit FunctionManager(World& world) : world(world) {}
+
+  Lookup Find(const Uuid& id, int64_t version, Duration) const override {
+    auto it = known.find(id);
+    if (it == known.end() || it->second->version < version) return {Known::kNotYet, nullptr};
+    return {Known::kPresent, it->second};
+  }
+  std::optional<schema::Sink> SinkOf(const schema::Subscription& s) const override {
+    return s.sink;
+  }
+
+  World& world;
+  std::map<Uuid, std::shared_ptr<const schema::Subscription>> known;
+  NoLog log;
+  std::unique_ptr<broker::Broker> broker;
+  std::unique_ptr<Invoker> invoker;
+};
+
+World::World(Options options)
+    : options_(options),
+      random_(options.seed),
+      cluster_(loop_, options.seed),
+      match_store_(loop_, [this] { return Between(milliseconds(0), milliseconds(5)); }),
+      invoke_store_(loop_, [this] { return Between(milliseconds(0), milliseconds(5)); }),
+      client_(cluster_.Connect("publisher")),
+      endpoints_(std::make_unique<Endpoints>(*this)) {
+  topic_ = {Uuid::V7(loop_.Now()), "acme", "orders", 1, kEventPartitions};
+  for (auto& spec : broker::InternalTopics(1, kInvocationsPartitions)) {
+    client_->admin().CreateTopic(spec, [](Status) {});
+  }
+  client_->admin().CreateTopic({topic_.KafkaName(), kEventPartitions, 1, {}}, [](Status) {});
+  loop_.RunFor(seconds(1));
+  publisher_ = client_->NewProducer({});
+  for (int i = 0; i < options_.event_managers; ++i) {
+    event_managers_.push_back(nullptr);
+    StartEventManager(i);
+  }
+  for (int i = 0; i < options_.function_managers; ++i) {
+    function_managers_.push_back(nullptr);
+    StartFunctionManager(i);
+  }
+}
+
+World::~World() = default;
+
+bool World::Chance(double probability) {
+  return std::uniform_real_distribution<double>(0, 1)(random_) < probability;
+}
+
+Duration World::Between(Duration low, Duration high) {
+  return Duration(std::uniform_int_distribution<int64_t>(low.count(), high.count())(random_));
+}
+
+void World::StartEventManager(int index) {
+  auto manager = std::make_unique<EventManager>();
+  manager->broker = cluster_.Connect("event-manager-" + std::to_string(index));
+  MatchEngine::Options options;
+  options.invocations_partitions = kInvocationsPartitions;
+  manager->engine = std::make_unique<MatchEngine>(*manager->broker, loop_, match_store_, options);
+  manager->engine->PutTopic(topic_);
+  for (const auto& sub : subs_) manager->engine->PutSubscription(sub.subscription);
+  manager->engine->Start();
+  event_managers_[index] = std::move(manager);
+}
+
+void World::StartFunctionManager(int index) {
+  auto manager = std::make_unique<FunctionManager>(*this);
+  for (const auto& sub : subs_) {
+    manager->known[sub.subscription.uuid] =
+        std::make_shared<const schema::Subscription>(sub.subscription);
+  }
+  manager->broker = cluster_.Connect("function-manager-" + std::to_string(index));
+  Invoker::Options options;
+  options.limits = {64, 1024 * 1024, 100'000};  // small, so that windows fill
+  manager->invoker = std::make_unique<Invoker>(
+      *manager->broker, loop_, invoke_store_, *manager, *endpoints_, manager->log,
+      [this] { return std::uniform_real_distribution<double>(0, 1)(random_); },
+      [](const schema::Subscription&, const std::string&) {}, options);
+  manager->invoker->Start();
+  function_managers_[index] = std::move(manager);
+}
+
+void World::CreateSubscription(int index) {
+  // As the command does: boundaries are the end offsets, read before the answer.
+  Sub sub;
+  auto& s = sub.subscription;
+  s.uuid = Uuid::V7(loop_.Now());
+  s.org = "acme";
+  s.name = "s" + std::to_string(index);
+  s.version = 1;
+  s.topic = topic_.name;
+  s.topic_uuid = topic_.uuid;
+  if (index % 2 == 1) s.event_type = "even";
+  s.sink = schema::Sink{std::to_string(index), {}, schema::DeliveryMode::kBinary};
+  s.retry.min_backoff = milliseconds(200);
+  s.retry.max_backoff = seconds(20);
+  s.retry.max_attempts = 1000;
+  s.timeout = seconds(5);
+  s.max_in_flight = 16;
+  bool earliest = Chance(0.3);
+  for (int32_t p = 0; p < kEventPartitions; ++p) {
+    auto log = cluster_.Log({topic_.KafkaName(), p});
+    s.boundaries.push_back(earliest || log.empty() ? 0 : log.back().offset + 1);
+  }
+  sub.fails_at_times = index % 3 == 0;
+  sub.rejects = index == 5;
+  subs_.push_back(sub);
+  Tell(subs_.size() - 1);
+}
+
+// Tells every instance of a subscription's newest state, each at a time of its own.
+void World::Tell(size_t index) {
+  schema::Subscription s = subs_[index].subscription;
+  for (size_t i = 0; i < event_managers_.size(); ++i) {
+    loop_.After(Between(milliseconds(0), milliseconds(300)), [this, i, s] {
+      if (event_managers_[i] == nullptr) return;
+      // A restarted instance may know something newer already.
+      for (const auto& sub : subs_) {
+        if (sub.subscription.uuid == s.uuid && sub.subscription.version > s.version) return;
+      }
+      event_managers_[i]->engine->PutSubscription(s);
+    });
+  }
+  for (size_t i = 0; i < function_managers_.size(); ++i) {
+    loop_.After(Between(milliseconds(0), milliseconds(300)), [this, i, s] {
+      auto* manager = function_managers_[i].get();
+      if (manager == nullptr) return;
+      auto& known = manager->known[s.uuid];
+      if (known != nullptr && known->version > s.version) return;
+      known = std::make_shared<const schema::Subscription>(s);
+      manager->invoker->SubscriptionChanged(s.uuid);
+    });
+  }
+}
+
+void World::TogglePause() {
+  size_t index = random_() % subs_.size();
+  auto& s = subs_[index].subscription;
+  s.paused = !s.paused;
+  ++s.version;
+  Tell(index);
+}
+
+void World::Publish() {
+  int number = published_++;
+  std::string type = number % 2 == 0 ? "even" : "odd";
+  broker::ProduceRecord record;
+  record.topic = topic_.KafkaName();
+  record.headers = {{"ce_specversion", "1.0"},
+                    {"ce_id", std::to_string(number)},
+                    {"ce_source", "/simulation"},
+                    {"ce_type", type}};
+  if (Chance(0.5)) {
+    record.key = "k" + std::to_string(number % 7);
+    record.headers.emplace_back("ce_partitionkey", *record.key);
+  }
+  record.value = "{}";
+  // What was written is in the log, also when its report was lost: the log is the truth.
+  auto status = publisher_->Produce(record, [this](Result<broker::Position>) { ++answered_; });
+  if (!status.ok()) ++answered_;
+}
+
+void World::Fault() {
+  double dice = std::uniform_real_distribution<double>(0, 1)(random_);
+  auto restart = Between(milliseconds(10), seconds(12));
+  if (dice < 0.35 && options_.crashes) {
+    size_t i = random_() % event_managers_.size();
+    if (event_managers_[i] == nullptr) return;
+    ++crashes_;
+    event_managers_[i].reset();
+    loop_.After(restart, [this, i] {
+      if (event_managers_[i] == nullptr) StartEventManager(static_cast<int>(i));
+    });
+  } else if (dice < 0.7 && options_.crashes) {
+    size_t i = random_() % function_managers_.size();
+    if (function_managers_[i] == nullptr) return;
+    ++crashes_;
+    function_managers_[i].reset();
+    loop_.After(restart, [this, i] {
+      if (function_managers_[i] == nullptr) StartFunctionManager(static_cast<int>(i));
+    });
+  } else if (dice < 0.8 && options_.store_faults) {
+    bool match = Chance(0.5);
+    match ? match_store_.set_down(true) : invoke_store_.set_down(true);
+    loop_.After(Between(milliseconds(50), seconds(8)), [this, match] {
+      match ? match_store_.set_down(false) : invoke_store_.set_down(false);
+    });
+  } else if (dice < 0.9 && options_.broker_faults) {
+    cluster_.set_down(true);
+    loop_.After(Between(milliseconds(50), seconds(8)), [this] { cluster_.set_down(false); });
+  } else if (options_.broker_faults) {
+    cluster_.Rebalance(Chance(0.5) ? "dispatch.event-manager" : "dispatch.function-manager");
+  }
+}
+
+void World::Heal() {
+  healed_ = true;
+  cluster_.set_faults({});
+  cluster_.set_down(false);
+  match_store_.set_down(false);
+  invoke_store_.set_down(false);
+  for (size_t i = 0; i < event_managers_.size(); ++i) {
+    if (event_managers_[i] == nullptr) StartEventManager(static_cast<int>(i));
+  }
+  for (size_t i = 0; i < function_managers_.size(); ++i) {
+    if (function_managers_[i] == nullptr) StartFunctionManager(static_cast<int>(i));
+  }
+  for (size_t i = 0; i < subs_.size(); ++i) {
+    auto& s = subs_[i].subscription;
+    if (!s.paused) continue;
+    s.paused = false;
+    ++s.version;
+    Tell(i);
+  }
+}
+
+void World::Run() {
+  if (options_.broker_faults) {
+    broker::MemoryCluster::Faults faults;
+    faults.min_latency = milliseconds(1);
+    faults.max_latency = milliseconds(10);
+    faults.produce_fail = 0.005;
+    faults.produce_lost_ack = 0.005;
+    faults.offset_gap = 0.05;
+    cluster_.set_faults(faults);
+  }
+  int created = 0;
+  int every = std::max(1, options_.events / options_.subscriptions / 2);
+  for (int i = 0; i < options_.events; ++i) {
+    if (i % every == 0 && created < options_.subscriptions) CreateSubscription(created++);
+    Publish();
+    if (Chance(0.03)) Fault();
+    if (options_.pauses && !subs_.empty() && Chance(0.05)) TogglePause();
+    loop_.RunFor(Between(milliseconds(0), milliseconds(100)));
+  }
+  while (created < options_.subscriptions) CreateSubscription(created++);
+  Heal();
+  loop_.RunUntil([this] { return answered_ == published_; }, seconds(60));
+  loop_.RunUntil([this] { return Quiet(); }, std::chrono::minutes(10));
+  loop_.RunFor(seconds(5));
+  for (int32_t p = 0; p < kEventPartitions; ++p) {
+    for (const auto& record : cluster_.Log({topic_.KafkaName(), p})) {
+      events_[{p, record.offset}] = *record.FindHeader("ce_type");
+    }
+  }
+}
+
+bool World::Matches(const Sub& sub, const Position& position) const {
+  const auto& s = sub.subscription;
+  if (position.offset < s.Boundary(position.partition)) return false;
+  auto it = events_.find(position);
+  return it != events_.end() && (s.event_type.empty() || s.event_type == it->second);
+}
+
+std::set<std::pair<Uuid, World::Position>> World::DeadLettered() const {
+  std::set<std::pair<Uuid, Position>> dead;
+  for (int32_t p = 0; p < cluster_.Partitions(broker::kDeadLettersTopic); ++p) {
+    for (const auto& record : cluster_.Log({broker::kDeadLettersTopic, p})) {
+      auto letter = schema::Decode<schema::DeadLetter>(*record.value);
+      if (letter.ok()) {
+        dead.insert({letter->id.subscription, {letter->id.partition, letter->id.offset}});
+      }
+    }
+  }
+  return dead;
+}
+
+bool World::Quiet() const {
+  for (int32_t p = 0; p < kEventPartitions; ++p) {
+    auto log = cluster_.Log({topic_.KafkaName(), p});
+    if (log.empty()) continue;
+    auto position = match_store_.Position({topic_.uuid, p});
+    if (!position || *position <= log.back().offset) return false;
+  }
+  for (const auto& sub : subs_) {
+    auto counters = invoke_store_.Counters(sub.subscription.uuid);
+    if (counters.received != match_store_.Matched(sub.subscription.uuid)) return false;
+    if (counters.received != counters.settled()) return false;
+  }
+  return invoke_store_.Rows() == 0;
+}
+
+std::vector<std::string> World::Check() const {
+  std::vector<std::string> faults;
+  auto dead = DeadLettered();
+  for (size_t i = 0; i < subs_.size(); ++i) {
+    const Sub& sub = subs_[i];
+    const auto& s = sub.subscription;
+    int64_t expected = 0;
+    for (const auto& [position, type] : events_) {
+      bool matches = Matches(sub, position);
+      schema::DeliveryId id{topic_.uuid, position.partition, position.offset, s.uuid, 1, Uuid{}};
+      bool delivered = successes_.contains({i, id.WebhookId()});
+      bool buried = dead.contains({s.uuid, position});
+      if (matches) ++expected;
+      if (matches && !delivered && !buried) {
+        faults.push_back(fmt::format("lost: {} partition {} offset {}", s.name, position.partition,
+                                     position.offset));
+      }
+      if (!matches && (delivered || buried)) {
+        faults.push_back(fmt::format("delivered without a match: {} partition {} offset {}", s.name,
+                                     position.partition, position.offset));
+      }
+    }
+    auto counters = invoke_store_.Counters(s.uuid);
+    int64_t matched = match_store_.Matched(s.uuid);
+    if (matched != expected || counters.received != matched ||
+        counters.settled() != counters.received) {
+      faults.push_back(fmt::format(
+          "counters: {} expected {} matched {} received {} delivered {} dead {} cancelled {}",
+          s.name, expected, matched, counters.received, counters.delivered, counters.dead_lettered,
+          counters.cancelled));
+    }
+  }
+  if (invoke_store_.Rows() != 0) faults.push_back("rows are left in the retry store");
+  return faults;
+}
+
+}  // namespace dispatch::simulation

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "broker-adapters/memory/memory_broker.h"
+#include "common/testing/simulated_loop.h"
+#include "event-manager/src/domain/match_engine.h"
+#include "event-manager/src/domain/testing/memory_match_store.h"
+#include "function-manager/src/domain/invoker.h"
+#include "function-manager/src/domain/testing/memory_invoke_store.h"
+
+namespace dispatch::simulation {
+
+/// The whole pipeline on simulated time: a Kafka cluster and two databases in memory, instances of
+/// event-manager's and function-manager's engines that come and go, endpoints that fail, and the
+/// ground truth that the checks hold against. Everything random comes from the seed.
+class World {
+ public:
+  struct Options {
+    uint64_t seed = 1;
+    int event_managers = 1;
+    int function_managers = 1;
+    int events = 200;
+    int subscriptions = 4;
+    bool crashes = true;
+    bool store_faults = true;
+    bool broker_faults = true;
+    bool endpoint_faults = true;
+    bool pauses = true;
+  };
+
+  explicit World(Options options);
+  ~World();
+
+  /// Runs the load with its faults, then heals everything and waits until nothing is pending.
+  void Run();
+
+  /// What does not hold, in words; empty when all does.
+  std::vector<std::string> Check() const;
+
+  int64_t duplicates() const { return duplicates_; }
+  size_t delivered() const { return successes_.size(); }
+  int crashes() const { return crashes_; }
+
+ private:
+  struct EventManager;
+  struct FunctionManager;
+  class Endpoints;
+
+  struct Position {
+    int32_t partition;
+    int64_t offset;
+    auto operator<=>(const Position&) const = default;
+  };
+  struct Sub {
+    schema::Subscription subscription;
+    bool fails_at_times = false;
+    bool rejects = false;  // answers 400: everything is a dead letter
+  };
+
+  bool Chance(double probability);
+  Duration Between(Duration low, Duration high);
+  void CreateSubscription(int index);
+  void Publish();
+  void Fault();
+  void TogglePause();
+  void Tell(size_t index);
+  void StartEventManager(int index);
+  void StartFunctionManager(int index);
+  void Heal();
+  bool Quiet() const;
+  bool Matches(const Sub& sub, const Position& position) const;
+  std::set<std::pair<Uuid, Position>> DeadLettered() const;
+
+  Options options_;
+  std::mt19937_64 random_;
+  testing::SimulatedLoop loop_;
+  broker::MemoryCluster cluster_;
+  testing::MemoryMatchStore match_store_;
+  testing::MemoryInvokeStore invoke_store_;
+  std::unique_ptr<broker::Broker> client_;
+  std::unique_ptr<broker::Producer> publisher_;
+  schema::Topic topic_;
+  std::vector<Sub> subs_;
+  std::map<Position, std::string> events_;  // what the log holds at the end, with the type
+  int published_ = 0;
+  int answered_ = 0;
+  std::map<std::pair<size_t, std::string>, int> successes_;  // 2xx by subscription and webhook id
+  int64_t duplicates_ = 0;
+  int crashes_ = 0;
+  std::vector<std::unique_ptr<EventManager>> event_managers_;
+  std::vector<std::unique_ptr<FunctionManager>> function_managers_;
+  std::unique_ptr<Endpoints> endpoints_;
+  bool healed_ = false;
+};
+
+}  // namespace dispatch::simulation
