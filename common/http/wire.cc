@@ -133,4 +133,9 @@ void AppendChunk(std::string& out, std::string_view piece) {
   out += "\r\n";
 }
 
+void ReleaseBuffer(std::string& buffer) {
+  buffer.clear();
+  if (buffer.capacity() > 4096) std::string().swap(buffer);
+}
+
 }  // namespace dispatch::http::internal

@@ -26,9 +26,12 @@ struct Pool::Impl {
   struct Item {
     Work work;
     Done done;
+    SteadyTime queued;
   };
 
   void Work();
+  /// Takes out what waited too long: the threads hang, since the database accepts and is silent.
+  std::vector<Item> TakeOverdue();
   Status Serve(internal::Session& session, const Pool::Work& work);
   void Reply(Done done, Status status) {
     reply_to.Post([done = std::move(done), status = std::move(status)] { done(status); });
@@ -74,20 +77,34 @@ Pool::~Pool() {
 
 void Pool::Run(Work work, Done done) {
   Status refused;
+  std::vector<Impl::Item> overdue;
   {
     std::lock_guard lock(impl_->mutex);
+    overdue = impl_->TakeOverdue();
     if (impl_->stopping) {
       refused = {Code::kCancelled, "the program is stopping"};
     } else if (impl_->queue.size() >= impl_->options.max_queue) {
       refused = {Code::kResourceExhausted, "too many requests wait for the database"};
     } else {
-      impl_->queue.push_back({std::move(work), std::move(done)});
+      impl_->queue.push_back({std::move(work), std::move(done), SystemClock().Steady()});
       impl_->waiting.Set(static_cast<double>(impl_->queue.size()));
       impl_->wake.notify_one();
-      return;
     }
   }
-  impl_->Reply(std::move(done), std::move(refused));
+  for (auto& item : overdue) {
+    impl_->Reply(std::move(item.done), {Code::kUnavailable, "the database does not answer"});
+  }
+  if (!refused.ok()) impl_->Reply(std::move(done), std::move(refused));
+}
+
+std::vector<Pool::Impl::Item> Pool::Impl::TakeOverdue() {
+  std::vector<Item> overdue;
+  SteadyTime limit = SystemClock().Steady() - options.queue_timeout;
+  while (!queue.empty() && queue.front().queued < limit) {
+    overdue.push_back(std::move(queue.front()));
+    queue.pop_front();
+  }
+  return overdue;
 }
 
 Status Pool::RunNow(const Work& work) {
@@ -105,7 +122,9 @@ void Pool::Impl::Work() {
     queue.pop_front();
     waiting.Set(static_cast<double>(queue.size()));
     lock.unlock();
-    Status status = Serve(session, item.work);
+    bool late = item.queued + options.queue_timeout < SystemClock().Steady();
+    Status status = late ? Status(Code::kUnavailable, "the database did not answer in time")
+                         : Serve(session, item.work);
     // Before the reply, so that what the closure holds is gone when the caller goes on.
     item.work = nullptr;
     Reply(std::move(item.done), std::move(status));

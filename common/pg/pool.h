@@ -67,7 +67,8 @@ class Transaction {
 struct PoolOptions {
   std::string url;  // postgresql://user@host:port/database?..., or key=value words; TLS by sslmode
   int connections = 4;
-  size_t max_queue = 10'000;  // over it: kResourceExhausted at once
+  size_t max_queue = 10'000;                        // over it: kResourceExhausted at once
+  std::chrono::milliseconds queue_timeout{20'000};  // waited longer: kUnavailable, never begun
   std::string application_name;
   std::chrono::milliseconds connect_timeout{3'000};  // whole seconds, at least 2: libpq's
   std::chrono::milliseconds statement_timeout{30'000};

@@ -39,4 +39,7 @@ HeadScan ScanHead(std::string_view data);
 /// Appends one chunk of a chunked body. Requires a piece that is not empty.
 void AppendChunk(std::string& out, std::string_view piece);
 
+/// Empties a buffer, and gives its memory back when a large message took much.
+void ReleaseBuffer(std::string& buffer);
+
 }  // namespace dispatch::http::internal
