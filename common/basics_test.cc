@@ -147,6 +147,18 @@ TEST(Log, OneFactIsOneLine) {
   EXPECT_THAT(line, HasSubstr(" WARN dispatch bad record topic=a\\nb?[1m\n"));
 }
 
+TEST(LogDeathTest, WritesJsonLines) {
+  EXPECT_EXIT(
+      {
+        log::Init("svc", log::Format::kJson);
+        log::Error("it \"broke\" id={}", 7);
+        exit(0);
+      },
+      ::testing::ExitedWithCode(0),
+      "^\\{\"time\":\"[^\"]*Z\",\"level\":\"ERROR\",\"service\":\"svc\","
+      "\"message\":\"it ..broke.. id=7\"\\}\n$");
+}
+
 TEST(TimeText, Formats) {
   WallTime t = FromMillis(1767323045678);
   EXPECT_EQ(internal::FormatRfc3339(t), "2026-01-02T03:04:05.678Z");

@@ -63,6 +63,7 @@ Connection::Connection(std::shared_ptr<ServerCore> core, int fd, std::string rem
       remote_address_(std::move(remote_address)) {
   boost::system::error_code ignored;
   socket_.native_non_blocking(true, ignored);
+  core_->open.Add(1);
 }
 
 Connection::~Connection() { core_->loop.Cancel(timer_); }
@@ -81,6 +82,7 @@ void Connection::BeginDrain() {
 
 void Connection::Close() {
   if (std::exchange(closed_, true)) return;
+  core_->open.Add(-1);
   auto self = shared_from_this();
   core_->loop.Cancel(std::exchange(timer_, kNoTimer));
   boost::system::error_code ignored;
@@ -290,6 +292,11 @@ void Connection::Dispatch() {
 }
 
 void Connection::Reject(int status, std::string_view message) {
+  // The handler never sees these, so that its own metrics do not either.
+  metrics::GetCounter("dispatch_http_server_refused_total",
+                      "Requests refused before a handler saw them.",
+                      {{"status", std::to_string(status)}})
+      .Add();
   keep_alive_ = false;
   request_.body.clear();
   // The rest of the request may be on its way.

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "common/http/testing/raw_peer.h"
 
 namespace dispatch::http::server_test {
@@ -179,6 +181,53 @@ TEST_F(HttpServer, RefusesAmbiguousAndMalformedRequests) {
     EXPECT_THAT(Ask(c.bytes), StartsWith(std::string("HTTP/1.1 ") + c.status)) << c.bytes;
   }
   EXPECT_TRUE(requests_.empty());
+}
+
+// The same bytes in one piece and in random pieces, many of them damaged, give the same answers.
+TEST_F(HttpServer, HowTheBytesAreSplitDoesNotMatter) {
+  ServerOptions options;
+  options.max_header_bytes = 300;
+  options.max_body_bytes = 40;
+  Start(options);
+  const std::string parts[] = {
+      "GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+      "PUT /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n1;e=f\r\n!\r\n"
+      "0\r\nT: v\r\n\r\n",
+      "HEAD /d HTTP/1.1\r\nHost: h\r\nX: " + std::string(50, 'x') + "\r\n\r\n",
+      "DELETE /e HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+  };
+  std::mt19937 random(20260101);
+  auto pick = [&](size_t n) { return static_cast<size_t>(random() % n); };
+  auto transcript = [&](const std::string& bytes, bool split) {
+    RawPeer peer = Connect();
+    for (size_t at = 0; at < bytes.size();) {
+      size_t size = split ? 1 + pick(40) : bytes.size();
+      peer.Send(bytes.substr(at, size));
+      at += size;
+      bool turned = false;
+      loop_.Post([&] { loop_.Post([&] { turned = true; }); });
+      EXPECT_TRUE(Until([&] { return turned; }));
+    }
+    peer.ShutdownWrite();
+    EXPECT_TRUE(Until([&] { return peer.closed(); }));
+    std::string text = peer.received();
+    for (size_t date; (date = text.find("Date: ")) != text.npos;) text.erase(date, 37);
+    return text;
+  };
+  for (int i = 0; i < 400; ++i) {
+    std::string bytes;
+    for (size_t n = 1 + pick(4); n > 0; --n) bytes += parts[pick(std::size(parts))];
+    for (size_t n = pick(3); n > 0; --n) {
+      size_t at = pick(bytes.size());
+      if (pick(2) == 0) {
+        bytes[at] = "\r\n :;,0x\xff"[pick(9)];
+      } else {
+        bytes.erase(at, 1 + pick(3));
+      }
+    }
+    ASSERT_EQ(transcript(bytes, false), transcript(bytes, true)) << bytes;
+  }
 }
 
 TEST_F(HttpServer, LimitsHeadersAndBodies) {

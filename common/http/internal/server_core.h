@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "common/http/server.h"
+#include "common/metrics.h"
 
 namespace dispatch::http::internal {
 
@@ -28,6 +29,9 @@ struct ServerCore {
   // turn of the loop; an idle connection holds none.
   std::array<char, 64 * 1024> read_buffer;
   std::string write_buffer;
+
+  metrics::Gauge open = metrics::GetGauge("dispatch_http_server_connections",
+                                          "Connections that are open, the admin port's too.");
 
   /// The Date header's line, made once a second.
   const std::string& DateLine();
