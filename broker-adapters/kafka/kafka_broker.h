@@ -19,13 +19,15 @@ struct KafkaOptions {
   std::string ssl_ca;
   std::string ssl_certificate;
   std::string ssl_key;
+  /// "auto": KIP-848 where the cluster has it, else classic. "consumer" and "classic" force one.
+  std::string group_protocol = "auto";
 
   /// From the kafka-* settings of CommonSettings.
   static KafkaOptions FromConfig(const Config& config, std::string client_id);
 };
 
-/// A Broker over librdkafka's C API: each handle's event queue wakes the loop through an eventfd, and
-/// is polled at least once a second. The consumer uses the KIP-848 protocol, or the classic
+/// A Broker over librdkafka's C API: each handle's event queue wakes the loop through an eventfd,
+/// and is polled at least once a second. The consumer uses the KIP-848 protocol, or the classic
 /// cooperative one where the cluster lacks it.
 Result<std::unique_ptr<Broker>> ConnectKafka(EventLoop& loop, KafkaOptions options);
 

@@ -1,0 +1,125 @@
+#include "broker-adapters/kafka/internal/connection.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "broker-adapters/kafka/internal/errors.h"
+#include "common/log.h"
+
+namespace dispatch::broker::kafka {
+
+struct Worker::State {
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::vector<std::function<void()>> tasks;
+  bool stop = false;
+};
+
+Worker::Worker() : state_(std::make_shared<State>()) {
+  thread_ = std::thread([state = state_] {
+    std::unique_lock lock(state->mutex);
+    while (true) {
+      state->wake.wait(lock, [&] { return state->stop || !state->tasks.empty(); });
+      if (state->tasks.empty()) return;
+      auto tasks = std::exchange(state->tasks, {});
+      lock.unlock();
+      for (auto& task : tasks) task();
+      tasks.clear();
+      lock.lock();
+    }
+  });
+}
+
+Worker::~Worker() {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->stop = true;
+  }
+  state_->wake.notify_one();
+  if (thread_.get_id() == std::this_thread::get_id()) {
+    thread_.detach();
+  } else {
+    thread_.join();
+  }
+}
+
+void Worker::Run(std::function<void()> task) {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->tasks.push_back(std::move(task));
+  }
+  state_->wake.notify_one();
+}
+
+Conf::Conf(ConnectionPtr connection, const std::string& client_id)
+    : connection_(std::move(connection)), conf_(rd_kafka_conf_new()) {
+  const KafkaOptions& o = connection_->options;
+  Set("bootstrap.servers", o.brokers);
+  Set("client.id", client_id.empty() ? o.client_id : client_id);
+  Set("security.protocol", o.security_protocol);
+  if (o.security_protocol.starts_with("sasl")) {
+    Set("sasl.mechanism", o.sasl_mechanism);
+    Set("sasl.username", o.sasl_username);
+    Set("sasl.password", o.sasl_password);
+  }
+  if (!o.ssl_ca.empty()) Set("ssl.ca.location", o.ssl_ca);
+  if (!o.ssl_certificate.empty()) Set("ssl.certificate.location", o.ssl_certificate);
+  if (!o.ssl_key.empty()) Set("ssl.key.location", o.ssl_key);
+  Set("log.queue", "true");
+  Set("socket.keepalive.enable", "true");
+  // A broker that comes back is found within a second, not ten.
+  Set("reconnect.backoff.max.ms", "1000");
+}
+
+Conf& Conf::Set(const char* name, const std::string& value) {
+  char text[256];
+  if (rd_kafka_conf_set(conf_.get(), name, value.c_str(), text, sizeof text) != RD_KAFKA_CONF_OK &&
+      error_.empty()) {
+    error_ = text;
+  }
+  return *this;
+}
+
+Conf& Conf::Events(int events) {
+  rd_kafka_conf_set_events(conf_.get(), events | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+  return *this;
+}
+
+Result<RkPtr> Conf::Open(rd_kafka_type_t type) {
+  if (!error_.empty()) {
+    return Error{Code::kInvalidArgument, "librdkafka refused its configuration: " + error_};
+  }
+  char text[256];
+  rd_kafka_t* rk = rd_kafka_new(type, conf_.get(), text, sizeof text);
+  if (rk == nullptr) {
+    return Error{Code::kInvalidArgument, std::string("librdkafka refused its configuration: ") +
+                                             text + ": check the kafka-* settings"};
+  }
+  (void)conf_.release();  // it belongs to the handle now
+  rd_kafka_set_log_queue(rk, nullptr);
+  return RkPtr(rk, [connection = connection_](rd_kafka_t* handle) {
+    connection->worker.Run(
+        [handle] { rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); });
+  });
+}
+
+void LogEvent(rd_kafka_t* rk, rd_kafka_event_t* event) {
+  if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_LOG) {
+    const char* facility = nullptr;
+    const char* text = nullptr;
+    int level = 0;
+    if (rd_kafka_event_log(event, &facility, &text, &level) != 0) return;
+    // The same news comes as an error event, with its remedy.
+    if (level > 4 || !log::Sometimes("kafka.log", 2)) return;
+    log::Warning("librdkafka handle={} facility={} text=\"{}\"", rd_kafka_name(rk), facility, text);
+    return;
+  }
+  rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+  if (err == RD_KAFKA_RESP_ERR_NO_ERROR || !log::Sometimes("kafka.error")) return;
+  Error error = MakeError(err, "kafka", rd_kafka_event_error_string(event));
+  log::Warning("kafka error handle={} reason=\"{}\"", rd_kafka_name(rk), error.message);
+}
+
+}  // namespace dispatch::broker::kafka

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "broker-adapters/kafka/internal/handles.h"
+#include "broker-adapters/kafka/kafka_broker.h"
+
+namespace dispatch::broker::kafka {
+
+/// Runs what blocks (ending a handle, asking for all metadata) away from the loop, one after
+/// another. Its end waits for what was given, unless it comes from such a task itself.
+class Worker {
+ public:
+  Worker();
+  ~Worker();
+  void Run(std::function<void()> task);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+  std::thread thread_;
+};
+
+/// What all handles of one Broker share.
+struct Connection {
+  EventLoop& loop;
+  KafkaOptions options;
+  Worker worker;
+  bool classic_only = false;  // the cluster refused KIP-848
+
+  Connection(EventLoop& l, KafkaOptions o) : loop(l), options(std::move(o)) {}
+};
+using ConnectionPtr = std::shared_ptr<Connection>;
+
+/// A handle. With its last reference it ends on the worker, without leaving its group; queues,
+/// events and topics of it must be gone by then.
+using RkPtr = std::shared_ptr<rd_kafka_t>;
+
+/// A librdkafka configuration with everything that handles have in common: addresses, TLS, SASL,
+/// logs as events. Set() remembers the first error; Open() reports it.
+class Conf {
+ public:
+  Conf(ConnectionPtr connection, const std::string& client_id);
+  Conf& Set(const char* name, const std::string& value);
+  Conf& Set(const char* name, int64_t value) { return Set(name, std::to_string(value)); }
+  Conf& Events(int events);
+  /// Makes the handle; the configuration is used up.
+  Result<RkPtr> Open(rd_kafka_type_t type);
+
+ private:
+  ConnectionPtr connection_;
+  ConfPtr conf_;
+  std::string error_;
+};
+
+/// Writes a librdkafka log line or a broker error as one of ours; errors at most once a second
+/// each.
+void LogEvent(rd_kafka_t* rk, rd_kafka_event_t* event);
+
+}  // namespace dispatch::broker::kafka

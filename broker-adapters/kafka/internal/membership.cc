@@ -1,0 +1,75 @@
+#include "broker-adapters/kafka/internal/membership.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+
+namespace dispatch::broker::kafka {
+
+namespace {
+
+// The text after `"name":` and blanks, from `from` on.
+std::string_view ValueOf(std::string_view json, std::string_view name, size_t from) {
+  size_t at = json.find(name, from);
+  if (at == std::string_view::npos) return {};
+  at += name.size();
+  while (at < json.size() && (json[at] == ' ' || json[at] == '"')) ++at;
+  return json.substr(at);
+}
+
+std::optional<int64_t> NumberOf(std::string_view json, std::string_view name, size_t from) {
+  std::string_view text = ValueOf(json, name, from);
+  int64_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc()) return std::nullopt;
+  return number;
+}
+
+// States in which heartbeats go out and the coordinator knows the member.
+bool Steady(std::string_view join_state) {
+  for (std::string_view state :
+       {"steady\"", "wait-assign-call\"", "wait-unassign-call\"", "wait-unassign-to-complete\"",
+        "wait-incr-unassign-to-complete\""}) {
+    if (join_state.starts_with(state)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+// The documents run to megabytes with many partitions: what is needed is looked for, not parsed.
+std::optional<int64_t> Membership::ConfirmedAt(std::string_view json) {
+  size_t cgrp = json.rfind("\"cgrp\":");
+  if (cgrp == std::string_view::npos) return std::nullopt;
+  if (!ValueOf(json, "\"state\":", cgrp).starts_with("up\"")) return std::nullopt;
+  if (!Steady(ValueOf(json, "\"join_state\":", cgrp))) return std::nullopt;
+  size_t coordinator = json.find("\"name\":\"GroupCoordinator");
+  if (coordinator == std::string_view::npos) return std::nullopt;
+  auto now = NumberOf(json, "\"ts\":", 0);
+  auto idle = NumberOf(json, "\"rxidle\":", coordinator);
+  if (!now || !idle || *idle < 0) return std::nullopt;
+  return *now - *idle;
+}
+
+void Membership::OnTick(SteadyTime now) {
+  int64_t monotonic = std::chrono::duration_cast<std::chrono::microseconds>(
+                          std::chrono::steady_clock::now().time_since_epoch())
+                          .count();
+  int64_t difference = now.time_since_epoch().count() - monotonic;
+  asleep_before_ = asleep_ == 0 ? difference : asleep_;
+  asleep_ = difference;
+}
+
+void Membership::OnStatistics(std::string_view json) {
+  auto at = ConfirmedAt(json);
+  if (!at) return;
+  SteadyTime confirmed{Duration(*at + std::min(asleep_before_, asleep_))};
+  if (!confirmed_ || confirmed > *confirmed_) confirmed_ = confirmed;
+}
+
+Duration Membership::Age(SteadyTime now) const {
+  if (!confirmed_) return Duration::max();
+  return std::max(now - *confirmed_, Duration::zero());
+}
+
+}  // namespace dispatch::broker::kafka

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "common/clock.h"
+
+namespace dispatch::broker::kafka {
+
+/// When the group's coordinator last confirmed a member. librdkafka does not tell of heartbeats,
+/// but its statistics (every second) tell the group's state and how long ago the connection to the
+/// coordinator last received something. On that connection (a logical broker of its own) come only
+/// answers to heartbeats, joins and commits; an answer that the member is unknown changes the state
+/// at once, on the thread that makes the statistics. So: while the group is up and the member has
+/// an assignment or is changing it, the last receipt is the last confirmation. In all other states
+/// nothing is confirmed and the age just goes on.
+///
+/// The statistics count in CLOCK_MONOTONIC, which stands still while the machine sleeps; the
+/// difference to CLOCK_BOOTTIME only grows. An earlier difference is used, so that time asleep
+/// makes the confirmation older, never younger.
+class Membership {
+ public:
+  /// Call at least once a second, and before OnStatistics.
+  void OnTick(SteadyTime now);
+  void OnStatistics(std::string_view json);
+  /// Thrown out, left, or the handle is another.
+  void Reset() { confirmed_.reset(); }
+  /// Duration::max() when never confirmed.
+  Duration Age(SteadyTime now) const;
+
+  /// The receipt in CLOCK_MONOTONIC microseconds, if these statistics confirm the membership.
+  static std::optional<int64_t> ConfirmedAt(std::string_view json);
+
+ private:
+  int64_t asleep_before_ = 0;  // boot time - monotonic time, one tick ago
+  int64_t asleep_ = 0;         // at this tick
+  std::optional<SteadyTime> confirmed_;
+};
+
+}  // namespace dispatch::broker::kafka

@@ -1,0 +1,273 @@
+#include <list>
+#include <unordered_map>
+
+#include "broker-adapters/kafka/internal/adapters.h"
+#include "broker-adapters/kafka/internal/errors.h"
+#include "broker-adapters/kafka/internal/event_queue.h"
+#include "common/check.h"
+#include "common/log.h"
+
+namespace dispatch::broker::kafka {
+
+namespace {
+
+// An unknown topic is believed to be one after this long: a new one may not be known to each
+// broker.
+constexpr int kTopicPropagationMs = 5'000;
+
+/// Callbacks of records under way, by the number that librdkafka carries for us.
+class Slots {
+ public:
+  void* Take(Producer::Delivered delivered) {
+    size_t index;
+    if (free_.empty()) {
+      index = slots_.size();
+      slots_.emplace_back(std::move(delivered));
+    } else {
+      index = free_.back();
+      free_.pop_back();
+      slots_[index] = std::move(delivered);
+    }
+    return reinterpret_cast<void*>(index + 1);
+  }
+  Producer::Delivered Release(void* opaque) {
+    size_t index = reinterpret_cast<size_t>(opaque) - 1;
+    free_.push_back(index);
+    return std::exchange(slots_[index], nullptr);
+  }
+  size_t used() const { return slots_.size() - free_.size(); }
+
+ private:
+  std::vector<Producer::Delivered> slots_;
+  std::vector<size_t> free_;
+};
+
+/// One rd_kafka_t. After a fatal error it takes nothing more and its records fail.
+struct Handle {
+  RkPtr rk;
+  std::unordered_map<std::string, TopicPtr> topics;
+  std::shared_ptr<EventQueue> events;
+  size_t in_flight = 0;
+  bool failed = false;
+};
+
+class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
+ public:
+  ProducerCore(ConnectionPtr connection, ProducerOptions options)
+      : connection_(std::move(connection)), options_(std::move(options)) {}
+
+  void Close() {
+    open_ = false;
+    for (Handle& handle : handles_) End(handle);
+    handles_.clear();
+    slots_ = Slots();
+  }
+
+  size_t in_flight() const { return slots_.used(); }
+
+  Status Produce(ProduceRecord record, Producer::Delivered delivered) {
+    size_t bytes =
+        (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
+    if (bytes > static_cast<size_t>(options_.max_message_bytes)) {
+      return Status(Code::kTooLarge, fmt::format("a record of {} bytes is over the limit of {}",
+                                                 bytes, options_.max_message_bytes));
+    }
+    if (handles_.empty() || handles_.back().failed) {
+      if (gapless() && !handles_.empty()) {
+        return Status(Code::kUnavailable, "this producer failed: build a new one");
+      }
+      RETURN_IF_ERROR(OpenHandle());
+    }
+    Handle& handle = handles_.back();
+    rd_kafka_topic_t* topic = FindTopic(handle, record.topic);
+    if (topic == nullptr) {
+      return Status(MakeError(rd_kafka_last_error(), "topic " + record.topic));
+    }
+    return Send(handle, topic, record, std::move(delivered));
+  }
+
+ private:
+  bool gapless() const { return options_.delivery_timeout.count() == 0; }
+
+  Status OpenHandle() {
+    Conf conf(connection_, "");
+    conf.Set("enable.idempotence", "true")
+        .Set("acks", "all")
+        .Set("partitioner", "murmur2_random")
+        .Set("linger.ms", fmt::format("{:.3f}", static_cast<double>(options_.linger.count()) / 1e3))
+        .Set("delivery.timeout.ms", options_.delivery_timeout.count())
+        .Set("topic.metadata.propagation.max.ms", kTopicPropagationMs)
+        .Set("queue.buffering.max.messages", static_cast<int64_t>(options_.max_queue_records))
+        .Set("queue.buffering.max.kbytes",
+             static_cast<int64_t>(std::max<size_t>(options_.max_queue_bytes / 1024, 1)))
+        // The record's and the batch's own bytes come on top of key, value and headers.
+        .Set("message.max.bytes", options_.max_message_bytes + 65'536)
+        .Set("compression.type", options_.compression)
+        .Set("enable.gapless.guarantee", gapless() ? "true" : "false")
+        .Events(RD_KAFKA_EVENT_DR);
+    ASSIGN_OR_RETURN(RkPtr rk, conf.Open(RD_KAFKA_PRODUCER));
+    handles_.emplace_back();
+    Handle* handle = &handles_.back();
+    handle->rk = rk;
+    handle->events = EventQueue::Open(
+        connection_->loop, rk, QueuePtr(rd_kafka_queue_get_main(rk.get())),
+        [weak = weak_from_this(), handle](EventPtr event) {
+          if (auto self = weak.lock()) self->OnEvent(*handle, std::move(event));
+        },
+        [weak = weak_from_this()] {
+          if (auto self = weak.lock()) self->Retire();
+        });
+    return OkStatus();
+  }
+
+  static rd_kafka_topic_t* FindTopic(Handle& handle, const std::string& name) {
+    auto it = handle.topics.find(name);
+    if (it != handle.topics.end()) return it->second.get();
+    rd_kafka_topic_t* topic = rd_kafka_topic_new(handle.rk.get(), name.c_str(), nullptr);
+    if (topic != nullptr) handle.topics.emplace(name, topic);
+    return topic;
+  }
+
+  Status Send(Handle& handle, rd_kafka_topic_t* topic, const ProduceRecord& record,
+              Producer::Delivered delivered) {
+    HeadersPtr headers;
+    if (!record.headers.empty()) {
+      headers.reset(rd_kafka_headers_new(record.headers.size()));
+      for (auto& [name, value] : record.headers) {
+        rd_kafka_header_add(headers.get(), name.data(), static_cast<ssize_t>(name.size()),
+                            value.data(), static_cast<ssize_t>(value.size()));
+      }
+    }
+    void* opaque = slots_.Take(std::move(delivered));
+    rd_kafka_vu_t vus[7];
+    size_t count = 0;
+    auto add = [&](rd_kafka_vtype_t type) -> rd_kafka_vu_t& {
+      vus[count].vtype = type;
+      return vus[count++];
+    };
+    add(RD_KAFKA_VTYPE_RKT).u.rkt = topic;
+    add(RD_KAFKA_VTYPE_PARTITION).u.i32 = record.partition;
+    add(RD_KAFKA_VTYPE_MSGFLAGS).u.i = RD_KAFKA_MSG_F_COPY;
+    add(RD_KAFKA_VTYPE_OPAQUE).u.ptr = opaque;
+    // An empty key or value is told from none by its pointer.
+    if (record.key) {
+      auto& key = add(RD_KAFKA_VTYPE_KEY).u.mem;
+      key.ptr = const_cast<char*>(record.key->data());
+      key.size = record.key->size();
+    }
+    if (record.value) {
+      auto& value = add(RD_KAFKA_VTYPE_VALUE).u.mem;
+      value.ptr = const_cast<char*>(record.value->data());
+      value.size = record.value->size();
+    }
+    if (headers) add(RD_KAFKA_VTYPE_HEADERS).u.headers = headers.get();
+    ErrorPtr error(rd_kafka_produceva(handle.rk.get(), vus, count));
+    if (error) {
+      slots_.Release(opaque);
+      rd_kafka_resp_err_t err = rd_kafka_error_code(error.get());
+      if (err == RD_KAFKA_RESP_ERR__FATAL) Fail(handle);
+      return Status(
+          MakeError(err, "produce to " + record.topic, rd_kafka_error_string(error.get())));
+    }
+    (void)headers.release();
+    ++handle.in_flight;
+    return OkStatus();
+  }
+
+  void OnEvent(Handle& handle, EventPtr event) {
+    switch (rd_kafka_event_type(event.get())) {
+      case RD_KAFKA_EVENT_DR:
+        while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event.get())) {
+          OnReport(handle, *message);
+          if (!open_) return;
+        }
+        break;
+      case RD_KAFKA_EVENT_ERROR:
+        if (rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__FATAL) {
+          Fail(handle);
+        } else {
+          LogEvent(handle.rk.get(), event.get());
+        }
+        break;
+      default:
+        LogEvent(handle.rk.get(), event.get());
+    }
+  }
+
+  void OnReport(Handle& handle, const rd_kafka_message_t& message) {
+    --handle.in_flight;
+    Producer::Delivered delivered = slots_.Release(message._private);
+    if (!delivered) return;
+    if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      delivered(Position{message.partition, message.offset});
+      return;
+    }
+    delivered(MakeError(message.err, std::string("produce to ") + rd_kafka_topic_name(message.rkt),
+                        rd_kafka_message_errstr(&message)));
+  }
+
+  // What is queued will not go out: have it reported now. The next Produce opens a new handle.
+  void Fail(Handle& handle) {
+    if (handle.failed) return;
+    handle.failed = true;
+    char text[512] = "";
+    rd_kafka_fatal_error(handle.rk.get(), text, sizeof text);
+    log::Warning("producer failed and is built anew client={} reason=\"{}\"",
+                 connection_->options.client_id, text);
+    rd_kafka_purge(handle.rk.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                        RD_KAFKA_PURGE_F_NON_BLOCKING);
+  }
+
+  void End(Handle& handle) {
+    handle.events->Close();
+    handle.topics.clear();
+    handle.rk.reset();
+  }
+
+  // Failed handles go when all their records were reported. Not inside their own turn.
+  void Retire() {
+    bool any = false;
+    for (const Handle& handle : handles_) any |= handle.failed && handle.in_flight == 0;
+    if (!any || handles_.size() < 2) return;
+    connection_->loop.Post([weak = weak_from_this()] {
+      auto self = weak.lock();
+      if (!self || !self->open_) return;
+      for (auto it = self->handles_.begin(); it != std::prev(self->handles_.end());) {
+        if (it->failed && it->in_flight == 0) {
+          self->End(*it);
+          it = self->handles_.erase(it);
+        } else {
+          ++it;
+        }
+      }
+    });
+  }
+
+  ConnectionPtr connection_;
+  ProducerOptions options_;
+  bool open_ = true;
+  std::list<Handle> handles_;  // the last one is in use; event handlers point to them
+  Slots slots_;
+};
+
+class KafkaProducer : public Producer {
+ public:
+  explicit KafkaProducer(std::shared_ptr<ProducerCore> core) : core_(std::move(core)) {}
+  ~KafkaProducer() override { core_->Close(); }
+  Status Produce(ProduceRecord record, Delivered delivered) override {
+    return core_->Produce(std::move(record), std::move(delivered));
+  }
+  size_t in_flight() const override { return core_->in_flight(); }
+
+ private:
+  std::shared_ptr<ProducerCore> core_;
+};
+
+}  // namespace
+
+std::unique_ptr<Producer> NewProducer(ConnectionPtr connection, ProducerOptions options) {
+  return std::make_unique<KafkaProducer>(
+      std::make_shared<ProducerCore>(std::move(connection), std::move(options)));
+}
+
+}  // namespace dispatch::broker::kafka
