@@ -144,7 +144,9 @@ TEST(Log, OneFactIsOneLine) {
   ::testing::internal::CaptureStderr();
   log::Warning("bad record topic={}", "a\nb\x1b[1m");
   std::string line = ::testing::internal::GetCapturedStderr();
-  EXPECT_THAT(line, HasSubstr(" WARN dispatch bad record topic=a\\nb?[1m\n"));
+  // The service's name depends on who called Init in this process.
+  EXPECT_THAT(line, HasSubstr(" WARN "));
+  EXPECT_THAT(line, ::testing::EndsWith(" bad record topic=a\\nb?[1m\n"));
 }
 
 TEST(LogDeathTest, WritesJsonLines) {
