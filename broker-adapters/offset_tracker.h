@@ -49,6 +49,7 @@ class OffsetTracker {
   size_t incomplete() const { return incomplete_; }
   size_t weight() const { return weight_; }
   size_t bytes() const { return bytes_; }
+  const Limits& limits() const { return limits_; }
   bool full() const;
   /// Below half of every limit: a paused partition may resume.
   bool half_empty() const;

@@ -31,6 +31,13 @@ RetryPolicy ReadRetry(const json::object* o) {
   return policy;
 }
 
+std::vector<int64_t> ReadOffsets(const json::array* array) {
+  std::vector<int64_t> offsets;
+  if (array == nullptr) return offsets;
+  for (const auto& offset : *array) offsets.push_back(offset.is_int64() ? offset.as_int64() : 0);
+  return offsets;
+}
+
 std::optional<Sink> ReadSink(const json::object* o) {
   if (o == nullptr) return std::nullopt;
   Sink sink;
@@ -81,11 +88,8 @@ Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const s
     auto topic_uuid = Uuid::Parse(json::GetString(*internal, "topicUuid"));
     if (topic_uuid.ok()) s.topic_uuid = *topic_uuid;
     s.generation = static_cast<int32_t>(json::GetInt(*internal, "generation", 1));
-    if (const auto* boundaries = json::GetArray(*internal, "boundaries")) {
-      for (const auto& offset : *boundaries) {
-        s.boundaries.push_back(offset.is_int64() ? offset.as_int64() : 0);
-      }
-    }
+    s.boundaries = ReadOffsets(json::GetArray(*internal, "boundaries"));
+    s.pause_boundaries = ReadOffsets(json::GetArray(*internal, "pauseBoundaries"));
   }
   return s;
 }

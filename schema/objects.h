@@ -70,9 +70,16 @@ struct Subscription {
   /// Per partition, the first offset that this generation matches; missing: 0.
   std::vector<int64_t> boundaries;
 
+  /// Per partition, the end when it was paused: what came before is still delivered.
+  std::vector<int64_t> pause_boundaries;
+
   std::string Key() const { return org + "/" + name; }
-  int64_t Boundary(int32_t partition) const {
-    return partition < static_cast<int32_t>(boundaries.size()) ? boundaries[partition] : 0;
+  int64_t Boundary(int32_t partition) const { return At(boundaries, partition); }
+  int64_t PauseBoundary(int32_t partition) const { return At(pause_boundaries, partition); }
+
+ private:
+  static int64_t At(const std::vector<int64_t>& offsets, int32_t partition) {
+    return partition < static_cast<int32_t>(offsets.size()) ? offsets[partition] : 0;
   }
 };
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "broker-adapters/topics.h"
 
 namespace dispatch::simulation {
@@ -200,6 +202,11 @@ void World::TogglePause() {
   size_t index = random_() % subs_.size();
   auto& s = subs_[index].subscription;
   s.paused = !s.paused;
+  s.pause_boundaries.clear();
+  for (int32_t p = 0; p < kEventPartitions; ++p) {
+    auto log = cluster_.Log({topic_.KafkaName(), p});
+    s.pause_boundaries.push_back(log.empty() ? 0 : log.back().offset + 1);
+  }
   ++s.version;
   Tell(index);
 }
@@ -299,13 +306,13 @@ void World::Run() {
   while (created < options_.subscriptions) CreateSubscription(created++);
   Heal();
   loop_.RunUntil([this] { return answered_ == published_; }, seconds(60));
-  loop_.RunUntil([this] { return Quiet(); }, std::chrono::minutes(10));
-  loop_.RunFor(seconds(5));
   for (int32_t p = 0; p < kEventPartitions; ++p) {
     for (const auto& record : cluster_.Log({topic_.KafkaName(), p})) {
       events_[{p, record.offset}] = *record.FindHeader("ce_type");
     }
   }
+  loop_.RunUntil([this] { return Quiet(); }, std::chrono::minutes(10));
+  loop_.RunFor(seconds(5));
 }
 
 bool World::Matches(const Sub& sub, const Position& position) const {
@@ -337,10 +344,19 @@ bool World::Quiet() const {
   }
   for (const auto& sub : subs_) {
     auto counters = invoke_store_.Counters(sub.subscription.uuid);
-    if (counters.received != match_store_.Matched(sub.subscription.uuid)) return false;
+    if (counters.received < match_store_.Matched(sub.subscription.uuid)) return false;
     if (counters.received != counters.settled()) return false;
   }
-  return invoke_store_.Rows() == 0;
+  if (invoke_store_.Rows() != 0) return false;
+  for (const auto& sub : subs_) {
+    if (match_store_.Matched(sub.subscription.uuid) < Expected(sub)) return false;
+  }
+  return true;
+}
+
+int64_t World::Expected(const Sub& sub) const {
+  return std::count_if(events_.begin(), events_.end(),
+                       [&](const auto& event) { return Matches(sub, event.first); });
 }
 
 std::vector<std::string> World::Check() const {
@@ -367,7 +383,11 @@ std::vector<std::string> World::Check() const {
     }
     auto counters = invoke_store_.Counters(s.uuid);
     int64_t matched = match_store_.Matched(s.uuid);
-    if (matched != expected || counters.received != matched ||
+    // A pause that an owner learned of late, and crashed within the same checkpoint interval: what it
+    // matched between the pause and its learning comes again on resume (see event-manager/README).
+    bool ambiguous = options_.pauses && options_.crashes;
+    int64_t surplus = counters.received - matched;
+    if (matched != expected || (ambiguous ? surplus < 0 || surplus > 20 : surplus != 0) ||
         counters.settled() != counters.received) {
       faults.push_back(fmt::format(
           "counters: {} expected {} matched {} received {} delivered {} dead {} cancelled {}",

@@ -75,6 +75,7 @@ class World {
   void StartFunctionManager(int index);
   void Heal();
   bool Quiet() const;
+  int64_t Expected(const Sub& sub) const;
   bool Matches(const Sub& sub, const Position& position) const;
   std::set<std::pair<Uuid, Position>> DeadLettered() const;
 

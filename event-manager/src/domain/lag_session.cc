@@ -13,14 +13,16 @@ constexpr Duration kHandOverRetry = std::chrono::milliseconds(10);
 }  // namespace
 
 LagSession::LagSession(broker::Broker& broker, Loop& loop, Host& host,
-                       schema::MatchCheckpoint::Session state, OffsetTracker::Limits limits)
+                       schema::MatchCheckpoint::Session state, OffsetTracker::Limits limits,
+                       bool durable)
     : broker_(broker),
       loop_(loop),
       host_(host),
       stream_(state.stream),
       tracker_(OffsetTracker::Restore(state.position, state.completed, limits)),
       seen_(state.position),
-      members_(std::move(state.members)) {}
+      members_(std::move(state.members)),
+      durability_(durable ? Durability::kDurable : Durability::kFresh) {}
 
 LagSession::~LagSession() {
   loop_.Cancel(retry_);
@@ -32,12 +34,18 @@ void LagSession::Start() {
   reader_->Add(host_.topic_partition(), tracker_.Position());
 }
 
-void LagSession::Join(Member member) { members_.push_back(member); }
+void LagSession::Join(Member member) {
+  if (member.from < seen_) {
+    seen_ = member.from;
+    tracker_ = OffsetTracker::Restore(seen_, {}, tracker_.limits());
+  }
+  members_.push_back(member);
+}
 
-std::optional<int64_t> LagSession::Leave(const Uuid& subscription) {
+std::optional<int64_t> LagSession::Leave(const Uuid& subscription, int64_t no_sooner) {
   for (auto& member : members_) {
     if (member.subscription != subscription || member.until) continue;
-    member.until = std::max(member.from, seen_);
+    member.until = std::max({member.from, seen_, no_sooner});
     return member.until;
   }
   return std::nullopt;
@@ -56,9 +64,22 @@ bool LagSession::read_all() const {
                      [this](const Member& m) { return m.until && *m.until <= seen_; });
 }
 
-bool LagSession::finished() const { return read_all() && tracker_.incomplete() == 0; }
+bool LagSession::finished() const {
+  return read_all() && tracker_.incomplete() == 0 && hand_over_ == Durability::kDurable;
+}
 
-schema::MatchCheckpoint::Session LagSession::Snapshot() const {
+void LagSession::Saved() {
+  if (durability_ == Durability::kSaving) durability_ = Durability::kDurable;
+  if (hand_over_ == Durability::kSaving) hand_over_ = Durability::kDurable;
+  if (holding_ && hand_over_ == Durability::kDurable && !open()) {
+    holding_ = false;
+    host_.HoldLive(false);
+  }
+}
+
+schema::MatchCheckpoint::Session LagSession::Snapshot() {
+  if (durability_ == Durability::kFresh) durability_ = Durability::kSaving;
+  if (hand_over_ == Durability::kFresh) hand_over_ = Durability::kSaving;
   return {stream_, tracker_.Position(), tracker_.Completed(), members_};
 }
 
@@ -82,18 +103,18 @@ void LagSession::OnRecords(std::vector<broker::Record> records) {
                          if (alive.expired()) return;
                          tracker_.Complete(offset);
                          PaceReader();
-                         host_.SessionChanged();
+                         host_.SessionMoved();
                        });
   }
   HandOverIfMet();
   PaceReader();
-  host_.SessionChanged();
+  host_.SessionMoved();
 }
 
 void LagSession::OnEnd(const broker::TopicPartition&, int64_t next_offset) {
   seen_ = std::max(seen_, next_offset);
   HandOverIfMet();
-  host_.SessionChanged();
+  host_.SessionMoved();
 }
 
 void LagSession::OnPartitionError(const broker::TopicPartition& partition, const Error& error) {
@@ -117,7 +138,7 @@ void LagSession::OnPartitionError(const broker::TopicPartition& partition, const
     reader_->Remove(partition);
     reader_->Add(partition, std::max(earliest, tracker_.Position()));
     HandOverIfMet();
-    host_.SessionChanged();
+    host_.SessionMoved();
   });
 }
 
@@ -132,12 +153,17 @@ void LagSession::HandOverIfMet() {
     }
     return;
   }
+  if (!holding_) {
+    holding_ = true;
+    host_.HoldLive(true);
+  }
   bool refused = false;
   for (auto& member : members_) {
     if (member.until) continue;
     int64_t at = std::max(meet, member.from);
     if (host_.HandOver(member, at)) {
       member.until = at;
+      hand_over_ = Durability::kFresh;
     } else {
       refused = true;
     }
@@ -146,14 +172,11 @@ void LagSession::HandOverIfMet() {
     loop_.Cancel(retry_);
     retry_ = loop_.After(kHandOverRetry, [this] {
       HandOverIfMet();
-      host_.SessionChanged();
+      host_.SessionMoved();
     });
     return;
   }
-  if (holding_) {
-    holding_ = false;
-    host_.HoldLive(false);
-  }
+  host_.CheckpointSoon();
 }
 
 void LagSession::PaceReader() {

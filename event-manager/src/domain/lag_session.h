@@ -37,21 +37,27 @@ class LagSession : private broker::Reader::Listener {
     virtual void HoldLive(bool hold) = 0;
     /// Records at the session's position are gone; it goes on at `resume_at`.
     virtual void SessionLost(const LagSession& session, int64_t from, int64_t resume_at) = 0;
-    virtual void SessionChanged() = 0;
+    virtual void SessionMoved() = 0;
+    /// Something waits for the next checkpoint.
+    virtual void CheckpointSoon() = 0;
   };
 
   LagSession(broker::Broker& broker, Loop& loop, Host& host, schema::MatchCheckpoint::Session state,
-             OffsetTracker::Limits limits);
+             OffsetTracker::Limits limits, bool durable);
   ~LagSession() override;
 
-  /// Opens the reader.
+  /// Opens the reader. Only once the session is durable: after a crash the same records must come
+  /// again under the same stream id.
   void Start();
   bool started() const { return reader_ != nullptr; }
+  bool durable() const { return durability_ == Durability::kDurable; }
+  /// Not in any snapshot yet: members may still join.
+  bool fresh() const { return durability_ == Durability::kFresh; }
 
-  /// Adds a member that starts at or after next().
+  /// Adds a member; the session must be fresh.
   void Join(Member member);
-  /// Stops serving a member at next(); answers the offset.
-  std::optional<int64_t> Leave(const Uuid& subscription);
+  /// Stops serving a member at next(), or at `no_sooner` when that is later; answers the offset.
+  std::optional<int64_t> Leave(const Uuid& subscription, int64_t no_sooner);
   /// Forgets a member whose subscription is gone.
   void Drop(const Uuid& subscription);
 
@@ -61,7 +67,9 @@ class LagSession : private broker::Reader::Listener {
   int64_t next() const { return seen_; }
   /// Every member was handed over or left, and all that was read for them is written.
   bool finished() const;
-  schema::MatchCheckpoint::Session Snapshot() const;
+  schema::MatchCheckpoint::Session Snapshot();
+  /// The last snapshot is durable.
+  void Saved();
 
  private:
   void OnRecords(std::vector<broker::Record> records) override;
@@ -73,6 +81,8 @@ class LagSession : private broker::Reader::Listener {
   bool read_all() const;  // nothing is left to read for any member
   void PaceReader();
 
+  enum class Durability { kFresh, kSaving, kDurable };
+
   broker::Broker& broker_;
   Loop& loop_;
   Host& host_;
@@ -82,7 +92,11 @@ class LagSession : private broker::Reader::Listener {
   std::vector<Member> members_;
   std::unique_ptr<broker::Reader> reader_;
   bool paused_ = false;
+  // The shared reader is held from before a hand-over until that is durable: what it would match for
+  // the member before then would come again, after a crash, under our stream id.
   bool holding_ = false;
+  Durability durability_ = Durability::kFresh;
+  Durability hand_over_ = Durability::kDurable;
   TimerId retry_ = kNoTimer;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

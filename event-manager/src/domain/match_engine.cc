@@ -267,6 +267,16 @@ void MatchEngine::SetPaused(const broker::TopicPartition& partition, bool paused
   }
 }
 
+void MatchEngine::CheckpointSoon() {
+  if (checkpoint_posted_) return;
+  checkpoint_posted_ = true;
+  loop_.Post([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    checkpoint_posted_ = false;
+    Checkpoint([] {});
+  });
+}
+
 void MatchEngine::Tick() {
   tick_ = loop_.After(options_.checkpoint_interval, [this] { Tick(); });
   for (auto& [partition, matcher] : matchers_) {

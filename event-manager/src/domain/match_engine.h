@@ -67,6 +67,7 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   bool TakeSessionSlot() override;
   void ReturnSessionSlot() override;
   void SetPaused(const broker::TopicPartition& partition, bool paused) override;
+  void CheckpointSoon() override;
 
   void Claim(std::vector<broker::TopicPartition> partitions, uint64_t generation);
   void Claimed(const std::vector<broker::TopicPartition>& partitions, uint64_t generation,
@@ -93,6 +94,7 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   bool assigned_once_ = false;
   bool saving_ = false;
   std::vector<std::function<void()>> after_save_;
+  bool checkpoint_posted_ = false;
   bool subscribe_posted_ = false;
   bool stopping_ = false;
   TimerId tick_ = kNoTimer;

@@ -25,7 +25,7 @@ PartitionMatcher::PartitionMatcher(Engine& engine, const TopicEntry& topic, Part
       next_(state.position.value_or(0)) {
   for (auto& counter : state.checkpoint.counters) counters_[counter.subscription] = counter;
   for (auto& cursor : state.cursors) cursors_[cursor.subscription] = cursor;
-  for (auto& session : state.checkpoint.sessions) AddSession(std::move(session));
+  for (auto& session : state.checkpoint.sessions) AddSession(std::move(session), true);
   // Subscriptions that went away while nobody owned the partition.
   std::vector<Uuid> gone;
   for (const auto& [id, cursor] : cursors_) {
@@ -49,6 +49,22 @@ broker::TopicPartition PartitionMatcher::topic_partition() const {
 }
 
 void PartitionMatcher::OnRecord(const broker::Record& record) {
+  if (holds_ > 0 || !held_.empty()) {
+    held_.push_back(record);
+    return;
+  }
+  Take(record);
+}
+
+void PartitionMatcher::TakeHeld() {
+  while (holds_ == 0 && !held_.empty()) {
+    broker::Record record = std::move(held_.front());
+    held_.pop_front();
+    Take(record);
+  }
+}
+
+void PartitionMatcher::Take(const broker::Record& record) {
   next_ = std::max(next_, record.offset + 1);
   if (!tracker_.Deliver(record.offset, 1, BytesOf(record))) return;
   int64_t offset = record.offset;
@@ -171,7 +187,7 @@ void PartitionMatcher::Reconcile(const CompiledSubscription& compiled) {
     }
     return;
   }
-  if (s.paused && !cursor.paused_at) PauseCursor(cursor);
+  if (s.paused && !cursor.paused_at) PauseCursor(cursor, s.PauseBoundary(id_.partition));
   if (!s.paused && cursor.paused_at) ResumeCursor(cursor);
 }
 
@@ -188,34 +204,35 @@ void PartitionMatcher::Begin(Cursor& cursor, int64_t start) {
 void PartitionMatcher::AddToSession(const Cursor& cursor, int64_t start) {
   LagSession::Member member{cursor.subscription, cursor.generation, start, std::nullopt};
   for (auto& session : sessions_) {
-    if (session->next() <= start && !session->finished()) {
+    if (session->fresh()) {
       session->Join(member);
-      return SessionChanged();
+      return CheckpointSoon();
     }
   }
   schema::MatchCheckpoint::Session state;
   state.stream = Uuid::V7(engine_.loop().Now());
   state.position = start;
   state.members.push_back(member);
-  AddSession(std::move(state));
-  StartSessions();
+  AddSession(std::move(state), false);
+  CheckpointSoon();
 }
 
-void PartitionMatcher::AddSession(schema::MatchCheckpoint::Session state) {
+void PartitionMatcher::AddSession(schema::MatchCheckpoint::Session state, bool durable) {
   LagSession::Host& host = *this;
   sessions_.push_back(std::make_unique<LagSession>(engine_.broker(), engine_.loop(), host,
-                                                   std::move(state), OffsetTracker::Limits{}));
+                                                   std::move(state), OffsetTracker::Limits{},
+                                                   durable));
 }
 
-void PartitionMatcher::PauseCursor(Cursor& cursor) {
+void PartitionMatcher::PauseCursor(Cursor& cursor, int64_t no_sooner) {
   std::optional<int64_t> left;
   for (auto& session : sessions_) {
-    if (auto at = session->Leave(cursor.subscription)) left = at;
+    if (auto at = session->Leave(cursor.subscription, no_sooner)) left = at;
   }
   if (left) {
     cursor.paused_at = left;
   } else {
-    cursor.paused_at = std::max(cursor.live_from, next_);
+    cursor.paused_at = std::max({cursor.live_from, next_, no_sooner});
     cursor.live_until = *cursor.paused_at;
   }
   Changed(cursor);
@@ -257,19 +274,19 @@ void PartitionMatcher::Remove(const Uuid& subscription) {
   if (cursors_.erase(subscription) > 0) removed_.insert(subscription);
   counters_.erase(subscription);
   changed_.erase(subscription);
+  dirty_ = true;
   SessionChanged();
 }
 
 void PartitionMatcher::StartSessions() {
   for (auto& session : sessions_) {
-    if (session->started() || session->finished()) continue;
+    if (session->started() || session->finished() || !session->durable()) continue;
     if (!engine_.TakeSessionSlot()) return;
     session->Start();
   }
 }
 
 void PartitionMatcher::SessionChanged() {
-  dirty_ = true;
   if (reap_posted_) return;
   reap_posted_ = true;
   // Not at once: the caller may be a session.
@@ -293,6 +310,12 @@ void PartitionMatcher::ReapSessions() {
 
 void PartitionMatcher::HoldLive(bool hold) {
   holds_ += hold ? 1 : -1;
+  if (holds_ == 0 && !held_.empty()) {
+    // Not at once: the caller may be a session.
+    engine_.loop().Post([this, alive = std::weak_ptr(alive_)] {
+      if (!alive.expired()) TakeHeld();
+    });
+  }
   Pace();
 }
 
@@ -333,6 +356,8 @@ PartitionSave PartitionMatcher::Snapshot() {
 void PartitionMatcher::Saved() {
   saving_changed_.clear();
   saving_removed_.clear();
+  for (auto& session : sessions_) session->Saved();
+  if (!sessions_.empty()) SessionChanged();
 }
 
 const Cursor* PartitionMatcher::cursor(const Uuid& subscription) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -39,6 +40,8 @@ class PartitionMatcher : private LagSession::Host {
     virtual void ReturnSessionSlot() = 0;
     /// Pauses or resumes fetching of the partition.
     virtual void SetPaused(const broker::TopicPartition& partition, bool paused) = 0;
+    /// Saves a checkpoint without waiting for the interval.
+    virtual void CheckpointSoon() = 0;
   };
 
   PartitionMatcher(Engine& engine, const TopicEntry& topic, PartitionState state);
@@ -81,15 +84,25 @@ class PartitionMatcher : private LagSession::Host {
                     std::function<void()> done) override;
   void HoldLive(bool hold) override;
   void SessionLost(const LagSession& session, int64_t from, int64_t resume_at) override;
-  void SessionChanged() override;
+  void SessionMoved() override {
+    dirty_ = true;
+    SessionChanged();
+  }
+  void CheckpointSoon() override {
+    dirty_ = true;
+    engine_.CheckpointSoon();
+  }
 
+  void SessionChanged();
+  void Take(const broker::Record& record);
+  void TakeHeld();
   template <typename Wanted>
   void Match(const broker::Record& record, const Uuid& stream, const Wanted& wanted,
              std::function<void()> done);
   void Begin(Cursor& cursor, int64_t start);
   void AddToSession(const Cursor& cursor, int64_t start);
-  void AddSession(schema::MatchCheckpoint::Session state);
-  void PauseCursor(Cursor& cursor);
+  void AddSession(schema::MatchCheckpoint::Session state, bool durable);
+  void PauseCursor(Cursor& cursor, int64_t no_sooner);
   void ResumeCursor(Cursor& cursor);
   void Changed(const Cursor& cursor);
   void ReapSessions();
@@ -109,6 +122,7 @@ class PartitionMatcher : private LagSession::Host {
   std::unordered_set<Uuid> saving_removed_;
   std::vector<const CompiledSubscription*> hits_;  // kept for its storage
   int holds_ = 0;
+  std::deque<broker::Record> held_;  // came while the shared reader was held; in order
   bool paused_ = false;
   bool dirty_ = false;
   bool reap_posted_ = false;
