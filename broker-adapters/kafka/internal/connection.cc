@@ -10,6 +10,21 @@
 
 namespace dispatch::broker::kafka {
 
+namespace {
+
+// librdkafka 2.12 never ends a member that waits for the answer to a rebalance event; nothing added
+// and nothing removed is an answer, and none when it does not wait.
+void Destroy(rd_kafka_t* rk) {
+  if (rd_kafka_type(rk) == RD_KAFKA_CONSUMER) {
+    ListPtr none(rd_kafka_topic_partition_list_new(0));
+    ErrorPtr assigned(rd_kafka_incremental_assign(rk, none.get()));
+    ErrorPtr unassigned(rd_kafka_incremental_unassign(rk, none.get()));
+  }
+  rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+}  // namespace
+
 struct Worker::State {
   std::mutex mutex;
   std::condition_variable wake;
@@ -100,8 +115,7 @@ Result<RkPtr> Conf::Open(rd_kafka_type_t type) {
   (void)conf_.release();  // it belongs to the handle now
   rd_kafka_set_log_queue(rk, nullptr);
   return RkPtr(rk, [connection = connection_](rd_kafka_t* handle) {
-    connection->worker.Run(
-        [handle] { rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); });
+    connection->worker.Run([handle] { Destroy(handle); });
   });
 }
 

@@ -32,6 +32,7 @@ class GroupCore : public Consumer {
         .Set("fetch.queue.backoff.ms", 20)
         .Set("statistics.interval.ms", 1'000)
         .Set("topic.metadata.refresh.interval.ms", 10'000)
+        .Set("topic.metadata.propagation.max.ms", 5'000)
         .Set("queued.max.messages.kbytes",
              static_cast<int64_t>(std::max<size_t>(options_.max_prefetch_bytes / 1024, 1)))
         .Events(RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT |

@@ -103,8 +103,8 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
         // The record's and the batch's own bytes come on top of key, value and headers.
         .Set("message.max.bytes", options_.max_message_bytes + 65'536)
         .Set("compression.type", options_.compression)
-        .Set("enable.gapless.guarantee", gapless() ? "true" : "false")
         .Events(RD_KAFKA_EVENT_DR);
+    if (gapless()) conf.Set("enable.gapless.guarantee", "true");
     ASSIGN_OR_RETURN(RkPtr rk, conf.Open(RD_KAFKA_PRODUCER));
     handles_.emplace_back();
     Handle* handle = &handles_.back();

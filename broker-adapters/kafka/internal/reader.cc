@@ -28,6 +28,7 @@ class ReaderCore : public Consumer {
         .Set("enable.partition.eof", "true")
         .Set("fetch.queue.backoff.ms", 20)
         .Set("topic.metadata.refresh.interval.ms", 10'000)
+        .Set("topic.metadata.propagation.max.ms", 5'000)
         .Set("queued.max.messages.kbytes",
              static_cast<int64_t>(std::max<size_t>(max_bytes_ / 1024, 1)))
         .Events(RD_KAFKA_EVENT_FETCH);
