@@ -1,0 +1,107 @@
+#include "api-gateway/src/domain/directory.h"
+
+#include "common/crypto.h"
+#include "common/http/message.h"
+#include "common/log.h"
+#include "schema/objects.h"
+#include "schema/rfc3339.h"
+
+namespace dispatch::gateway {
+
+namespace {
+
+// The organisation whose keys and policies may reach into all others.
+constexpr std::string_view kAdminOrganization = "admin";
+constexpr std::string_view kScheme = "Bearer ";
+
+Error Unauthenticated(std::string message) { return {Code::kUnauthenticated, std::move(message)}; }
+
+}  // namespace
+
+Directory::Directory(const Clock& clock, std::string service_key)
+    : clock_(clock), service_key_(std::move(service_key)) {}
+
+void Directory::OnChanged(const std::string& kind, const std::string& key,
+                          const std::shared_ptr<const broker::Entity>& entity) {
+  if (kind == schema::kApiKeyKind) {
+    std::string id = key.substr(key.find('/') + 1);
+    if (entity == nullptr) {
+      keys_.erase(id);
+      return;
+    }
+    const auto* internal = json::GetObject(entity->document, "internal");
+    keys_[id] = {entity, internal ? json::GetString(*internal, "hmac") : "", nullptr, ""};
+  } else if (kind == schema::kPolicyKind) {
+    policies_.erase(key);
+    if (entity != nullptr) {
+      auto policy = auth::Policy::Parse(entity->document);
+      if (policy.ok()) {
+        policies_.emplace(key, OwnedPolicy{entity->org, std::move(*policy)});
+      } else {
+        log::Warning("policy ignored policy={} error=\"{}\"", key, policy.message());
+      }
+    }
+    ForgetPrincipals();
+  }
+}
+
+void Directory::ForgetPrincipals() {
+  for (auto& entry : keys_) entry.second.principal = nullptr;
+}
+
+std::shared_ptr<const Principal> Directory::Compile(const broker::Entity& entity) const {
+  auto principal = std::make_shared<Principal>();
+  principal->key_id = entity.name;
+  principal->org = entity.org;
+  const json::object& document = entity.document;
+  if (const auto* scopes = document.if_contains("scopes"); scopes && scopes->is_array()) {
+    // One that is not understood gives nothing; the others count.
+    for (const json::value& scope : scopes->get_array()) {
+      auto grant = auth::ParseScope(scope);
+      if (grant.ok()) principal->permissions.Add(std::move(*grant));
+    }
+  }
+  principal->global = json::GetBool(document, "global") && entity.org == kAdminOrganization &&
+                      principal->permissions.Allows(auth::kAdmin, "*");
+  for (const auto& [key, owned] : policies_) {
+    bool applies =
+        owned.org == entity.org || (owned.policy.global && owned.org == kAdminOrganization);
+    if (!applies) continue;
+    auth::AddPolicy(owned.policy, entity.name, json::GetString(document, "name"),
+                    &principal->permissions);
+  }
+  if (std::string expires = json::GetString(document, "expiresAt"); !expires.empty()) {
+    auto time = schema::ParseRfc3339(expires);
+    // What cannot be read must not be for ever.
+    principal->expires_at = time.ok() ? *time : WallTime{};
+  }
+  return principal;
+}
+
+Result<std::shared_ptr<const Principal>> Directory::Authenticate(
+    std::optional<std::string_view> authorization) {
+  if (!authorization || authorization->size() <= kScheme.size() ||
+      !http::EqualsIgnoreCase(authorization->substr(0, kScheme.size()), kScheme)) {
+    return Unauthenticated("an API key is required: send \"Authorization: Bearer <key>\"");
+  }
+  ASSIGN_OR_RETURN(auto text, auth::KeyText::Parse(authorization->substr(kScheme.size())));
+  auto found = keys_.find(text.id);
+  if (found == keys_.end()) return Unauthenticated("the API key is not known");
+  Key& key = found->second;
+  if (key.verified_secret.empty() || !crypto::EqualConstantTime(key.verified_secret, text.secret)) {
+    if (!auth::SecretMatches(service_key_, text.secret, key.hash)) {
+      return Unauthenticated("the API key is not known");
+    }
+    key.verified_secret = std::move(text.secret);
+  }
+  if (json::GetString(key.entity->document, "status") != "ACTIVE") {
+    return Unauthenticated("the API key was revoked: create another one");
+  }
+  if (key.principal == nullptr) key.principal = Compile(*key.entity);
+  if (key.principal->expires_at && *key.principal->expires_at <= clock_.Now()) {
+    return Unauthenticated("the API key has expired: create another one");
+  }
+  return key.principal;
+}
+
+}  // namespace dispatch::gateway

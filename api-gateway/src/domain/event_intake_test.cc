@@ -1,0 +1,106 @@
+#include "api-gateway/src/domain/event_intake.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace dispatch::gateway::event_intake_test {
+
+using ::testing::HasSubstr;
+
+const WallTime kNow = FromMillis(1'700'000'000'123);
+
+http::Request Post(http::Headers headers, std::string body) {
+  http::Request request;
+  request.method = "POST";
+  request.headers = std::move(headers);
+  request.body = std::move(body);
+  return request;
+}
+
+http::Headers Fields(std::vector<http::Headers::Field> fields) {
+  http::Headers headers;
+  for (auto& [name, value] : fields) headers.Add(name, value);
+  return headers;
+}
+
+Result<Intake> Read(http::Request request) { return ReadEvents(request, "/acme/orders", kNow); }
+
+std::string Structured(const std::string& id) {
+  return fmt::format(
+      R"({{"specversion":"1.0","id":"{}","source":"/s","type":"t","data":{{"n": 1}}}})", id);
+}
+
+TEST(EventIntakeTest, BinaryMode) {
+  auto intake = Read(Post(Fields({{"CE-SpecVersion", "1.0"},
+                                  {"ce-id", "1"},
+                                  {"ce-source", "/s"},
+                                  {"ce-type", "t"},
+                                  {"ce-ext", "a%20b"},
+                                  {"Content-Type", "text/plain"},
+                                  {"User-Agent", "x"}}),
+                          "hello"));
+  ASSERT_TRUE(intake.ok()) << intake.message();
+  EXPECT_FALSE(intake->batch);
+  ASSERT_EQ(intake->events.size(), 1u);
+  const auto& event = intake->events[0];
+  EXPECT_EQ(*event.Find("ext"), "a b");
+  EXPECT_EQ(*event.Find("datacontenttype"), "text/plain");
+  EXPECT_EQ(event.attributes.size(), 6u);
+  EXPECT_EQ(event.data, "hello");
+}
+
+TEST(EventIntakeTest, StructuredMode) {
+  auto intake =
+      Read(Post(Fields({{"Content-Type", "application/cloudevents+json"}}), Structured("1")));
+  ASSERT_TRUE(intake.ok()) << intake.message();
+  EXPECT_EQ(intake->events[0].data, "{\"n\": 1}");
+  auto broken = Read(Post(Fields({{"Content-Type", "application/cloudevents+json"}}), "{"));
+  EXPECT_EQ(broken.code(), Code::kInvalidArgument);
+  auto avro = Read(Post(Fields({{"Content-Type", "application/cloudevents+avro"}}), "x"));
+  EXPECT_EQ(avro.code(), Code::kUnsupportedMedia);
+}
+
+TEST(EventIntakeTest, Batch) {
+  auto fields = Fields({{"Content-Type", "application/cloudevents-batch+json"}});
+  auto intake = Read(Post(fields, "[" + Structured("1") + "," + Structured("2") + "]"));
+  ASSERT_TRUE(intake.ok()) << intake.message();
+  EXPECT_TRUE(intake->batch);
+  EXPECT_EQ(intake->events.size(), 2u);
+  EXPECT_TRUE(Read(Post(fields, "[]"))->events.empty());
+
+  auto faulty = Read(Post(fields, "[" + Structured("1") + "," + Structured("") + ",7]"));
+  ASSERT_EQ(faulty.code(), Code::kInvalidArgument);
+  EXPECT_THAT(faulty.message(), HasSubstr("2 of 3 events are faulty, none was published"));
+  EXPECT_EQ(faulty.error().details[0].field, "[1].id");
+  EXPECT_EQ(faulty.error().details[1].field, "[2]");
+
+  std::string many = "[" + Structured("0");
+  for (int i = 1; i <= 1000; ++i) many += "," + Structured(std::to_string(i));
+  EXPECT_EQ(Read(Post(fields, many + "]")).code(), Code::kTooLarge);
+}
+
+TEST(EventIntakeTest, OtherBodiesAreWrappedOnlyWhenAsked) {
+  auto request = Post(Fields({{"Content-Type", "application/octet-stream"}}), "\xff");
+  auto refused = Read(request);
+  ASSERT_EQ(refused.code(), Code::kInvalidArgument);
+  EXPECT_THAT(refused.message(), HasSubstr("?type="));
+
+  request.query = {{"type", "my.type"}, {"subject", "s"}, {"partitionkey", "k"}};
+  auto wrapped = Read(request);
+  ASSERT_TRUE(wrapped.ok()) << wrapped.message();
+  const auto& event = wrapped->events[0];
+  EXPECT_EQ(*event.Find("type"), "my.type");
+  EXPECT_EQ(*event.Find("source"), "/acme/orders");
+  EXPECT_EQ(*event.Find("time"), "2023-11-14T22:13:20.123Z");
+  EXPECT_EQ(*event.Find("subject"), "s");
+  EXPECT_EQ(*event.Find("partitionkey"), "k");
+  EXPECT_EQ(*event.Find("datacontenttype"), "application/octet-stream");
+  EXPECT_EQ(event.Find("id")->size(), 36u);
+  EXPECT_EQ(event.data, "\xff");
+
+  request.query = {{"type", ""}};
+  EXPECT_EQ(Read(request).code(), Code::kInvalidArgument);
+}
+
+}  // namespace dispatch::gateway::event_intake_test

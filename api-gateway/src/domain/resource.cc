@@ -1,0 +1,152 @@
+#include "api-gateway/src/domain/resource.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace dispatch::gateway {
+
+namespace {
+
+using ResourcePtr = std::shared_ptr<const Resource>;
+
+// Which organisation's object a name means.
+std::string OrgOf(const Call& call, const Resource& resource, const std::string& name) {
+  return resource.is_organization ? name : call.org;
+}
+
+// Only a global key sees other organisations.
+bool MaySee(const Call& call, const Resource& resource, const broker::Entity& entity) {
+  return entity.org == call.org || (resource.is_organization && call.principal->global);
+}
+
+EntityPtr Find(Call& call, const Resource& resource) {
+  std::string name = call.request.Param("name");
+  auto entity = resource.owner.table.Find(resource.kind,
+                                          fmt::format("{}/{}", OrgOf(call, resource, name), name));
+  if (entity != nullptr && MaySee(call, resource, *entity)) return entity;
+  call.Fail({Code::kNotFound, fmt::format("{} {} does not exist: create it with POST {}",
+                                          resource.kind, name, resource.paths[0])});
+  return nullptr;
+}
+
+void SendObject(const CallPtr& call, const Resource& resource, int status, json::object form) {
+  call->AddHeader("ETag", EntityTag(json::GetInt(form, "revision")));
+  if (status == 201) {
+    std::string name = json::GetString(form, resource.server_names ? "id" : "name");
+    call->AddHeader("Location", fmt::format("{}/{}", resource.paths[0], name));
+  }
+  call->SendJson(status, json::value(std::move(form)));
+}
+
+void List(const CallPtr& call, const Resource& resource) {
+  std::vector<EntityPtr> found;
+  resource.owner.table.ForEach(resource.kind, [&](const EntityPtr& entity) {
+    if (!MaySee(*call, resource, *entity)) return;
+    std::string object = fmt::format("{}/{}", resource.kind, entity->name);
+    for (std::string_view action : resource.read_actions) {
+      if (call->principal->permissions.Allows(action, object)) {
+        found.push_back(entity);
+        return;
+      }
+    }
+  });
+  SendList(call, std::move(found));
+}
+
+void Get(const CallPtr& call, const ResourcePtr& resource) {
+  EntityPtr entity = Find(*call, *resource);
+  if (entity == nullptr) return;
+  if (!resource->enrich) return SendObject(call, *resource, 200, ApiForm(*entity));
+  resource->enrich(call, ApiForm(*entity), [call, resource](json::object form) {
+    SendObject(call, *resource, 200, std::move(form));
+  });
+}
+
+// What the owner answered, or the cache's form when it is not older: they are the same but for what
+// only a create shows, a key's secret.
+json::object Outcome(const broker::RpcReply& reply) {
+  json::object form = reply.body.is_object() ? reply.body.get_object() : json::object();
+  form.erase("internal");
+  if (!form.contains("revision")) form["revision"] = reply.state_version;
+  return form;
+}
+
+void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {
+  auto body = call->Body();
+  if (!body.ok()) return call->Fail(body.error());
+  std::string name = json::GetString(*body, "name");
+  std::string object = resource->server_names ? "*" : name;
+  if (!call->Require(resource->write_actions, fmt::format("{}/{}", resource->kind, object))) return;
+  if (resource->check_body && !resource->check_body(*call, *body)) return;
+  services.Change(call, resource->owner, resource->kind + ".create", std::move(*body),
+                  [call, resource](broker::RpcReply reply) {
+                    SendObject(call, *resource, 201, Outcome(reply));
+                  });
+}
+
+void Update(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {
+  auto body = call->Body();
+  if (!body.ok()) return call->Fail(body.error());
+  std::string name = call->request.Param("name");
+  std::string given = json::GetString(*body, "name", name);
+  if (given != name) {
+    return call->Fail(
+        {Code::kInvalidArgument,
+         fmt::format("the body names {}, the path {}: a name cannot change", given, name),
+         false,
+         {{"name", "must be the name in the path, or left out"}}});
+  }
+  (*body)["name"] = name;
+  if (resource->check_body && !resource->check_body(*call, *body)) return;
+  services.Change(call, resource->owner, resource->kind + ".update", std::move(*body),
+                  [call, resource](broker::RpcReply reply) {
+                    SendObject(call, *resource, 200, Outcome(reply));
+                  });
+}
+
+void Delete(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {
+  services.Change(call, resource->owner, resource->kind + ".delete",
+                  json::object{{"name", call->request.Param("name")}},
+                  [call, resource](broker::RpcReply reply) {
+                    if (!resource->delete_shows_object) return call->Send({204, {}, ""});
+                    call->SendJson(200, json::value(Outcome(reply)));
+                  });
+}
+
+}  // namespace
+
+EntityPtr FindNamed(Call& call, const broker::StateTable& table, const std::string& kind,
+                    const std::string& canonical_path) {
+  std::string name = call.request.Param("name");
+  auto entity = table.Find(kind, fmt::format("{}/{}", call.org, name));
+  if (entity == nullptr) {
+    call.Fail({Code::kNotFound, fmt::format("{} {} does not exist: create it with POST {}", kind,
+                                            name, canonical_path)});
+  }
+  return entity;
+}
+
+void AddResource(Gateway& gateway, ServiceClient& services, Resource definition) {
+  using Check = Access::Check;
+  auto resource = std::make_shared<const Resource>(std::move(definition));
+  const Access read{Check::kObject, resource->read_actions, resource->kind};
+  const Access write{Check::kObject, resource->write_actions, resource->kind};
+  const Access list{Check::kSome, resource->read_actions, resource->kind};
+  for (const std::string& path : resource->paths) {
+    const std::string item = path + "/{name}";
+    gateway.Add({"GET", path, list, [resource](CallPtr call) { List(call, *resource); }});
+    gateway.Add({"POST", path, {Check::kKey}, [resource, &services](CallPtr call) {
+                   Create(call, resource, services);
+                 }});
+    gateway.Add({"GET", item, read, [resource](CallPtr call) { Get(call, resource); }});
+    if (resource->can_update) {
+      gateway.Add({"PUT", item, write,
+                   [resource, &services](CallPtr call) { Update(call, resource, services); }});
+    }
+    gateway.Add({"DELETE", item, write,
+                 [resource, &services](CallPtr call) { Delete(call, resource, services); }});
+  }
+}
+
+}  // namespace dispatch::gateway

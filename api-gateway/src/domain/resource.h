@@ -1,0 +1,44 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api-gateway/src/domain/gateway.h"
+#include "api-gateway/src/domain/service_client.h"
+#include "api-gateway/src/domain/views.h"
+
+namespace dispatch::gateway {
+
+/// What the routes of one kind of object have in common and where they differ.
+struct Resource {
+  std::string kind;                // of its state records; also of the policies' resources
+  std::vector<std::string> paths;  // the first is the canonical one
+  Owner owner;
+  std::vector<std::string_view> read_actions = {auth::kRead};
+  std::vector<std::string_view> write_actions = {auth::kWrite};
+  bool can_update = true;
+  bool delete_shows_object = false;  // VMware's 200 with the object, else 204
+
+  /// Objects of kind organization are their own organisation; the others are the call's.
+  bool is_organization = false;
+  /// More rules for the body of a create or update; answers the call itself when they do not hold.
+  std::function<bool(Call& call, const json::object& body)> check_body = {};
+  /// Adds to the API form of one object before it is sent.
+  std::function<void(const CallPtr& call, json::object form,
+                     std::function<void(json::object)> done)>
+      enrich = {};
+  /// Names objects that have no name before they are made.
+  bool server_names = false;
+};
+
+/// GET and POST on each path, GET, PUT and DELETE on {name} below: reads from the owner's table,
+/// mutations `<kind>.create|update|delete` to the owner.
+void AddResource(Gateway& gateway, ServiceClient& services, Resource resource);
+
+/// The object that a call's {name} names; answers 404 and gives null when there is none.
+EntityPtr FindNamed(Call& call, const broker::StateTable& table, const std::string& kind,
+                    const std::string& canonical_path);
+
+}  // namespace dispatch::gateway

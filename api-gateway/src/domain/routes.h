@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+
+#include "api-gateway/src/domain/gateway.h"
+#include "api-gateway/src/domain/publisher.h"
+#include "api-gateway/src/domain/service_client.h"
+
+/// The routes, one file a resource (routes/*.cc). What is passed in must outlive the gateway.
+namespace dispatch::gateway {
+
+/// What handlers work with.
+struct Backend {
+  Loop& loop;
+  Tables tables;
+  ServiceClient& services;
+  Publisher& publisher;
+};
+
+inline constexpr char kEventManager[] = "event-manager";
+inline constexpr char kFunctionManager[] = "function-manager";
+inline constexpr char kIdentity[] = "identity";
+
+void AddEventRoutes(Gateway& gateway, Backend& backend);
+void AddTopicRoutes(Gateway& gateway, Backend& backend);
+void AddSubscriptionRoutes(Gateway& gateway, Backend& backend);
+void AddDeliveryRoutes(Gateway& gateway, Backend& backend);
+void AddFunctionRoutes(Gateway& gateway, Backend& backend);
+void AddIamRoutes(Gateway& gateway, Backend& backend);
+/// `openapi` is the JSON document; `version` the program's.
+void AddOperationRoutes(Gateway& gateway, Backend& backend, std::string openapi,
+                        std::string version);
+
+/// All of them.
+void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, std::string version);
+
+}  // namespace dispatch::gateway

@@ -1,0 +1,80 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "api-gateway/src/domain/routes.h"
+#include "schema/objects.h"
+
+namespace dispatch::gateway {
+
+namespace {
+
+json::object TableStatus(const char* service, const broker::StateTable& table) {
+  json::object status{{"name", service}, {"ready", table.ready()}};
+  // Before the first word of a service its age means nothing.
+  if (Duration age = table.age(); age != Duration::max()) {
+    status["heardSecondsAgo"] = age.count() / 1'000'000;
+  }
+  return status;
+}
+
+void SendStatus(const CallPtr& call, Backend& backend) {
+  constexpr Duration kSilent = std::chrono::seconds(10);
+  json::array services;
+  bool all = true;
+  auto add = [&](const char* name, const broker::StateTable& table) {
+    services.push_back(TableStatus(name, table));
+    all = all && table.ready() && table.age() < kSilent;
+  };
+  add(kIdentity, backend.tables.identity);
+  add(kEventManager, backend.tables.events);
+  add(kFunctionManager, backend.tables.functions);
+  call->SendJson(200, json::object{{"status", all ? "ok" : "degraded"},
+                                   {"services", std::move(services)},
+                                   {"publishing", backend.publisher.in_flight()}});
+}
+
+json::object VersionDocument(const std::string& version) {
+  return {{"version", version},        {"commit", ""},
+          {"buildDate", ""},           {"compiler", fmt::format("clang {}", __clang_version__)},
+          {"goVersion", ""},  // VMware's CLI reads it
+          {"platform", "linux/x86_64"}};
+}
+
+}  // namespace
+
+void AddOperationRoutes(Gateway& gateway, Backend& backend, std::string openapi,
+                        std::string version) {
+  const Access open{Access::Check::kOpen};
+  gateway.Add({"GET", "/healthz", open,
+               [](CallPtr call) { call->SendJson(200, std::string(R"({"status":"ok"})")); }});
+  gateway.Add({"GET", "/v1/version", open,
+               [body = json::Serialize(VersionDocument(version))](CallPtr call) {
+                 call->SendJson(200, body);
+               }});
+  gateway.Add({"GET", "/v1/openapi.json", open,
+               [body = std::move(openapi)](CallPtr call) { call->SendJson(200, body); }});
+  gateway.Add({"GET", "/v1/status", {Access::Check::kKey}, [&backend](CallPtr call) {
+                 SendStatus(call, backend);
+               }});
+  gateway.Add({"GET",
+               "/v1/lag",
+               {Access::Check::kSome, {auth::kRead}, schema::kSubscriptionKind},
+               [&backend](CallPtr call) {
+                 backend.services.Ask(
+                     call, kEventManager, "lag.get", json::object(),
+                     [call](broker::RpcReply reply) { call->SendJson(200, reply.body); });
+               }});
+}
+
+void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, std::string version) {
+  AddEventRoutes(gateway, backend);
+  AddTopicRoutes(gateway, backend);
+  AddSubscriptionRoutes(gateway, backend);
+  AddDeliveryRoutes(gateway, backend);
+  AddFunctionRoutes(gateway, backend);
+  AddIamRoutes(gateway, backend);
+  AddOperationRoutes(gateway, backend, std::move(openapi), std::move(version));
+}
+
+}  // namespace dispatch::gateway

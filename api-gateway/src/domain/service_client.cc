@@ -1,0 +1,81 @@
+#include "api-gateway/src/domain/service_client.h"
+
+#include "api-gateway/src/domain/views.h"
+
+namespace dispatch::gateway {
+
+namespace {
+
+constexpr std::chrono::milliseconds kReadTimeout{5'000};
+// Making a topic waits until Kafka has leaders for its partitions.
+constexpr std::chrono::milliseconds kChangeTimeout{15'000};
+constexpr Duration kReadYourWritesWait = std::chrono::seconds(2);
+constexpr size_t kMaxIdempotencyKey = 255;
+
+}  // namespace
+
+ServiceClient::ServiceClient(broker::RpcClient& rpc, size_t max_in_flight)
+    : rpc_(rpc), max_in_flight_(max_in_flight) {}
+
+schema::Request ServiceClient::NewRequest(const Call& call, std::string method,
+                                          const json::value& body) const {
+  schema::Request request;
+  request.method = std::move(method);
+  request.org = call.org;
+  request.principal = {"key", call.principal->key_id, call.principal->org};
+  request.body = json::Serialize(body);
+  request.traceparent = call.Traceparent();
+  return request;
+}
+
+Error ServiceClient::Explain(Error error) const {
+  if (error.code == Code::kResourceExhausted && rpc_.in_flight() >= max_in_flight_) {
+    error.code = Code::kUnavailable;
+  }
+  return error;
+}
+
+void ServiceClient::TryAsk(const CallPtr& call, const std::string& service, std::string method,
+                           json::value body, std::chrono::milliseconds timeout,
+                           std::function<void(Result<broker::RpcReply>)> done) {
+  rpc_.Call(service, NewRequest(*call, std::move(method), body), timeout, std::move(done));
+}
+
+void ServiceClient::Ask(const CallPtr& call, const std::string& service, std::string method,
+                        json::value body, Answered done) {
+  TryAsk(call, service, std::move(method), std::move(body), kReadTimeout,
+         [this, call, done = std::move(done)](Result<broker::RpcReply> reply) {
+           if (!reply.ok()) return call->Fail(Explain(reply.error()));
+           done(std::move(*reply));
+         });
+}
+
+void ServiceClient::Change(const CallPtr& call, const Owner& owner, std::string method,
+                           json::value body, Answered done) {
+  auto if_match = ReadIfMatch(call->request);
+  if (!if_match.ok()) return call->Fail(if_match.error());
+  schema::Request request = NewRequest(*call, std::move(method), body);
+  request.if_match = *if_match;
+  if (auto key = call->request.headers.Get("Idempotency-Key")) {
+    if (key->empty() || key->size() > kMaxIdempotencyKey) {
+      return call->Fail({Code::kInvalidArgument, "Idempotency-Key must have 1 to 255 characters"});
+    }
+    request.idempotency_key = *key;
+  }
+  rpc_.Call(owner.service, std::move(request), kChangeTimeout,
+            [this, call, &table = owner.table,
+             done = std::move(done)](Result<broker::RpcReply> reply) mutable {
+              if (!reply.ok()) return call->Fail(Explain(reply.error()));
+              if (reply->state_kind.empty()) return done(std::move(*reply));
+              call->AddHeader("X-Dispatch-Version", VersionMark(reply->state_kind, reply->state_key,
+                                                                reply->state_version));
+              std::string kind = reply->state_kind;
+              std::string key = reply->state_key;
+              table.WaitFor(kind, key, reply->state_version, kReadYourWritesWait,
+                            [done = std::move(done), reply = std::move(*reply)](bool) mutable {
+                              done(std::move(reply));
+                            });
+            });
+}
+
+}  // namespace dispatch::gateway

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api-gateway/src/domain/call.h"
+#include "broker-adapters/state_table.h"
+#include "common/json.h"
+
+namespace dispatch::gateway {
+
+using EntityPtr = std::shared_ptr<const broker::Entity>;
+
+/// The API form of an entity: its document without what is internal, with `id` and `revision`.
+json::object ApiForm(const broker::Entity& entity);
+
+/// `"<version>"`
+std::string EntityTag(int64_t version);
+/// `<kind>/<org>/<name>@<version>`, for X-Dispatch-Version.
+std::string VersionMark(const std::string& kind, const std::string& key, int64_t version);
+
+/// The If-Match field: nothing when it is missing or `*`; kInvalidArgument for other forms than one
+/// strong tag of ours.
+Result<std::optional<int64_t>> ReadIfMatch(const http::Request& request);
+
+/// A page of `entities` as the caller asks for it: ?tags=key=value (all must be there), sorted by
+/// name, ?limit= and ?cursor= with a Link to the next page (RFC 8288).
+void SendList(const CallPtr& call, std::vector<EntityPtr> entities);
+
+/// ?limit= between 1 and `max`; nothing when it is not given.
+Result<std::optional<int64_t>> ReadLimit(const http::Request& request, int64_t max);
+
+/// Adds the Link field to the page after `cursor`.
+void LinkNext(Call& call, std::string_view cursor);
+
+}  // namespace dispatch::gateway

@@ -1,0 +1,161 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "api-gateway/src/domain/call.h"
+#include "api-gateway/src/domain/directory.h"
+#include "api-gateway/src/domain/gateway.h"
+#include "api-gateway/src/domain/publisher.h"
+#include "api-gateway/src/domain/routes.h"
+#include "api-gateway/src/domain/service_client.h"
+#include "api-gateway/src/openapi_document.h"
+#include "broker-adapters/kafka/kafka_broker.h"
+#include "broker-adapters/topics.h"
+#include "common/config.h"
+#include "common/crypto.h"
+#include "common/http/server.h"
+#include "common/runtime/service.h"
+
+// The composition root: what the gateway is made of, and the order of start and stop.
+namespace dispatch::gateway {
+namespace {
+
+constexpr size_t kMaxRpcInFlight = 2'000;
+// Below the time that clients give a publish: they learn the outcome from us.
+constexpr std::chrono::milliseconds kDeliveryTimeout{8'000};
+
+std::vector<Config::Setting> Settings() {
+  auto settings = CommonSettings(false, "127.0.0.1:9093");
+  settings.push_back({.name = "listen",
+                      .default_value = "127.0.0.1:8080",
+                      .help = "where the API answers",
+                      .unit = "host:port"});
+  settings.push_back({.name = "access-log",
+                      .type = Config::Type::kBool,
+                      .default_value = "false",
+                      .help = "write a line for every request"});
+  settings.push_back({.name = "publish-linger",
+                      .type = Config::Type::kDuration,
+                      .default_value = "0ms",
+                      .help = "how long an event may wait for others to share a Kafka request",
+                      .min = 0,
+                      .max = 1'000'000});
+  return settings;
+}
+
+// dispatch.invocations is left to event-manager, which knows its partitions.
+std::vector<broker::TopicSpec> NeededTopics(int16_t replication_factor) {
+  auto specs = broker::InternalTopics(replication_factor, 1);
+  std::erase_if(specs, [](const auto& spec) { return spec.name == broker::kInvocationsTopic; });
+  return specs;
+}
+
+broker::ProducerOptions ProducerOptions(const Config& config) {
+  broker::ProducerOptions options;
+  options.linger = config.GetDuration("publish-linger");
+  options.delivery_timeout = kDeliveryTimeout;
+  return options;
+}
+
+// Everything behind the HTTP server, made when the topics are there.
+struct App {
+  App(EventLoop& loop, broker::Broker& broker, const broker::RecordSigner& signer,
+      const std::string& service_key, const Config& config)
+      : identity(broker, loop, signer, kIdentity),
+        events(broker, loop, signer, kEventManager),
+        functions(broker, loop, signer, kFunctionManager),
+        directory(loop, service_key),
+        rpc(broker, loop, signer, {.client_id = "api-gateway", .max_in_flight = kMaxRpcInFlight}),
+        services(rpc, kMaxRpcInFlight),
+        producer(broker.NewProducer(ProducerOptions(config))),
+        publisher(loop, *producer),
+        gateway(loop, directory, {identity, events, functions},
+                {.access_log = config.Bool("access-log")}),
+        backend{loop, {identity, events, functions}, services, publisher} {
+    AddRoutes(gateway, backend, OpenApiDocument(), DISPATCH_VERSION);
+    identity.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
+      directory.OnChanged(kind, key, entity);
+    });
+    identity.Start();
+    events.Start();
+    functions.Start();
+  }
+
+  std::string NotReady() const {
+    if (!identity.ready()) return "reading the state of identity";
+    if (!events.ready()) return "reading the state of event-manager";
+    if (!functions.ready()) return "reading the state of function-manager";
+    if (!rpc.ready()) return "looking for the reply partition";
+    return {};
+  }
+
+  broker::StateTable identity;
+  broker::StateTable events;
+  broker::StateTable functions;
+  Directory directory;
+  broker::RpcClient rpc;
+  ServiceClient services;
+  std::unique_ptr<broker::Producer> producer;
+  Publisher publisher;
+  Gateway gateway;
+  Backend backend;
+};
+
+// Runs `done` when nothing waits for Kafka any more, or at the deadline.
+void Flush(EventLoop& loop, const broker::Producer& producer, SteadyTime deadline,
+           std::function<void()> done) {
+  if (producer.in_flight() == 0 || loop.Steady() >= deadline) return done();
+  loop.After(std::chrono::milliseconds(10), [&loop, &producer, deadline, done = std::move(done)] {
+    Flush(loop, producer, deadline, done);
+  });
+}
+
+int Main(int argc, const char* const* argv) {
+  Service service("api-gateway", "HTTP in: REST and CloudEvents over Kafka", Settings());
+  if (int code = service.Start(argc, argv); code >= 0) return code;
+  EventLoop& loop = service.loop();
+  const Config& config = service.config();
+
+  auto service_key = crypto::ReadKeyFile(config.String("service-key-file"));
+  auto broker = broker::ConnectKafka(loop, broker::KafkaOptions::FromConfig(config, "api-gateway"));
+  if (!service_key.ok() || !broker.ok()) {
+    service.Fail(service_key.ok() ? broker.message() : service_key.message());
+    return 1;
+  }
+  broker::RecordSigner signer(*service_key);
+
+  std::unique_ptr<App> app;
+  http::Server server(loop, {}, [&app](http::Request request, auto writer) {
+    if (app != nullptr) return app->gateway.Handle(std::move(request), std::move(writer));
+    Call(std::move(request), std::move(writer))
+        .Fail({Code::kUnavailable, "the gateway waits for Kafka: try again"});
+  });
+  auto port = server.Listen(config.String("listen"));
+  if (!port.ok()) {
+    service.Fail(port.message());
+    return 1;
+  }
+
+  service.AddReadyCheck("kafka", [&app] {
+    return app == nullptr ? std::string("waiting for Kafka") : app->NotReady();
+  });
+  service.AddStopStep("flush", [&](SteadyTime deadline, std::function<void()> done) {
+    if (app == nullptr) return done();
+    Flush(loop, *app->producer, deadline, std::move(done));
+  });
+  service.AddStopStep("drain", [&](SteadyTime deadline, std::function<void()> done) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - loop.Steady());
+    server.Drain(std::max(left, std::chrono::milliseconds(0)), std::move(done));
+  });
+
+  auto replication_factor = static_cast<int16_t>(config.Int("replication-factor"));
+  broker::EnsureTopics(**broker, loop, NeededTopics(replication_factor), [&] {
+    app = std::make_unique<App>(loop, **broker, signer, *service_key, config);
+  });
+  return service.Run();
+}
+
+}  // namespace
+}  // namespace dispatch::gateway
+
+int main(int argc, char** argv) { return dispatch::gateway::Main(argc, argv); }
