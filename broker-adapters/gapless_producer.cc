@@ -8,8 +8,18 @@
 namespace dispatch::broker {
 
 namespace {
-constexpr Duration kRebuildDelay = std::chrono::milliseconds(100);
+
+constexpr Duration kRebuildDelay{100'000};
+// Requests of the failed producer that are still on their way could land between ours.
+constexpr Duration kRetireLimit{30'000'000};
+
+// Refusals of one record, which say nothing about the ones behind it.
+bool OwnFault(Code code) {
+  return code == Code::kTooLarge || code == Code::kNotFound || code == Code::kInvalidArgument ||
+         code == Code::kPermissionDenied;
 }
+
+}  // namespace
 
 struct GaplessProducer::Impl : std::enable_shared_from_this<GaplessProducer::Impl> {
   struct Entry {
@@ -18,88 +28,100 @@ struct GaplessProducer::Impl : std::enable_shared_from_this<GaplessProducer::Imp
     size_t bytes = 0;
   };
 
-  Impl(Broker& broker, Loop& loop, ProducerOptions options)
-      : broker(broker), loop(loop), options(std::move(options)) {
-    producer = broker.NewProducer(this->options);
+  Impl(Broker& b, Loop& l, ProducerOptions o)
+      : broker(b), broker_alive(b.alive()), loop(l), options(std::move(o)) {
+    options.delivery_timeout = std::chrono::milliseconds(0);
+    producer = broker.NewProducer(options);
   }
 
   // Sends what is not sent yet, in order. The first refusal ends the turn: a later record of the
   // same partition must not overtake it.
   void SendUnsent() {
-    if (producer == nullptr) return;
-    for (auto it = entries.lower_bound(next_to_send); it != entries.end(); ++it) {
+    for (auto it = entries.lower_bound(next_to_send); producer && it != entries.end(); ++it) {
       uint64_t serial = it->first;
       auto status = producer->Produce(
-          it->second.record, [weak = weak_from_this(), serial, epoch = epoch](Result<Position> at) {
-            if (auto self = weak.lock()) self->Reported(serial, epoch, at.status());
+          it->second.record, [weak = weak_from_this(), serial, at = epoch](Result<Position> p) {
+            if (auto self = weak.lock()) self->Reported(serial, at, p.status());
           });
-      if (status.ok()) {
-        next_to_send = serial + 1;
-        continue;
-      }
-      if (status.code() == Code::kTooLarge) {
-        next_to_send = serial + 1;
-        loop.Post([weak = weak_from_this(), serial, epoch = epoch, status] {
-          if (auto self = weak.lock()) self->Reported(serial, epoch, status);
-        });
-        continue;
-      }
       if (status.code() == Code::kResourceExhausted && producer->in_flight() > 0) return;
-      return Rebuild(status);
+      if (!status.ok() && !OwnFault(status.code())) return Rebuild(status);
+      next_to_send = serial + 1;
+      if (status.ok()) continue;
+      loop.Post([weak = weak_from_this(), serial, at = epoch, status] {
+        if (auto self = weak.lock()) self->Reported(serial, at, status);
+      });
     }
+    // The last ones may have been acknowledged by the producer before this one.
+    if (producer) next_to_send = next_serial;
   }
 
   void Reported(uint64_t serial, uint64_t of_epoch, const Status& status) {
-    if (of_epoch != epoch) return;
-    if (!status.ok() && status.code() != Code::kTooLarge) return Rebuild(status);
+    // What the failed producer still acknowledges is acknowledged: it need not be written again.
+    // Its failures are what it was given up for.
+    if (of_epoch != epoch && !status.ok()) return;
+    if (!status.ok() && !OwnFault(status.code())) return Rebuild(status);
     auto it = entries.find(serial);
-    if (it == entries.end()) return;
+    if (it == entries.end() || closed) return;
     auto acknowledged = std::move(it->second.acknowledged);
     bytes -= it->second.bytes;
     entries.erase(it);
-    acknowledged(status);
-    if (next_to_send < next_serial) SendUnsent();
+    if (acknowledged) acknowledged(status);
+    if (!closed && next_to_send < next_serial) SendUnsent();
   }
 
-  // After an error nobody knows what was written: everything unacknowledged is produced again, in
-  // order, by a producer of its own epoch. Reports to the old one are ignored.
+  // Nobody knows what was written: everything unacknowledged is produced again, in order, by a new
+  // producer, when the old one has nothing under way any more.
   void Rebuild(const Status& status) {
     if (log::Sometimes("gapless.rebuild")) {
-      log::Warning("producer is built anew unacknowledged={} error=\"{}\"", entries.size(),
+      log::Warning("producer is built anew unacknowledged={} reason=\"{}\"", entries.size(),
                    status.message());
     }
     ++epoch;
     retired = std::move(producer);
-    loop.After(kRebuildDelay, [weak = weak_from_this(), of_epoch = epoch] {
-      auto self = weak.lock();
-      if (self == nullptr || self->epoch != of_epoch) return;
-      self->retired.reset();
-      self->producer = self->broker.NewProducer(self->options);
-      self->next_to_send = self->entries.empty() ? self->next_serial : self->entries.begin()->first;
-      self->SendUnsent();
+    retire_limit = loop.Steady() + kRetireLimit;
+    loop.After(kRebuildDelay, [weak = weak_from_this()] {
+      if (auto self = weak.lock()) self->FinishRebuild();
     });
   }
 
+  void FinishRebuild() {
+    if (closed || broker_alive.expired()) return;
+    if (retired->in_flight() > 0 && loop.Steady() < retire_limit) {
+      loop.After(kRebuildDelay, [weak = weak_from_this()] {
+        if (auto self = weak.lock()) self->FinishRebuild();
+      });
+      return;
+    }
+    retired.reset();
+    producer = broker.NewProducer(options);
+    next_to_send = entries.empty() ? next_serial : entries.begin()->first;
+    SendUnsent();
+  }
+
   Broker& broker;
+  std::weak_ptr<const void> broker_alive;
   Loop& loop;
   ProducerOptions options;
   std::unique_ptr<Producer> producer;
-  std::unique_ptr<Producer> retired;  // destroyed on the loop, not inside its own callback
-  std::map<uint64_t, Entry> entries;
+  std::unique_ptr<Producer> retired;
+  SteadyTime retire_limit;
+  std::map<uint64_t, Entry> entries;  // unacknowledged, by the order they were given
   uint64_t next_serial = 1;
   uint64_t next_to_send = 1;
-  uint64_t epoch = 1;
+  uint64_t epoch = 1;  // of the producer
   size_t bytes = 0;
+  bool closed = false;
 };
 
 GaplessProducer::GaplessProducer(Broker& broker, Loop& loop, ProducerOptions options)
     : impl_(std::make_shared<Impl>(broker, loop, std::move(options))) {}
 
-GaplessProducer::~GaplessProducer() = default;
+GaplessProducer::~GaplessProducer() { impl_->closed = true; }
 
 void GaplessProducer::Produce(ProduceRecord record, std::function<void(Status)> acknowledged) {
   Impl::Entry entry;
-  entry.bytes = (record.value ? record.value->size() : 0) + 256;
+  entry.bytes =
+      (record.value ? record.value->size() : 0) + (record.key ? record.key->size() : 0) + 256;
   entry.record = std::move(record);
   entry.acknowledged = std::move(acknowledged);
   impl_->bytes += entry.bytes;

@@ -89,7 +89,7 @@ World::World(Options options)
       invoke_store_(loop_, [this] { return Between(milliseconds(0), milliseconds(5)); }),
       client_(cluster_.Connect("publisher")),
       endpoints_(std::make_unique<Endpoints>(*this)) {
-  topic_ = {Uuid::V7(loop_.Now()), "acme", "orders", 1, kEventPartitions};
+  topic_ = {NewUuid(), "acme", "orders", 1, kEventPartitions};
   for (auto& spec : broker::InternalTopics(1, kInvocationsPartitions)) {
     client_->admin().CreateTopic(spec, [](Status) {});
   }
@@ -110,6 +110,12 @@ World::~World() = default;
 
 bool World::Chance(double probability) {
   return std::uniform_real_distribution<double>(0, 1)(random_) < probability;
+}
+
+Uuid World::NewUuid() {
+  Uuid id;
+  for (auto& byte : id.bytes) byte = static_cast<uint8_t>(random_());
+  return id;
 }
 
 Duration World::Between(Duration low, Duration high) {
@@ -149,7 +155,7 @@ void World::CreateSubscription(int index) {
   // As the command does: boundaries are the end offsets, read before the answer.
   Sub sub;
   auto& s = sub.subscription;
-  s.uuid = Uuid::V7(loop_.Now());
+  s.uuid = NewUuid();
   s.org = "acme";
   s.name = "s" + std::to_string(index);
   s.version = 1;
@@ -383,8 +389,9 @@ std::vector<std::string> World::Check() const {
     }
     auto counters = invoke_store_.Counters(s.uuid);
     int64_t matched = match_store_.Matched(s.uuid);
-    // A pause that an owner learned of late, and crashed within the same checkpoint interval: what it
-    // matched between the pause and its learning comes again on resume (see event-manager/README).
+    // A pause that an owner learned of late, and crashed within the same checkpoint interval: what
+    // it matched between the pause and its learning comes again on resume (see
+    // event-manager/README).
     bool ambiguous = options_.pauses && options_.crashes;
     int64_t surplus = counters.received - matched;
     if (matched != expected || (ambiguous ? surplus < 0 || surplus > 20 : surplus != 0) ||

@@ -65,6 +65,7 @@ class World {
   };
 
   bool Chance(double probability);
+  Uuid NewUuid();
   Duration Between(Duration low, Duration high);
   void CreateSubscription(int index);
   void Publish();

@@ -169,6 +169,11 @@ void LagSession::HandOverIfMet() {
     }
   }
   if (refused) {
+    // The shared reader must get on before it can take over: not while we hold it.
+    if (hand_over_ == Durability::kDurable) {
+      holding_ = false;
+      host_.HoldLive(false);
+    }
     loop_.Cancel(retry_);
     retry_ = loop_.After(kHandOverRetry, [this] {
       HandOverIfMet();

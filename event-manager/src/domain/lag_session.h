@@ -92,8 +92,8 @@ class LagSession : private broker::Reader::Listener {
   std::vector<Member> members_;
   std::unique_ptr<broker::Reader> reader_;
   bool paused_ = false;
-  // The shared reader is held from before a hand-over until that is durable: what it would match for
-  // the member before then would come again, after a crash, under our stream id.
+  // The shared reader is held from before a hand-over until that is durable: what it would match
+  // for the member before then would come again, after a crash, under our stream id.
   bool holding_ = false;
   Durability durability_ = Durability::kFresh;
   Durability hand_over_ = Durability::kDurable;

@@ -157,12 +157,46 @@ void MatchEngine::Claim(std::vector<broker::TopicPartition> partitions, uint64_t
   store_.Claim(ids, [this, alive = std::weak_ptr(alive_), known,
                      generation](Result<std::vector<PartitionState>> states) {
     if (alive.expired()) return;
-    if (states.ok()) return Claimed(known, generation, std::move(*states));
+    if (states.ok()) return ReadEnds(known, generation, std::move(*states));
     log::Warning("cannot claim partitions count={} error=\"{}\"", known.size(), states.message());
     loop_.After(options_.claim_retry, [this, alive, known, generation] {
       if (!alive.expired()) Claim(known, generation);
     });
   });
+}
+
+void MatchEngine::ReadEnds(const std::vector<broker::TopicPartition>& partitions,
+                           uint64_t generation, std::vector<PartitionState> states) {
+  struct Pending {
+    std::vector<PartitionState> states;
+    size_t topics = 0;
+    bool failed = false;
+  };
+  auto pending = std::make_shared<Pending>();
+  pending->states = std::move(states);
+  std::map<std::string, std::vector<size_t>> by_topic;
+  for (size_t i = 0; i < partitions.size(); ++i) by_topic[partitions[i].topic].push_back(i);
+  pending->topics = by_topic.size();
+  for (const auto& [topic, indexes] : by_topic) {
+    broker_.admin().ListOffsets(
+        topic, [this, alive = std::weak_ptr(alive_), pending, partitions, generation,
+                indexes](Result<std::vector<broker::Offsets>> offsets) {
+          if (alive.expired()) return;
+          for (size_t i : indexes) {
+            auto partition = static_cast<size_t>(partitions[i].partition);
+            if (!offsets.ok() || partition >= offsets->size()) {
+              pending->failed = true;
+            } else {
+              pending->states[i].end = (*offsets)[partition].latest;
+            }
+          }
+          if (--pending->topics > 0) return;
+          if (!pending->failed) return Claimed(partitions, generation, std::move(pending->states));
+          loop_.After(options_.claim_retry, [this, alive, partitions, generation] {
+            if (!alive.expired()) Claim(partitions, generation);
+          });
+        });
+  }
 }
 
 void MatchEngine::Claimed(const std::vector<broker::TopicPartition>& partitions,
@@ -192,6 +226,7 @@ void MatchEngine::Claimed(const std::vector<broker::TopicPartition>& partitions,
 void MatchEngine::OnRevoked(const std::vector<broker::TopicPartition>& partitions,
                             std::function<void()> release) {
   for (const auto& partition : partitions) claiming_.erase(partition);
+  doubtful_.clear();  // they come again to the next owner
   // The last state is saved; what is under way is written again by the next owner, and dropped by
   // function-manager as a repeat.
   Checkpoint([this, partitions, release = std::move(release)] {
@@ -207,11 +242,23 @@ void MatchEngine::OnLost(const std::vector<broker::TopicPartition>& partitions) 
   for (const auto& partition : partitions) {
     claiming_.erase(partition);
     matchers_.erase(partition);
+    std::erase_if(doubtful_, [&](const broker::Record& record) {
+      return record.topic == partition.topic && record.partition == partition.partition;
+    });
     log::Warning("partition lost topic={} partition={}", partition.topic, partition.partition);
   }
 }
 
 void MatchEngine::OnRecords(std::vector<broker::Record> records) {
+  if (consumer_->membership_age() <= options_.membership_limit && doubtful_.empty()) {
+    return Match(records);
+  }
+  // We may have been replaced without knowing, as after a long sleep: an owner that is none must
+  // not write. The partitions are lost soon, or the group confirms us and Tick goes on.
+  for (auto& record : records) doubtful_.push_back(std::move(record));
+}
+
+void MatchEngine::Match(const std::vector<broker::Record>& records) {
   PartitionMatcher* matcher = nullptr;
   broker::TopicPartition current;
   for (const auto& record : records) {
@@ -279,6 +326,9 @@ void MatchEngine::CheckpointSoon() {
 
 void MatchEngine::Tick() {
   tick_ = loop_.After(options_.checkpoint_interval, [this] { Tick(); });
+  if (!doubtful_.empty() && consumer_->membership_age() <= options_.membership_limit) {
+    Match(std::exchange(doubtful_, {}));
+  }
   for (auto& [partition, matcher] : matchers_) {
     matcher->StartSessions();
     matcher->Pace();

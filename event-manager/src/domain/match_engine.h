@@ -30,6 +30,7 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
     Duration checkpoint_interval = std::chrono::milliseconds(100);
     Duration claim_retry = std::chrono::milliseconds(500);
     int max_sessions = 4;
+    Duration membership_limit = std::chrono::seconds(6);  // the group's session timeout
   };
 
   MatchEngine(broker::Broker& broker, Loop& loop, MatchStore& store, Options options);
@@ -70,8 +71,11 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   void CheckpointSoon() override;
 
   void Claim(std::vector<broker::TopicPartition> partitions, uint64_t generation);
+  void ReadEnds(const std::vector<broker::TopicPartition>& partitions, uint64_t generation,
+                std::vector<PartitionState> states);
   void Claimed(const std::vector<broker::TopicPartition>& partitions, uint64_t generation,
                std::vector<PartitionState> states);
+  void Match(const std::vector<broker::Record>& records);
   void Tick();
   void Checkpoint(std::function<void()> then);
   void Subscribe();
@@ -91,6 +95,7 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   std::unordered_map<broker::TopicPartition, uint64_t> claiming_;  // assigned, not started
   std::map<Uuid, std::vector<schema::Subscription>> orphans_;      // their topic is not known yet
   int session_slots_;
+  std::vector<broker::Record> doubtful_;  // came while the group had not confirmed us for long
   bool assigned_once_ = false;
   bool saving_ = false;
   std::vector<std::function<void()>> after_save_;

@@ -41,6 +41,9 @@ struct PartitionState {
   std::optional<int64_t> position;
   schema::MatchCheckpoint checkpoint;
   std::vector<Cursor> cursors;
+  /// The log's end when we took it: an owner before us may have written invocations of anything
+  /// below, for the subscriptions whose cursors said so.
+  int64_t end = 0;
 };
 
 /// What an owner saves, all of it in one transaction.

@@ -22,7 +22,8 @@ PartitionMatcher::PartitionMatcher(Engine& engine, const TopicEntry& topic, Part
       epoch_(state.epoch),
       tracker_(OffsetTracker::Restore(state.position.value_or(0), state.checkpoint.completed,
                                       OffsetTracker::Limits{})),
-      next_(state.position.value_or(0)) {
+      next_(state.position.value_or(0)),
+      untouched_(state.end) {
   for (auto& counter : state.checkpoint.counters) counters_[counter.subscription] = counter;
   for (auto& cursor : state.cursors) cursors_[cursor.subscription] = cursor;
   for (auto& session : state.checkpoint.sessions) AddSession(std::move(session), true);
@@ -192,7 +193,7 @@ void PartitionMatcher::Reconcile(const CompiledSubscription& compiled) {
 }
 
 void PartitionMatcher::Begin(Cursor& cursor, int64_t start) {
-  if (start >= next_) {
+  if (start >= live_next()) {
     cursor.live_from = start;
     cursor.live_until = kForever;
   } else {
@@ -219,9 +220,8 @@ void PartitionMatcher::AddToSession(const Cursor& cursor, int64_t start) {
 
 void PartitionMatcher::AddSession(schema::MatchCheckpoint::Session state, bool durable) {
   LagSession::Host& host = *this;
-  sessions_.push_back(std::make_unique<LagSession>(engine_.broker(), engine_.loop(), host,
-                                                   std::move(state), OffsetTracker::Limits{},
-                                                   durable));
+  sessions_.push_back(std::make_unique<LagSession>(
+      engine_.broker(), engine_.loop(), host, std::move(state), OffsetTracker::Limits{}, durable));
 }
 
 void PartitionMatcher::PauseCursor(Cursor& cursor, int64_t no_sooner) {
@@ -242,10 +242,10 @@ void PartitionMatcher::PauseCursor(Cursor& cursor, int64_t no_sooner) {
 void PartitionMatcher::ResumeCursor(Cursor& cursor) {
   int64_t start = *cursor.paused_at;
   cursor.paused_at.reset();
-  if (start >= next_ && cursor.live_until == start) {
+  if (start >= live_next() && cursor.live_until == start) {
     cursor.live_until = kForever;  // nothing came meanwhile
     Changed(cursor);
-  } else if (start >= next_ && tracker_.Position() >= cursor.live_until) {
+  } else if (start >= live_next() && tracker_.Position() >= cursor.live_until) {
     Begin(cursor, start);
   } else {
     AddToSession(cursor, start);
@@ -329,7 +329,14 @@ void PartitionMatcher::Pace() {
 
 void PartitionMatcher::Changed(const Cursor& cursor) {
   changed_.insert(cursor.subscription);
-  dirty_ = true;
+  // Until the change is durable the shared reader waits: what it would write under the new cursors,
+  // an owner after a crash would write again under the old ones, with other targets, and
+  // function-manager would take that for a repeat.
+  if (!change_hold_) {
+    change_hold_ = true;
+    HoldLive(true);
+  }
+  CheckpointSoon();
 }
 
 PartitionSave PartitionMatcher::Snapshot() {
@@ -357,6 +364,10 @@ void PartitionMatcher::Saved() {
   saving_changed_.clear();
   saving_removed_.clear();
   for (auto& session : sessions_) session->Saved();
+  if (change_hold_ && !change_pending()) {
+    change_hold_ = false;
+    HoldLive(false);
+  }
   if (!sessions_.empty()) SessionChanged();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -78,7 +79,7 @@ class PartitionMatcher : private LagSession::Host {
  private:
   // LagSession::Host
   broker::TopicPartition topic_partition() const override;
-  int64_t live_next() const override { return next_; }
+  int64_t live_next() const override { return std::max(next_, untouched_); }
   bool HandOver(const LagSession::Member& member, int64_t offset) override;
   void MatchLagging(const broker::Record& record, const LagSession& session,
                     std::function<void()> done) override;
@@ -105,6 +106,7 @@ class PartitionMatcher : private LagSession::Host {
   void PauseCursor(Cursor& cursor, int64_t no_sooner);
   void ResumeCursor(Cursor& cursor);
   void Changed(const Cursor& cursor);
+  bool change_pending() const { return !changed_.empty() || !saving_changed_.empty(); }
   void ReapSessions();
 
   Engine& engine_;
@@ -113,6 +115,9 @@ class PartitionMatcher : private LagSession::Host {
   int64_t epoch_;
   OffsetTracker tracker_;
   int64_t next_;  // what the shared reader takes next
+  // Below this an owner before us may have written invocations, which function-manager takes for
+  // repeats: only subscriptions whose cursors say so may be live there.
+  int64_t untouched_;
   std::unordered_map<Uuid, Cursor> cursors_;
   std::unordered_map<Uuid, schema::MatchCheckpoint::Matched> counters_;
   std::vector<std::unique_ptr<LagSession>> sessions_;
@@ -122,6 +127,7 @@ class PartitionMatcher : private LagSession::Host {
   std::unordered_set<Uuid> saving_removed_;
   std::vector<const CompiledSubscription*> hits_;  // kept for its storage
   int holds_ = 0;
+  bool change_hold_ = false;
   std::deque<broker::Record> held_;  // came while the shared reader was held; in order
   bool paused_ = false;
   bool dirty_ = false;
