@@ -1,0 +1,191 @@
+// The composition root of the service `identity`.
+#include <unistd.h>
+
+#include <memory>
+
+#include "broker-adapters/kafka/kafka_broker.h"
+#include "broker-adapters/mac.h"
+#include "broker-adapters/outbox_relay.h"
+#include "broker-adapters/rpc.h"
+#include "broker-adapters/topics.h"
+#include "common/crypto.h"
+#include "common/log.h"
+#include "common/pg/migrations.h"
+#include "common/runtime/service.h"
+#include "identity/src/adapters/audit_log.h"
+#include "identity/src/adapters/bootstrap.h"
+#include "identity/src/adapters/commands.h"
+#include "identity/src/adapters/relay_watch.h"
+
+namespace dispatch::identity {
+
+namespace {
+
+constexpr char kService[] = "identity";
+constexpr Duration kRetry = std::chrono::seconds(1);
+
+std::vector<Config::Setting> Settings() {
+  auto settings = CommonSettings(true, "127.0.0.1:9094");
+  settings.push_back({.name = "bootstrap-organization",
+                      .default_value = "default",
+                      .help = "the organization to make when there is none yet",
+                      .unit = "name"});
+  settings.push_back({.name = "bootstrap-key-file",
+                      .help = "where the first API key is written (mode 0600); when the file holds "
+                              "a key, that one becomes the first",
+                      .unit = "file"});
+  return settings;
+}
+
+pg::PoolOptions PoolOptionsOf(const Config& config) {
+  pg::PoolOptions options;
+  options.url = config.String("pg-url");
+  options.connections = static_cast<int>(config.Int("pg-connections"));
+  options.application_name = kService;
+  return options;
+}
+
+// dispatch.invocations is left to the services that are told how many partitions it has.
+std::vector<broker::TopicSpec> Topics(const Config& config) {
+  auto specs =
+      broker::InternalTopics(static_cast<int16_t>(config.Int("replication-factor")), /*any*/ 1);
+  std::erase_if(specs, [](const auto& spec) { return spec.name == broker::kInvocationsTopic; });
+  return specs;
+}
+
+/// What runs once the configuration is good: database, then topics, then requests and the relay.
+class Identity {
+ public:
+  Identity(Service& service, std::unique_ptr<broker::Broker> broker, std::string service_key)
+      : service_(service),
+        loop_(service.loop()),
+        broker_(std::move(broker)),
+        service_key_(service_key),
+        signer_(std::move(service_key)),
+        pool_(PoolOptionsOf(service.config()), loop_),
+        outbox_(pool_, loop_, "outbox-relay"),
+        audit_(*broker_, signer_),
+        rpc_(*broker_, loop_, signer_, kService),
+        relay_(*broker_, loop_, signer_, outbox_,
+               {.service = kService, .owner = Uuid::V7(loop_.Now()).ToString()}),
+        commands_(loop_, pool_, audit_, service_key_, [this] { relay_.Nudge(); }) {
+    commands_.Register(rpc_);
+    AddReadyChecks();
+    AddStopSteps();
+    loop_.Post([this] { PrepareDatabase(); });
+  }
+
+ private:
+  void AddReadyChecks() {
+    service_.AddReadyCheck("database", [this] {
+      return database_ready_ ? "" : "not migrated yet: waiting for PostgreSQL";
+    });
+    service_.AddReadyCheck("rpc", [this] {
+      return rpc_.ready() ? "" : "has not joined the group of dispatch.rpc.identity";
+    });
+    service_.AddReadyCheck("relay", [this] {
+      bool runs = relay_.leading() || outbox_.somebody_leads();
+      return runs ? "" : "nobody is known to publish dispatch.state.identity";
+    });
+  }
+
+  void AddStopSteps() {
+    service_.AddStopStep("audit", [this](SteadyTime, std::function<void()> done) {
+      audit_.Flush(loop_, std::move(done));
+    });
+    service_.AddStopStep("relay", [this](SteadyTime, std::function<void()> done) {
+      if (!serving_) return done();
+      relay_.Stop(std::move(done));
+    });
+    service_.AddStopStep("rpc", [this](SteadyTime, std::function<void()> done) {
+      stopping_ = true;
+      if (!serving_) return done();
+      rpc_.Stop(std::move(done));
+    });
+  }
+
+  void PrepareDatabase() {
+    if (stopping_) return;
+    auto made = MigrateAndBootstrap();
+    if (!made.ok() && made.error().retryable) {
+      log::Warning("waiting for PostgreSQL error=\"{}\"", made.message());
+      loop_.After(kRetry, [this] { PrepareDatabase(); });
+      return;
+    }
+    if (!made.ok()) return service_.Fail(made.message());
+    database_ready_ = true;
+    broker::EnsureTopics(*broker_, loop_, Topics(service_.config()),
+                         [this, made = std::move(*made)] { Serve(made); });
+  }
+
+  Result<std::vector<StoredEntity>> MigrateAndBootstrap() {
+    const Config& config = service_.config();
+    RETURN_IF_ERROR(pg::Migrate(pool_, Migrations()));
+    BootstrapOptions options{config.String("bootstrap-organization"),
+                             config.String("bootstrap-key-file"), service_key_};
+    std::vector<StoredEntity> made;
+    RETURN_IF_ERROR(pool_.RunNow([&](pg::Transaction& tx) -> Status {
+      ASSIGN_OR_RETURN(made, Bootstrap(tx, options, loop_.Now()));
+      return {};
+    }));
+    return made;
+  }
+
+  void Serve(const std::vector<StoredEntity>& made) {
+    if (stopping_) return;
+    serving_ = true;
+    rpc_.Start();
+    relay_.Start();
+    for (const StoredEntity& entity : made) {
+      log::Info("first start: made kind={} organization={} name={}", entity.kind, entity.org,
+                entity.name);
+      audit_.Write({.org = entity.org,
+                    .principal = {"service", kService, entity.org},
+                    .action = entity.kind + ".create",
+                    .resource = entity.kind + "/" + entity.name,
+                    .outcome = "allowed",
+                    .at_ms = ToMillis(loop_.Now()),
+                    .request_id = "bootstrap"});
+    }
+  }
+
+  Service& service_;
+  EventLoop& loop_;
+  std::unique_ptr<broker::Broker> broker_;
+  const std::string service_key_;
+  const broker::RecordSigner signer_;
+  pg::Pool pool_;
+  RelayWatch outbox_;
+  AuditLog audit_;
+  broker::RpcServer rpc_;
+  broker::OutboxRelay relay_;
+  Commands commands_;
+  bool database_ready_ = false;
+  bool serving_ = false;
+  bool stopping_ = false;
+};
+
+int Main(int argc, char** argv) {
+  Service service(kService, "organizations, API keys and policies of Dispatch", Settings());
+  if (int code = service.Start(argc, argv); code >= 0) return code;
+  const Config& config = service.config();
+  auto key = crypto::ReadKeyFile(config.String("service-key-file"));
+  if (!key.ok()) {
+    log::Error("cannot start setting=service-key-file error=\"{}\"", key.message());
+    return 1;
+  }
+  auto broker =
+      broker::ConnectKafka(service.loop(), broker::KafkaOptions::FromConfig(config, kService));
+  if (!broker.ok()) {
+    log::Error("cannot start error=\"{}\"", broker.message());
+    return 1;
+  }
+  Identity identity(service, std::move(*broker), std::move(*key));
+  return service.Run();
+}
+
+}  // namespace
+
+}  // namespace dispatch::identity
+
+int main(int argc, char** argv) { return dispatch::identity::Main(argc, argv); }
