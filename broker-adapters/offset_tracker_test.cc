@@ -195,7 +195,7 @@ void RunSeed(uint64_t seed) {
     }
     if (length < 200 || step % 97 == 0) {
       model.Check(tracker);
-      if (testing::Test::HasFatalFailure()) return;
+      if (::testing::Test::HasFatalFailure()) return;
     }
   }
 }

@@ -55,6 +55,8 @@ class OutboxRelay {
     Duration poll{250'000};
     Duration lease_ttl{6'000'000};
     Duration heartbeat{1'000'000};
+    /// How long a deletion stays in the topic before its key goes altogether.
+    Duration keep_deleted{86'400'000'000};
   };
   OutboxRelay(Broker& broker, Loop& loop, const RecordSigner& signer, OutboxStore& store,
               Options options);
