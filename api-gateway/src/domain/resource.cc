@@ -85,19 +85,30 @@ void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
                   });
 }
 
+// Puts the name of the path into the body; false when the body names another object.
+bool NameBody(const Resource& resource, const std::string& name, json::object* body) {
+  std::string given = json::GetString(*body, "name", name);
+  if (resource.server_names && given != name) {
+    // `name` is then what people call it.
+    (*body)["id"] = name;
+    return true;
+  }
+  if (resource.server_names) body->erase("id");
+  (*body)["name"] = name;
+  return given == name;
+}
+
 void Update(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {
   auto body = call->Body();
   if (!body.ok()) return call->Fail(body.error());
   std::string name = call->request.Param("name");
-  std::string given = json::GetString(*body, "name", name);
-  if (given != name) {
+  if (!NameBody(*resource, name, &*body)) {
     return call->Fail(
         {Code::kInvalidArgument,
-         fmt::format("the body names {}, the path {}: a name cannot change", given, name),
+         fmt::format("the path names {}, the body another: a name cannot change", name),
          false,
          {{"name", "must be the name in the path, or left out"}}});
   }
-  (*body)["name"] = name;
   if (resource->check_body && !resource->check_body(*call, *body)) return;
   services.Change(call, resource->owner, resource->kind + ".update", std::move(*body),
                   [call, resource](broker::RpcReply reply) {
@@ -140,10 +151,8 @@ void AddResource(Gateway& gateway, ServiceClient& services, Resource definition)
                    Create(call, resource, services);
                  }});
     gateway.Add({"GET", item, read, [resource](CallPtr call) { Get(call, resource); }});
-    if (resource->can_update) {
-      gateway.Add({"PUT", item, write,
-                   [resource, &services](CallPtr call) { Update(call, resource, services); }});
-    }
+    gateway.Add({"PUT", item, write,
+                 [resource, &services](CallPtr call) { Update(call, resource, services); }});
     gateway.Add({"DELETE", item, write,
                  [resource, &services](CallPtr call) { Delete(call, resource, services); }});
   }

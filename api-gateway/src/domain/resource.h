@@ -18,7 +18,6 @@ struct Resource {
   Owner owner;
   std::vector<std::string_view> read_actions = {auth::kRead};
   std::vector<std::string_view> write_actions = {auth::kWrite};
-  bool can_update = true;
   bool delete_shows_object = false;  // VMware's 200 with the object, else 204
 
   /// Objects of kind organization are their own organisation; the others are the call's.
@@ -29,7 +28,7 @@ struct Resource {
   std::function<void(const CallPtr& call, json::object form,
                      std::function<void(json::object)> done)>
       enrich = {};
-  /// Names objects that have no name before they are made.
+  /// The owner makes the name; the body's `name` is only for people.
   bool server_names = false;
 };
 

@@ -81,7 +81,6 @@ void AddIamRoutes(Gateway& gateway, Backend& backend) {
                .owner = identity,
                .read_actions = {auth::kAdmin},
                .write_actions = {auth::kAdmin},
-               .can_update = false,
                .check_body = CheckKey,
                .server_names = true});
   AddResource(gateway, backend.services,
