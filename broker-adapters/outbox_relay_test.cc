@@ -143,7 +143,8 @@ TEST(OutboxRelay, SurvivesTheDatabaseAndTheBrokersGoingAway) {
   EXPECT_FALSE(a->relay.leading());
   w.store.down = false;
   w.store.Put("key", "acme", "k", "{}");
-  ASSERT_TRUE(w.loop.RunUntil([&] { return w.Agrees(*w.table); }, seconds(20)));
+  ASSERT_TRUE(
+      w.loop.RunUntil([&] { return w.Agrees(*w.table) && w.store.rows().empty(); }, seconds(20)));
   w.cluster.set_down(true);
   w.store.Put("key", "acme", "k", "{}");
   w.loop.RunFor(seconds(30));

@@ -84,6 +84,7 @@ TEST(Rpc, CarriesErrorsWhole) {
   });
   w.Ready();
   w.Call("fail");
+  ASSERT_TRUE(w.Await(1));
   w.Call("no.such.method");
   ASSERT_TRUE(w.Await(2));
   ASSERT_FALSE(w.replies[0].ok());

@@ -11,9 +11,7 @@ constexpr Duration kReleaseTimeout{10'000'000};
 
 /// The member's side of a group. It does one thing at a time, as Kafka's clients do: an assignment
 /// ends when all of it was started, a revocation when it was released.
-class Member : public Component,
-               public std::enable_shared_from_this<Member>,
-               public Fetcher::Sink {
+class Member : public Component, public std::enable_shared_from_this<Member>, public Fetcher::Sink {
  public:
   Member(ClusterPtr cluster, std::string client, GroupOptions options,
          GroupConsumer::Listener& listener)
