@@ -93,6 +93,12 @@ class Identity {
     service_.AddStopStep("audit", [this](SteadyTime, std::function<void()> done) {
       audit_.Flush(loop_, std::move(done));
     });
+    // The relay's last word to the database, that its lease is free, must not end with the pool:
+    // the next one would wait the lease out. Work begins in order, and what has begun is finished.
+    service_.AddStopStep("database", [this](SteadyTime, std::function<void()> done) {
+      pool_.Run([](pg::Transaction&) { return OkStatus(); },
+                [done = std::move(done)](const Status&) { done(); });
+    });
     service_.AddStopStep("relay", [this](SteadyTime, std::function<void()> done) {
       if (!serving_) return done();
       relay_.Stop(std::move(done));
