@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <thread>
 
 #include "common/crypto.h"
 #include "common/log.h"
@@ -92,6 +93,17 @@ Status Migrate(Pool& pool, const std::vector<Migration>& migrations) {
     if (ran) log::Info("migration applied number={} name={}", migration.number, migration.name);
   }
   return OkStatus();
+}
+
+Status MigrateWhenUp(Pool& pool, const std::vector<Migration>& migrations,
+                     std::chrono::seconds patience) {
+  auto until = SystemClock().Steady() + patience;
+  while (true) {
+    auto status = Migrate(pool, migrations);
+    if (status.code() != Code::kUnavailable || SystemClock().Steady() >= until) return status;
+    log::Warning("PostgreSQL is away, waiting for it error=\"{}\"", status.message());
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
 }
 
 }  // namespace dispatch::pg

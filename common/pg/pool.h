@@ -122,4 +122,8 @@ struct Migration {
 /// Refuses (kConflict) a database that is newer than the program, or whose recorded text differs.
 Status Migrate(Pool& pool, const std::vector<Migration>& migrations);
 
+/// The same for start-up: waits, with a warning, while PostgreSQL is away, at most `patience`.
+Status MigrateWhenUp(Pool& pool, const std::vector<Migration>& migrations,
+                     std::chrono::seconds patience = std::chrono::seconds(120));
+
 }  // namespace dispatch::pg

@@ -20,7 +20,8 @@ constexpr char kClaim[] = R"(
   returning topic, partition, epoch, position, state)";
 
 constexpr char kReadCursors[] = R"(
-  select c.topic, c.partition, c.subscription, c.generation, c.live_from, c.live_until, c.paused_at
+  select c.topic, c.partition, c.subscription, c.generation, c.live_from, c.live_until, c.paused_at,
+    c.version
   from cursors c join unnest($1::uuid[], $2::int[]) as v(topic, partition)
     on c.topic = v.topic and c.partition = v.partition)";
 
@@ -33,12 +34,12 @@ constexpr char kSave[] = R"(
 
 constexpr char kSaveCursors[] = R"(
   insert into cursors
-    (topic, partition, subscription, generation, live_from, live_until, paused_at, epoch)
+    (topic, partition, subscription, generation, live_from, live_until, paused_at, version, epoch)
   select * from unnest($1::uuid[], $2::int[], $3::uuid[], $4::int[], $5::bigint[], $6::bigint[],
-                       $7::bigint[], $8::bigint[])
+                       $7::bigint[], $8::bigint[], $9::bigint[])
   on conflict (topic, partition, subscription) do update set
     generation = excluded.generation, live_from = excluded.live_from,
-    live_until = excluded.live_until, paused_at = excluded.paused_at, epoch = excluded.epoch
+    live_until = excluded.live_until, paused_at = excluded.paused_at, version = excluded.version, epoch = excluded.epoch
   where cursors.epoch <= excluded.epoch)";
 
 constexpr char kRemoveCursors[] = R"(
@@ -84,8 +85,9 @@ Result<std::vector<PartitionState>> RunClaim(pg::Transaction& tx,
     auto row = cursors[i];
     auto it = states.find({ReadUuid(row, 0), static_cast<int32_t>(row.Int(1))});
     if (it == states.end()) continue;
-    Cursor cursor{ReadUuid(row, 2), static_cast<int32_t>(row.Int(3)), row.Int(4), row.Int(5),
-                  std::nullopt};
+    Cursor cursor{ReadUuid(row, 2), static_cast<int32_t>(row.Int(3)),
+                  row.Int(4),       row.Int(5),
+                  std::nullopt,     row.Int(7)};
     if (!row.IsNull(6)) cursor.paused_at = row.Int(6);
     it->second.cursors.push_back(cursor);
   }
@@ -103,7 +105,7 @@ Status SaveCursors(pg::Transaction& tx, const std::vector<PartitionSave>& saves,
   Keys changed;
   Keys removed;
   std::vector<Value> removed_subscriptions;
-  std::vector<Value> subscription, generation, live_from, live_until, paused_at, epoch;
+  std::vector<Value> subscription, generation, live_from, live_until, paused_at, version, epoch;
   for (const auto& save : saves) {
     if (!ours.contains(save.id)) continue;
     for (const auto& cursor : save.changed) {
@@ -113,6 +115,7 @@ Status SaveCursors(pg::Transaction& tx, const std::vector<PartitionSave>& saves,
       live_from.emplace_back(std::to_string(cursor.live_from));
       live_until.emplace_back(std::to_string(cursor.live_until));
       paused_at.push_back(cursor.paused_at ? Value(std::to_string(*cursor.paused_at)) : Value());
+      version.emplace_back(std::to_string(cursor.version));
       epoch.emplace_back(std::to_string(save.epoch));
     }
     for (const auto& id : save.removed) {
@@ -122,9 +125,10 @@ Status SaveCursors(pg::Transaction& tx, const std::vector<PartitionSave>& saves,
   }
   if (!subscription.empty()) {
     RETURN_IF_ERROR(tx.Exec(
-        kSaveCursors, {EncodeArray(changed.topics), EncodeArray(changed.partitions),
-                       EncodeArray(subscription), EncodeArray(generation), EncodeArray(live_from),
-                       EncodeArray(live_until), EncodeArray(paused_at), EncodeArray(epoch)}));
+        kSaveCursors,
+        {EncodeArray(changed.topics), EncodeArray(changed.partitions), EncodeArray(subscription),
+         EncodeArray(generation), EncodeArray(live_from), EncodeArray(live_until),
+         EncodeArray(paused_at), EncodeArray(version), EncodeArray(epoch)}));
   }
   if (!removed_subscriptions.empty()) {
     RETURN_IF_ERROR(

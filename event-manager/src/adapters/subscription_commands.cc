@@ -25,6 +25,11 @@ Result<StoredEntity> UsableTopic(pg::Transaction& tx, const std::string& org,
   return std::move(*topic);
 }
 
+void PauseAt(json::object& stored, const std::vector<int64_t>& ends) {
+  stored["paused"] = true;
+  stored["internal"].as_object()["pauseBoundaries"] = json::array(ends.begin(), ends.end());
+}
+
 std::string NameIn(const schema::Request& request) {
   auto body = json::ParseObject(request.body);
   return body.ok() ? json::GetString(*body, "name") : std::string();
@@ -163,9 +168,21 @@ void SubscriptionCommands::Update(const schema::Request& request, Responder resp
   auto document = SubscriptionDocument(*body);
   if (!document.ok()) return respond(document.error());
   std::string name = json::GetString(*document, "name");
+  auto write = [this, request, name, document = *document,
+                respond = std::move(respond)](Result<Boundaries> ends) mutable {
+    if (!ends.ok()) return respond(ends.error());
+    Replace(request, name, std::move(document), *ends, std::move(respond));
+  };
+  if (!json::GetBool(*document, "paused")) return write(Boundaries{});
+  FindPauseBoundaries(request.org, name, std::move(write));
+}
+
+void SubscriptionCommands::Replace(const schema::Request& request, const std::string& name,
+                                   json::object document, const Boundaries& ends,
+                                   Responder respond) {
   Apply(
       request, name,
-      [document = *document](json::object& stored) -> Status {
+      [document = std::move(document), ends](json::object& stored) -> Status {
         json::object next = document;
         if (json::GetString(stored, "topic") != json::GetString(next, "topic")) {
           return Error{Code::kUnprocessable,
@@ -177,7 +194,9 @@ void SubscriptionCommands::Update(const schema::Request& request, Responder resp
         for (const char* kept : {"start", "createdTime", "internal"}) next[kept] = stored.at(kept);
         next["status"] = "READY";
         next["reason"] = json::array();
+        bool was_paused = json::GetBool(stored, "paused");
         stored = std::move(next);
+        if (json::GetBool(stored, "paused") && !was_paused) PauseAt(stored, ends);
         return {};
       },
       std::move(respond));
@@ -185,17 +204,41 @@ void SubscriptionCommands::Update(const schema::Request& request, Responder resp
 
 void SubscriptionCommands::SetPaused(const schema::Request& request, bool paused,
                                      Responder respond) {
-  Apply(
-      request, NameIn(request),
-      [paused](json::object& stored) -> Status {
-        stored["paused"] = paused;
-        if (!paused) {
+  if (!paused) {
+    return Apply(
+        request, NameIn(request),
+        [](json::object& stored) -> Status {
+          stored["paused"] = false;
           stored["status"] = "READY";
           stored["reason"] = json::array();
-        }
-        return {};
+          return {};
+        },
+        std::move(respond));
+  }
+  FindPauseBoundaries(request.org, NameIn(request),
+                      [this, request, respond = std::move(respond)](Result<Boundaries> ends) {
+                        if (!ends.ok()) return respond(ends.error());
+                        Apply(
+                            request, NameIn(request),
+                            [ends = *ends](json::object& stored) -> Status {
+                              PauseAt(stored, ends);
+                              return {};
+                            },
+                            respond);
+                      });
+}
+
+void SubscriptionCommands::FindPauseBoundaries(const std::string& org, const std::string& name,
+                                               std::function<void(Result<Boundaries>)> done) {
+  pool_.Query<StoredEntity>(
+      [org, name](pg::Transaction& tx) {
+        return EntityStore(tx).Lock(kSubscriptionKind, org, name);
       },
-      std::move(respond));
+      [this, org, done = std::move(done)](Result<StoredEntity> subscription) {
+        if (!subscription.ok()) return done(subscription.error());
+        std::string topic = json::GetString(subscription->document, "topic", "default");
+        FindBoundaries(broker::EventTopic(org, topic), StartAt{}, done);
+      });
 }
 
 void SubscriptionCommands::Disable(const schema::Request& request, Responder respond) {

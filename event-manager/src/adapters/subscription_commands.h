@@ -30,9 +30,15 @@ class SubscriptionCommands {
 
   void Create(const schema::Request& request, Responder respond);
   void Update(const schema::Request& request, Responder respond);
+  void Replace(const schema::Request& request, const std::string& name, json::object document,
+               const Boundaries& ends, Responder respond);
   void Delete(const schema::Request& request, Responder respond);
   void SetPaused(const schema::Request& request, bool paused, Responder respond);
   void Disable(const schema::Request& request, Responder respond);
+  /// The ends of the subscription's topic now: what is accepted later is not delivered while it is
+  /// paused.
+  void FindPauseBoundaries(const std::string& org, const std::string& name,
+                           std::function<void(Result<Boundaries>)> done);
 
   void FindBoundaries(const std::string& kafka_topic, const StartAt& start,
                       std::function<void(Result<Boundaries>)> done);

@@ -30,6 +30,8 @@ struct Cursor {
   int64_t live_from = kForever;
   int64_t live_until = kForever;
   std::optional<int64_t> paused_at;
+  /// Of the subscription when the cursor last changed: an owner that knows only an older one waits.
+  int64_t version = 0;
 
   bool ServesLive(int64_t offset) const { return offset >= live_from && offset < live_until; }
 };

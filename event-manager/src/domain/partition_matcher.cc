@@ -180,6 +180,7 @@ void PartitionMatcher::Reconcile(const CompiledSubscription& compiled) {
   if (fresh || cursor.generation < s.generation) {
     for (auto& session : sessions_) session->Drop(s.uuid);
     cursor = Cursor{s.uuid, s.generation};
+    cursor.version = s.version;
     if (s.paused) {
       cursor.paused_at = s.Boundary(id_.partition);
       Changed(cursor);
@@ -188,6 +189,8 @@ void PartitionMatcher::Reconcile(const CompiledSubscription& compiled) {
     }
     return;
   }
+  if (s.version < cursor.version) return;
+  if (s.paused != cursor.paused_at.has_value()) cursor.version = s.version;
   if (s.paused && !cursor.paused_at) PauseCursor(cursor, s.PauseBoundary(id_.partition));
   if (!s.paused && cursor.paused_at) ResumeCursor(cursor);
 }

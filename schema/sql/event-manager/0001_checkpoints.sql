@@ -18,6 +18,7 @@ create table cursors (
   live_from bigint not null,
   live_until bigint not null,
   paused_at bigint,
+  version bigint not null,
   epoch bigint not null,
   primary key (topic, partition, subscription)
 );

@@ -1,0 +1,83 @@
+#include "event-manager/src/adapters/progress_table.h"
+
+#include <algorithm>
+
+#include "broker-adapters/topics.h"
+#include "common/log.h"
+
+namespace dispatch {
+
+ProgressTable::ProgressTable(broker::Broker& broker, Loop& loop) : broker_(broker), loop_(loop) {}
+
+ProgressTable::~ProgressTable() = default;
+
+void ProgressTable::Start() { Open(); }
+
+void ProgressTable::Open() {
+  broker_.admin().DescribeTopic(broker::kProgressTopic, [this, alive = std::weak_ptr(alive_)](
+                                                            Result<broker::TopicInfo> info) {
+    if (alive.expired()) return;
+    if (!info.ok()) {
+      loop_.After(std::chrono::seconds(1), [this, alive] {
+        if (!alive.expired()) Open();
+      });
+      return;
+    }
+    partitions_ = info->partitions;
+    broker::Reader::Listener& listener = *this;
+    reader_ = broker_.NewReader("dispatch-progress", listener);
+    for (int32_t p = 0; p < partitions_; ++p) {
+      reader_->Add({broker::kProgressTopic, p}, broker::kEarliest);
+    }
+  });
+}
+
+void ProgressTable::OnRecords(std::vector<broker::Record> records) {
+  for (const auto& record : records) {
+    if (!record.value) continue;
+    auto progress = schema::Decode<schema::Progress>(*record.value);
+    if (!progress.ok()) continue;
+    auto& slot = table_[progress->subscription][progress->partition];
+    // An owner that lost its partition may speak once more after the new one.
+    if (progress->epoch >= slot.epoch) slot = std::move(*progress);
+  }
+}
+
+void ProgressTable::OnPartitionError(const broker::TopicPartition& partition, const Error& error) {
+  log::Warning("cannot read topic={} partition={} error=\"{}\"", partition.topic,
+               partition.partition, error.message);
+  if (error.code != Code::kOutOfRange) return;
+  reader_->Remove(partition);
+  reader_->Add(partition, broker::kEarliest);
+}
+
+void ProgressTable::OnEnd(const broker::TopicPartition& partition, int64_t) {
+  if (!std::exchange(ended_[partition.partition], true)) ++at_end_;
+}
+
+ProgressTable::Sum ProgressTable::Of(const Uuid& subscription) const {
+  Sum sum;
+  auto it = table_.find(subscription);
+  if (it == table_.end()) return sum;
+  int64_t newest = 0;
+  for (const auto& [partition, progress] : it->second) {
+    sum.counters.received += progress.counters.received;
+    sum.counters.delivered += progress.counters.delivered;
+    sum.counters.dead_lettered += progress.counters.dead_lettered;
+    sum.counters.cancelled += progress.counters.cancelled;
+    sum.queued += progress.queued;
+    sum.in_flight += progress.in_flight;
+    sum.retrying += progress.retrying;
+    int64_t oldest = progress.oldest_pending_ms;
+    if (oldest != 0 && (sum.oldest_pending_ms == 0 || oldest < sum.oldest_pending_ms)) {
+      sum.oldest_pending_ms = oldest;
+    }
+    if (progress.written_ms > newest) {
+      newest = progress.written_ms;
+      sum.last_failure = progress.last_failure;
+    }
+  }
+  return sum;
+}
+
+}  // namespace dispatch

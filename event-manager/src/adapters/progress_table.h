@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "broker-adapters/broker.h"
+#include "common/clock.h"
+#include "common/uuid.h"
+#include "schema/messages.h"
+
+namespace dispatch {
+
+/// What function-manager tells of its progress on `dispatch.progress`, read from the beginning. One
+/// owner.
+class ProgressTable : private broker::Reader::Listener {
+ public:
+  ProgressTable(broker::Broker& broker, Loop& loop);
+  ~ProgressTable() override;
+
+  void Start();
+  bool ready() const { return reader_ != nullptr && at_end_ >= partitions_; }
+
+  /// A subscription's sums over all invocations partitions.
+  struct Sum {
+    schema::DeliveryCounters counters;
+    int64_t queued = 0;
+    int64_t in_flight = 0;
+    int64_t retrying = 0;
+    int64_t oldest_pending_ms = 0;  // 0: nothing pending
+    std::string last_failure;
+  };
+  Sum Of(const Uuid& subscription) const;
+
+ private:
+  void OnRecords(std::vector<broker::Record> records) override;
+  void OnPartitionError(const broker::TopicPartition& partition, const Error& error) override;
+  void OnEnd(const broker::TopicPartition& partition, int64_t next_offset) override;
+  void Open();
+
+  broker::Broker& broker_;
+  Loop& loop_;
+  std::unique_ptr<broker::Reader> reader_;
+  int32_t partitions_ = 1;
+  int32_t at_end_ = 0;
+  std::unordered_map<int32_t, bool> ended_;
+  std::unordered_map<Uuid, std::unordered_map<int32_t, schema::Progress>> table_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace dispatch

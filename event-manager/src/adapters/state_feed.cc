@@ -1,0 +1,41 @@
+#include "event-manager/src/adapters/state_feed.h"
+
+#include <memory>
+
+namespace dispatch {
+
+namespace {
+using EntityPtr = std::shared_ptr<const broker::Entity>;
+}
+
+void FeedEngine(broker::StateTable& table, MatchEngine& engine) {
+  table.OnChanged([&engine](const std::string& kind, const std::string&, const EntityPtr& before,
+                            const EntityPtr& entity) {
+    bool gone = before != nullptr && (entity == nullptr || entity->uuid != before->uuid);
+    if (kind == schema::kTopicKind) {
+      if (gone) engine.RemoveTopic(before->uuid);
+      if (entity != nullptr) {
+        engine.PutTopic(schema::ParseTopic(entity->uuid, entity->org, entity->name, entity->version,
+                                           entity->document));
+      }
+    } else if (kind == schema::kSubscriptionKind) {
+      if (gone) engine.RemoveSubscription(before->uuid);
+      if (entity != nullptr) {
+        engine.PutSubscription(schema::ParseSubscription(entity->uuid, entity->org, entity->name,
+                                                         entity->version, entity->document));
+      }
+    }
+  });
+}
+
+void FollowOrganizations(broker::StateTable& table,
+                         std::function<void(const std::string& org)> appeared) {
+  table.OnChanged([appeared = std::move(appeared)](const std::string& kind, const std::string&,
+                                                   const EntityPtr& before,
+                                                   const EntityPtr& entity) {
+    bool fresh = before == nullptr && entity != nullptr;
+    if (kind == schema::kOrganizationKind && fresh) appeared(entity->name);
+  });
+}
+
+}  // namespace dispatch

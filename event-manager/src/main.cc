@@ -1,0 +1,163 @@
+#include <memory>
+
+#include "broker-adapters/entities/outbox_store_pg.h"
+#include "broker-adapters/kafka/kafka_broker.h"
+#include "broker-adapters/outbox_relay.h"
+#include "broker-adapters/rpc.h"
+#include "broker-adapters/state_table.h"
+#include "broker-adapters/topics.h"
+#include "common/crypto.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/pg/migrations.h"
+#include "common/runtime/service.h"
+#include "event-manager/src/adapters/lag_report.h"
+#include "event-manager/src/adapters/pg_match_store.h"
+#include "event-manager/src/adapters/progress_table.h"
+#include "event-manager/src/adapters/state_feed.h"
+#include "event-manager/src/adapters/subscription_commands.h"
+#include "event-manager/src/adapters/topic_commands.h"
+#include "event-manager/src/domain/match_engine.h"
+
+namespace dispatch {
+namespace {
+
+std::vector<Config::Setting> Settings() {
+  auto settings = CommonSettings(true, "127.0.0.1:9091");
+  settings.push_back({.name = "invocations-partitions",
+                      .type = Config::Type::kInt,
+                      .default_value = "16",
+                      .help = "partitions of dispatch.invocations; fixed when it is first made",
+                      .min = 1,
+                      .max = 1024});
+  return settings;
+}
+
+/// The composition root: who is given what, and in which order they start.
+class EventManager {
+ public:
+  EventManager(Service& service, std::unique_ptr<broker::Broker> broker, std::string key)
+      : service_(service),
+        broker_(std::move(broker)),
+        signer_(std::move(key)),
+        pool_(PoolOptionsOf(service.config()), service.loop()),
+        store_(pool_),
+        outbox_(pool_, "event-manager.relay"),
+        relay_(*broker_, service.loop(), signer_, outbox_,
+               {.service = "event-manager", .owner = Uuid::Random().ToString()}),
+        state_(*broker_, service.loop(), signer_, "event-manager"),
+        organizations_(*broker_, service.loop(), signer_, "identity"),
+        engine_(*broker_, service.loop(), store_, EngineOptions(service.config())),
+        progress_(*broker_, service.loop()),
+        rpc_(*broker_, service.loop(), signer_, "event-manager"),
+        topics_(*broker_, service.loop(), pool_, Replication(service.config()),
+                [this] { relay_.Nudge(); }),
+        subscriptions_(*broker_, service.loop(), pool_, [this] { relay_.Nudge(); }),
+        lag_(*broker_, service.loop(), pool_, state_, progress_) {}
+
+  /// Start-up: databases, topics, relay, state; then the engine, which must know every subscription
+  /// before it matches.
+  Status Start() {
+    RETURN_IF_ERROR(pg::MigrateWhenUp(pool_, Migrations()));
+    service_.AddReadyCheck("state", [this] {
+      return state_.ready() ? "" : "the state topic is not read to its end yet";
+    });
+    service_.AddReadyCheck("matching", [this] {
+      return engine_.ready() ? "" : "the consumer group has not assigned partitions yet";
+    });
+    service_.AddReadyCheck("rpc",
+                           [this] { return rpc_.ready() ? "" : "not serving requests yet"; });
+    topics_.Register(rpc_);
+    subscriptions_.Register(rpc_);
+    lag_.Register(rpc_);
+    FeedEngine(state_, engine_);
+    FollowOrganizations(organizations_,
+                        [this](const std::string& org) { topics_.EnsureDefault(org); });
+    const Config& config = service_.config();
+    auto specs = broker::InternalTopics(Replication(config),
+                                        static_cast<int32_t>(config.Int("invocations-partitions")));
+    broker::EnsureTopics(*broker_, service_.loop(), specs, [this] {
+      relay_.Start();
+      state_.Start();
+      organizations_.Start();
+      progress_.Start();
+      rpc_.Start();
+      AwaitState();
+    });
+    service_.AddStopStep(
+        "rpc", [this](SteadyTime, std::function<void()> done) { rpc_.Stop(std::move(done)); });
+    service_.AddStopStep(
+        "relay", [this](SteadyTime, std::function<void()> done) { relay_.Stop(std::move(done)); });
+    service_.AddStopStep("matching", [this](SteadyTime, std::function<void()> done) {
+      engine_.Stop(std::move(done));
+    });
+    return {};
+  }
+
+ private:
+  static pg::PoolOptions PoolOptionsOf(const Config& config) {
+    pg::PoolOptions options;
+    options.url = config.String("pg-url");
+    options.connections = static_cast<int>(config.Int("pg-connections"));
+    options.application_name = "dispatch-event-manager";
+    return options;
+  }
+  static MatchEngine::Options EngineOptions(const Config& config) {
+    MatchEngine::Options options;
+    options.invocations_partitions = static_cast<int32_t>(config.Int("invocations-partitions"));
+    return options;
+  }
+  static int16_t Replication(const Config& config) {
+    return static_cast<int16_t>(config.Int("replication-factor"));
+  }
+
+  void AwaitState() {
+    if (state_.ready()) return engine_.Start();
+    service_.loop().After(std::chrono::milliseconds(20), [this] { AwaitState(); });
+  }
+
+  Service& service_;
+  std::unique_ptr<broker::Broker> broker_;
+  broker::RecordSigner signer_;
+  pg::Pool pool_;
+  PgMatchStore store_;
+  broker::PgOutboxStore outbox_;
+  broker::OutboxRelay relay_;
+  broker::StateTable state_;
+  broker::StateTable organizations_;
+  MatchEngine engine_;
+  ProgressTable progress_;
+  broker::RpcServer rpc_;
+  TopicCommands topics_;
+  SubscriptionCommands subscriptions_;
+  LagReport lag_;
+};
+
+int Main(int argc, char** argv) {
+  Service service("event-manager",
+                  "Topics and subscriptions, and the matching of events to subscriptions.",
+                  Settings());
+  if (int code = service.Start(argc, argv); code >= 0) return code;
+  auto key = crypto::ReadKeyFile(service.config().String("service-key-file"));
+  if (!key.ok()) {
+    log::Error("cannot start error=\"{}\"", key.message());
+    return 1;
+  }
+  auto broker = broker::ConnectKafka(
+      service.loop(), broker::KafkaOptions::FromConfig(service.config(), "event-manager"));
+  if (!broker.ok()) {
+    log::Error("cannot start error=\"{}\"", broker.message());
+    return 1;
+  }
+  EventManager manager(service, std::move(*broker), std::move(*key));
+  if (auto started = manager.Start(); !started.ok()) {
+    log::Error("cannot start error=\"{}\"", started.message());
+    return 1;
+  }
+  return service.Run();
+}
+
+}  // namespace
+}  // namespace dispatch
+
+int main(int argc, char** argv) { return dispatch::Main(argc, argv); }

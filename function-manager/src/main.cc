@@ -1,0 +1,215 @@
+#include <memory>
+#include <random>
+
+#include "broker-adapters/entities/outbox_store_pg.h"
+#include "broker-adapters/kafka/kafka_broker.h"
+#include "broker-adapters/outbox_relay.h"
+#include "broker-adapters/rpc.h"
+#include "broker-adapters/state_table.h"
+#include "broker-adapters/topics.h"
+#include "common/crypto.h"
+#include "common/log.h"
+#include "common/pg/migrations.h"
+#include "common/runtime/service.h"
+#include "function-manager/src/adapters/dead_letter_index.h"
+#include "function-manager/src/adapters/delivery_queries.h"
+#include "function-manager/src/adapters/function_commands.h"
+#include "function-manager/src/adapters/http_sender.h"
+#include "function-manager/src/adapters/pg_attempt_log.h"
+#include "function-manager/src/adapters/pg_invoke_store.h"
+#include "function-manager/src/adapters/state_catalog.h"
+#include "function-manager/src/domain/invoker.h"
+
+namespace dispatch {
+namespace {
+
+std::vector<Config::Setting> Settings() {
+  auto settings = CommonSettings(true, "127.0.0.1:9092");
+  settings.push_back({.name = "invocations-partitions",
+                      .type = Config::Type::kInt,
+                      .default_value = "16",
+                      .help = "partitions of dispatch.invocations; fixed when it is first made",
+                      .min = 1,
+                      .max = 1024});
+  settings.push_back({.name = "allow-private-sinks",
+                      .type = Config::Type::kBool,
+                      .default_value = "false",
+                      .help = "deliver to loopback and private addresses too"});
+  settings.push_back({.name = "max-in-flight",
+                      .type = Config::Type::kInt,
+                      .default_value = "2048",
+                      .help = "attempts under way in this instance at most",
+                      .min = 1,
+                      .max = 100'000});
+  settings.push_back({.name = "attempts-retention",
+                      .type = Config::Type::kDuration,
+                      .default_value = "72h",
+                      .help = "how long attempts are kept for \"where is my event\""});
+  return settings;
+}
+
+/// The composition root: who is given what, and in which order they start.
+class FunctionManager {
+ public:
+  FunctionManager(Service& service, std::unique_ptr<broker::Broker> broker, std::string key)
+      : service_(service),
+        broker_(std::move(broker)),
+        signer_(std::move(key)),
+        pool_(PoolOptionsOf(service.config()), service.loop()),
+        store_(pool_),
+        attempts_(service.loop(), pool_, AttemptOptions(service.config())),
+        outbox_(pool_, "function-manager.relay"),
+        relay_(*broker_, service.loop(), signer_, outbox_,
+               {.service = "function-manager", .owner = Uuid::Random().ToString()}),
+        subscriptions_(*broker_, service.loop(), signer_, "event-manager"),
+        functions_(*broker_, service.loop(), signer_, "function-manager"),
+        catalog_(subscriptions_, functions_,
+                 [this](const Uuid& id) { invoker_.SubscriptionChanged(id); }),
+        sender_(service.loop(), ClientOptionsOf(service.config())),
+        calls_(*broker_, service.loop(), signer_, {.client_id = "function-manager"}),
+        invoker_(
+            *broker_, service.loop(), store_, catalog_, sender_, attempts_,
+            [this] { return std::uniform_real_distribution<double>(0, 1)(random_); },
+            [this](const schema::Subscription& s, const std::string& why) { Disable(s, why); },
+            InvokerOptions(service.config())),
+        dead_letters_(*broker_, service.loop(), pool_),
+        rpc_(*broker_, service.loop(), signer_, "function-manager"),
+        commands_(service.loop(), pool_, [this] { relay_.Nudge(); }),
+        queries_(pool_, subscriptions_) {}
+
+  Status Start() {
+    RETURN_IF_ERROR(pg::MigrateWhenUp(pool_, Migrations()));
+    service_.AddReadyCheck("state", [this] {
+      return subscriptions_.ready() && functions_.ready()
+                 ? ""
+                 : "the state topics are not read to their ends yet";
+    });
+    service_.AddReadyCheck("invoking", [this] {
+      return invoker_.ready() ? "" : "the consumer group has not assigned partitions yet";
+    });
+    service_.AddReadyCheck("rpc",
+                           [this] { return rpc_.ready() ? "" : "not serving requests yet"; });
+    commands_.Register(rpc_);
+    queries_.Register(rpc_);
+    const Config& config = service_.config();
+    auto specs = broker::InternalTopics(static_cast<int16_t>(config.Int("replication-factor")),
+                                        static_cast<int32_t>(config.Int("invocations-partitions")));
+    broker::EnsureTopics(*broker_, service_.loop(), specs, [this] {
+      relay_.Start();
+      subscriptions_.Start();
+      functions_.Start();
+      dead_letters_.Start();
+      rpc_.Start();
+      AwaitState();
+    });
+    // Run in the reverse order: the last is stopped first.
+    service_.AddStopStep("attempts", [this](SteadyTime, std::function<void()> done) {
+      attempts_.Flush(std::move(done));
+    });
+    service_.AddStopStep(
+        "relay", [this](SteadyTime, std::function<void()> done) { relay_.Stop(std::move(done)); });
+    service_.AddStopStep("dead letters", [this](SteadyTime, std::function<void()> done) {
+      dead_letters_.Stop(std::move(done));
+    });
+    service_.AddStopStep(
+        "rpc", [this](SteadyTime, std::function<void()> done) { rpc_.Stop(std::move(done)); });
+    service_.AddStopStep("invoking", [this](SteadyTime, std::function<void()> done) {
+      invoker_.Stop(std::move(done));
+    });
+    return {};
+  }
+
+ private:
+  static pg::PoolOptions PoolOptionsOf(const Config& config) {
+    pg::PoolOptions options;
+    options.url = config.String("pg-url");
+    options.connections = static_cast<int>(config.Int("pg-connections"));
+    options.application_name = "dispatch-function-manager";
+    return options;
+  }
+  static http::ClientOptions ClientOptionsOf(const Config& config) {
+    http::ClientOptions options;
+    options.allow_private_addresses = config.Bool("allow-private-sinks");
+    return options;
+  }
+  static PgAttemptLog::Options AttemptOptions(const Config& config) {
+    PgAttemptLog::Options options;
+    options.retention = std::chrono::duration_cast<std::chrono::milliseconds>(
+        config.GetDuration("attempts-retention"));
+    return options;
+  }
+  static Invoker::Options InvokerOptions(const Config& config) {
+    Invoker::Options options;
+    options.dispatcher.max_in_flight = static_cast<int32_t>(config.Int("max-in-flight"));
+    return options;
+  }
+
+  void AwaitState() {
+    if (subscriptions_.ready() && functions_.ready()) return invoker_.Start();
+    service_.loop().After(std::chrono::milliseconds(20), [this] { AwaitState(); });
+  }
+
+  // An endpoint that is gone: event-manager owns the subscription. A failed call is made again by
+  // the next event that finds the endpoint gone.
+  void Disable(const schema::Subscription& subscription, const std::string& why) {
+    schema::Request request;
+    request.method = "subscription.disable";
+    request.org = subscription.org;
+    request.principal = {"service", "function-manager", subscription.org};
+    request.body = json::Serialize(json::object{{"name", subscription.name}, {"reason", why}});
+    calls_.Call("event-manager", std::move(request), std::chrono::seconds(5),
+                [name = subscription.Key()](Result<broker::RpcReply> reply) {
+                  if (reply.ok()) return;
+                  log::Warning("subscription not disabled subscription={} error=\"{}\"", name,
+                               reply.message());
+                });
+  }
+
+  Service& service_;
+  std::unique_ptr<broker::Broker> broker_;
+  broker::RecordSigner signer_;
+  pg::Pool pool_;
+  PgInvokeStore store_;
+  PgAttemptLog attempts_;
+  broker::PgOutboxStore outbox_;
+  broker::OutboxRelay relay_;
+  broker::StateTable subscriptions_;
+  broker::StateTable functions_;
+  StateCatalog catalog_;
+  HttpSender sender_;
+  broker::RpcClient calls_;
+  std::mt19937_64 random_{crypto::RandomU64()};
+  Invoker invoker_;
+  DeadLetterIndex dead_letters_;
+  broker::RpcServer rpc_;
+  FunctionCommands commands_;
+  DeliveryQueries queries_;
+};
+
+int Main(int argc, char** argv) {
+  Service service("function-manager",
+                  "Delivers matched events to functions and webhooks, and retries.", Settings());
+  if (int code = service.Start(argc, argv); code >= 0) return code;
+  auto key = crypto::ReadKeyFile(service.config().String("service-key-file"));
+  if (!key.ok()) {
+    log::Error("cannot start error=\"{}\"", key.message());
+    return 1;
+  }
+  auto broker = broker::ConnectKafka(
+      service.loop(), broker::KafkaOptions::FromConfig(service.config(), "function-manager"));
+  if (!broker.ok()) {
+    log::Error("cannot start error=\"{}\"", broker.message());
+    return 1;
+  }
+  FunctionManager manager(service, std::move(*broker), std::move(*key));
+  if (auto started = manager.Start(); !started.ok()) {
+    log::Error("cannot start error=\"{}\"", started.message());
+    return 1;
+  }
+  return service.Run();
+}
+
+}  // namespace
+}  // namespace dispatch
+
+int main(int argc, char** argv) { return dispatch::Main(argc, argv); }
