@@ -158,10 +158,9 @@ Result<json::object> ApiKeyDocument(const json::object& request, WallTime now) {
   json::object document;
   document["name"] = ReadName(reader);
   document["kind"] = "Key";
+  // Without scopes it may do what policies give it.
+  document["scopes"] = json::array();
   ReadScopes(reader, document);
-  if (!reader.Has("scopes")) {
-    reader.Fault("scopes", "is required: what the key may do; [] leaves it to policies");
-  }
   ReadExpiry(reader, now, document);
   if (reader.Bool("global", false)) document["global"] = true;
   reader.Allow(kReadOnly);
@@ -173,7 +172,8 @@ Result<json::object> ApiKeyChanges(const json::object& request, WallTime now) {
   RequestReader reader(request);
   json::object changes;
   std::string name = ReadName(reader);
-  if (reader.Has("id")) changes["name"] = name;
+  // The gateway names a key by its id in both fields.
+  if (std::string id = reader.String("id"); !id.empty() && name != id) changes["name"] = name;
   ReadScopes(reader, changes);
   ReadExpiry(reader, now, changes);
   // Who may give this away is asked when a key is made; a key does not become another.
