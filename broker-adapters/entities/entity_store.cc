@@ -4,10 +4,15 @@ namespace dispatch {
 
 namespace {
 
+// In two steps, as the insert may wait for a delete of the same name: the version is to be drawn
+// after that one's.
 constexpr char kInsert[] = R"(
   insert into entities (kind, org, name, uuid, version, document)
-  values ($1, $2, $3, $4::uuid, nextval('entity_version'), $5::jsonb)
+  values ($1, $2, $3, $4::uuid, 0, $5::jsonb)
   on conflict (kind, org, name) do nothing returning version)";
+constexpr char kFirstVersion[] = R"(
+  update entities set version = nextval('entity_version')
+  where kind = $1 and org = $2 and name = $3 returning version)";
 constexpr char kForgetTombstone[] =
     "delete from tombstones where kind = $1 and org = $2 and name = $3";
 constexpr char kFind[] = R"(
@@ -60,6 +65,7 @@ Status EntityStore::Insert(StoredEntity& entity) {
     return Error{Code::kAlreadyExists, entity.kind + " '" + entity.name +
                                            "' exists already; choose another name, or update it"};
   }
+  ASSIGN_OR_RETURN(rows, tx_.Exec(kFirstVersion, {entity.kind, entity.org, entity.name}));
   entity.version = rows[0].Int(0);
   RETURN_IF_ERROR(tx_.Exec(kForgetTombstone, {entity.kind, entity.org, entity.name}));
   return Tell(entity, false);

@@ -1,0 +1,66 @@
+#include "broker-adapters/kafka/internal/membership.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+
+namespace dispatch::membership_test {
+namespace {
+
+using broker::kafka::Membership;
+
+// The parts of librdkafka's statistics that count, in its order and spelling.
+std::string Statistics(int64_t now, int64_t coordinator_idle, const std::string& state,
+                       const std::string& join_state) {
+  return fmt::format(
+      R"({{ "name": "c#consumer-1", "ts":{}, "time":1, "age":5, "brokers":{{ )"
+      R"("127.0.0.1:9092/1": {{ "name":"127.0.0.1:9092/1", "state":"UP", "rxidle":7, "x":1 }} , )"
+      R"("GroupCoordinator": {{ "name":"GroupCoordinator", "nodeid":1, "state":"UP", )"
+      R"("stateage":9, "txidle":3, "rx":4, "rxidle":{}, "toppars":{{ }} }} }}, "topics":{{ }} , )"
+      R"("cgrp": {{ "state": "{}", "stateage": 8, "join_state": "{}", "rebalance_age": 1 }}, )"
+      R"("tx":2 }})",
+      now, coordinator_idle, state, join_state);
+}
+
+TEST(Membership, TakesTheCoordinatorsLastAnswer) {
+  EXPECT_EQ(Membership::ConfirmedAt(Statistics(1'000'000, 250'000, "up", "steady")), 750'000);
+  for (const char* join_state : {"wait-assign-call", "wait-unassign-call",
+                                 "wait-incr-unassign-to-complete", "wait-unassign-to-complete"}) {
+    EXPECT_EQ(Membership::ConfirmedAt(Statistics(9, 2, "up", join_state)), 7) << join_state;
+  }
+}
+
+TEST(Membership, ConfirmsNothingOutsideTheGroup) {
+  EXPECT_FALSE(Membership::ConfirmedAt(Statistics(9, 2, "wait-coord", "steady")));
+  for (const char* join_state : {"init", "wait-join", "wait-metadata", "wait-sync"}) {
+    EXPECT_FALSE(Membership::ConfirmedAt(Statistics(9, 2, "up", join_state))) << join_state;
+  }
+  EXPECT_FALSE(Membership::ConfirmedAt(Statistics(9, -1, "up", "steady"))) << "not connected";
+  EXPECT_FALSE(Membership::ConfirmedAt("{}"));
+  EXPECT_FALSE(Membership::ConfirmedAt(""));
+}
+
+TEST(Membership, AgesWithoutNewConfirmation) {
+  Membership membership;
+  auto monotonic =
+      std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
+  SteadyTime now{monotonic};  // a machine that never slept
+  EXPECT_EQ(membership.Age(now), Duration::max());
+  membership.OnTick(now);
+  membership.OnStatistics(Statistics(monotonic.count(), 500'000, "up", "steady"));
+  EXPECT_NEAR(static_cast<double>(membership.Age(now).count()), 500'000, 50'000);
+  membership.OnStatistics(Statistics(monotonic.count() + 9'000'000, 0, "up", "wait-join"));
+  EXPECT_GT(membership.Age(now + std::chrono::seconds(9)), std::chrono::seconds(9));
+  // The machine slept for an hour: what was confirmed before it is an hour older.
+  SteadyTime woken = now + std::chrono::hours(1);
+  membership.OnStatistics(Statistics(monotonic.count() + 1'000'000, 0, "up", "steady"));
+  membership.OnTick(woken);
+  EXPECT_GT(membership.Age(woken), std::chrono::minutes(59));
+  membership.Reset();
+  EXPECT_EQ(membership.Age(woken), Duration::max());
+}
+
+}  // namespace
+}  // namespace dispatch::membership_test
