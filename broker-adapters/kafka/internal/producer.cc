@@ -203,7 +203,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
       return;
     }
     delivered(MakeError(message.err, std::string("produce to ") + rd_kafka_topic_name(message.rkt),
-                        rd_kafka_message_errstr(&message)));
+                        rd_kafka_message_produce_errstr(&message)));
   }
 
   // What is queued will not go out: have it reported now. The next Produce opens a new handle.
