@@ -23,6 +23,7 @@ namespace {
 constexpr size_t kMaxRpcInFlight = 2'000;
 // Below the time that clients give a publish: they learn the outcome from us.
 constexpr std::chrono::milliseconds kDeliveryTimeout{8'000};
+constexpr Duration kBulkLinger = std::chrono::milliseconds(1);
 
 std::vector<Config::Setting> Settings() {
   auto settings = CommonSettings(false, "127.0.0.1:9093");
@@ -34,12 +35,6 @@ std::vector<Config::Setting> Settings() {
                       .type = Config::Type::kBool,
                       .default_value = "false",
                       .help = "write a line for every request"});
-  settings.push_back({.name = "publish-linger",
-                      .type = Config::Type::kDuration,
-                      .default_value = "0ms",
-                      .help = "how long an event may wait for others to share a Kafka request",
-                      .min = 0,
-                      .max = 1'000'000});
   return settings;
 }
 
@@ -50,9 +45,9 @@ std::vector<broker::TopicSpec> NeededTopics(int16_t replication_factor) {
   return specs;
 }
 
-broker::ProducerOptions ProducerOptions(const Config& config) {
+broker::ProducerOptions EventProducer(Duration linger) {
   broker::ProducerOptions options;
-  options.linger = config.GetDuration("publish-linger");
+  options.linger = linger;
   options.delivery_timeout = kDeliveryTimeout;
   return options;
 }
@@ -67,8 +62,9 @@ struct App {
         directory(loop, service_key),
         rpc(broker, loop, signer, {.client_id = "api-gateway", .max_in_flight = kMaxRpcInFlight}),
         services(rpc, kMaxRpcInFlight),
-        producer(broker.NewProducer(ProducerOptions(config))),
-        publisher(loop, *producer),
+        prompt(broker.NewProducer(EventProducer(Duration::zero()))),
+        bulk(broker.NewProducer(EventProducer(kBulkLinger))),
+        publisher(loop, *prompt, *bulk),
         gateway(loop, directory, {identity, events, functions},
                 {.access_log = config.Bool("access-log")}),
         backend{loop, {identity, events, functions}, services, publisher} {
@@ -95,18 +91,19 @@ struct App {
   Directory directory;
   broker::RpcClient rpc;
   ServiceClient services;
-  std::unique_ptr<broker::Producer> producer;
+  std::unique_ptr<broker::Producer> prompt;
+  std::unique_ptr<broker::Producer> bulk;
   Publisher publisher;
   Gateway gateway;
   Backend backend;
 };
 
 // Runs `done` when nothing waits for Kafka any more, or at the deadline.
-void Flush(EventLoop& loop, const broker::Producer& producer, SteadyTime deadline,
+void Flush(EventLoop& loop, const Publisher& publisher, SteadyTime deadline,
            std::function<void()> done) {
-  if (producer.in_flight() == 0 || loop.Steady() >= deadline) return done();
-  loop.After(std::chrono::milliseconds(10), [&loop, &producer, deadline, done = std::move(done)] {
-    Flush(loop, producer, deadline, done);
+  if (publisher.in_flight() == 0 || loop.Steady() >= deadline) return done();
+  loop.After(std::chrono::milliseconds(10), [&loop, &publisher, deadline, done = std::move(done)] {
+    Flush(loop, publisher, deadline, done);
   });
 }
 
@@ -141,7 +138,7 @@ int Main(int argc, const char* const* argv) {
   });
   service.AddStopStep("flush", [&](SteadyTime deadline, std::function<void()> done) {
     if (app == nullptr) return done();
-    Flush(loop, *app->producer, deadline, std::move(done));
+    Flush(loop, app->publisher, deadline, std::move(done));
   });
   service.AddStopStep("drain", [&](SteadyTime deadline, std::function<void()> done) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - loop.Steady());

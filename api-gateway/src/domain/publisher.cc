@@ -12,6 +12,9 @@ namespace dispatch::gateway {
 
 namespace {
 
+// Below so many events on their way a single one does not wait for others.
+constexpr size_t kFewInFlight = 4;
+
 struct Item {
   std::string id;
   Result<broker::Position> outcome{Code::kInternal, "no report"};
@@ -63,14 +66,16 @@ struct Publisher::Pending {
   CallPtr call;
   std::string topic;
   bool batch = false;
+  broker::Producer* producer = nullptr;
   SteadyTime started{};
   size_t waiting = 0;
   std::vector<Item> items;
 };
 
-Publisher::Publisher(Loop& loop, broker::Producer& producer)
+Publisher::Publisher(Loop& loop, broker::Producer& prompt, broker::Producer& bulk)
     : loop_(loop),
-      producer_(producer),
+      prompt_(prompt),
+      bulk_(bulk),
       accepted_(metrics::GetCounter("dispatch_gateway_events_accepted_total",
                                     "Events that Kafka confirmed")),
       refused_(metrics::GetCounter("dispatch_gateway_events_refused_total",
@@ -85,6 +90,8 @@ void Publisher::Publish(CallPtr call, const std::string& topic, Intake intake) {
   pending->call = std::move(call);
   pending->topic = topic;
   pending->batch = intake.batch;
+  bool few = intake.events.size() == 1 && in_flight() < kFewInFlight;
+  pending->producer = few ? &prompt_ : &bulk_;
   pending->started = loop_.Steady();
   pending->items.resize(intake.events.size());
   // One more than there are, so that nothing finishes before all are queued.
@@ -109,7 +116,7 @@ Status Publisher::Produce(const std::shared_ptr<Pending>& pending, size_t index,
             fmt::format("the event has {} bytes: at most {} are possible", bytes, kMaxEventBytes)};
   }
   data.headers.emplace_back("traceparent", traceparent);
-  return producer_.Produce(
+  return pending->producer->Produce(
       {kafka_topic, -1, std::move(data.key), std::move(data.value), std::move(data.headers)},
       [this, pending, index](Result<broker::Position> outcome) {
         pending->items[index].outcome = std::move(outcome);

@@ -188,9 +188,11 @@ class GatewayTest : public ::testing::Test {
   Directory directory_{loop_, kServiceKey};
   broker::RpcClient rpc_{*broker_, loop_, signer_, {.client_id = "gateway"}};
   ServiceClient service_client_{rpc_, 2'000};
-  std::unique_ptr<broker::Producer> producer_ =
+  std::unique_ptr<broker::Producer> prompt_ =
       broker_->NewProducer({.delivery_timeout = std::chrono::seconds(8)});
-  Publisher publisher_{loop_, *producer_};
+  std::unique_ptr<broker::Producer> bulk_ = broker_->NewProducer(
+      {.linger = std::chrono::milliseconds(1), .delivery_timeout = std::chrono::seconds(8)});
+  Publisher publisher_{loop_, *prompt_, *bulk_};
   Gateway gateway_{loop_, directory_, {identity_, events_, functions_}, {}};
   Backend backend_{loop_, {identity_, events_, functions_}, service_client_, publisher_};
   // Before the tables start, which the constructor's body does.
