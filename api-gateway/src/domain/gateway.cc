@@ -72,8 +72,9 @@ void Gateway::Handle(http::Request request, std::shared_ptr<http::ResponseWriter
                      ? *entries_[static_cast<size_t>(match.route - router_.routes().data())]
                      : unknown_;
   in_flight_gauge_.Set(static_cast<double>(++in_flight_));
-  call->finished = [this, &entry, started = loop_.Steady()](const Call& done, int status) {
-    Count(entry, done, status, started);
+  call->finished = [this, alive = std::weak_ptr(alive_), &entry, started = loop_.Steady()](
+                       const Call& done, int status) {
+    if (!alive.expired()) Count(entry, done, status, started);
   };
   if (match.route == nullptr) return Reject(call, match);
   if (entry.route.access.check == Access::Check::kOpen) return entry.route.handler(call);

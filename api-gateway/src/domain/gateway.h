@@ -81,6 +81,8 @@ class Gateway {
   Entry unknown_;
   size_t in_flight_ = 0;
   metrics::Gauge in_flight_gauge_;
+  // Calls may be dropped after us, with whatever they wait for.
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 
 }  // namespace dispatch::gateway

@@ -65,7 +65,6 @@ void AppendItem(const Item& item, const std::string& topic, std::string& out) {
 struct Publisher::Pending {
   CallPtr call;
   std::string topic;
-  bool batch = false;
   broker::Producer* producer = nullptr;
   SteadyTime started{};
   size_t waiting = 0;
@@ -89,7 +88,6 @@ void Publisher::Publish(CallPtr call, const std::string& topic, Intake intake) {
   std::string traceparent = call->Traceparent();
   pending->call = std::move(call);
   pending->topic = topic;
-  pending->batch = intake.batch;
   bool few = intake.events.size() == 1 && in_flight() < kFewInFlight;
   pending->producer = few ? &prompt_ : &bulk_;
   pending->started = loop_.Steady();

@@ -72,12 +72,21 @@ json::object Outcome(const broker::RpcReply& reply) {
   return form;
 }
 
+// Organisations are made, changed and removed from above.
+bool MayChange(Call& call, const Resource& resource) {
+  if (!resource.is_organization || call.principal->global) return true;
+  call.Fail({Code::kPermissionDenied,
+             "only a key that may act in every organisation changes organisations"});
+  return false;
+}
+
 void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {
   auto body = call->Body();
   if (!body.ok()) return call->Fail(body.error());
   std::string name = json::GetString(*body, "name");
   std::string object = resource->server_names ? "*" : name;
   if (!call->Require(resource->write_actions, fmt::format("{}/{}", resource->kind, object))) return;
+  if (!MayChange(*call, *resource)) return;
   if (resource->check_body && !resource->check_body(*call, *body)) return;
   services.Change(call, resource->owner, resource->kind + ".create", std::move(*body),
                   [call, resource](broker::RpcReply reply) {
@@ -109,6 +118,7 @@ void Update(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
          false,
          {{"name", "must be the name in the path, or left out"}}});
   }
+  if (!MayChange(*call, *resource)) return;
   if (resource->check_body && !resource->check_body(*call, *body)) return;
   services.Change(call, resource->owner, resource->kind + ".update", std::move(*body),
                   [call, resource](broker::RpcReply reply) {
@@ -117,6 +127,7 @@ void Update(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
 }
 
 void Delete(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {
+  if (!MayChange(*call, *resource)) return;
   services.Change(call, resource->owner, resource->kind + ".delete",
                   json::object{{"name", call->request.Param("name")}},
                   [call, resource](broker::RpcReply reply) {

@@ -206,7 +206,6 @@ TEST_F(ResourceTest, KeysAreShownOnceAndGiveNoMoreThanTheirMakerHas) {
       Send("POST", "/v1/iam/policy",
            R"({"name":"p","rules":[{"subjects":["*"],"actions":["*"],"resources":["*"]}]})");
   EXPECT_EQ(policy.status, 403);
-  EXPECT_EQ(Send("POST", "/v1/iam/organization", R"({"name":"new"})").status, 403);
 }
 
 TEST_F(ResourceTest, OrganizationsSeeThemselves) {
@@ -214,6 +213,9 @@ TEST_F(ResourceTest, OrganizationsSeeThemselves) {
   EXPECT_EQ(Send("GET", "/v1/iam/organization").Json().as_array().size(), 1u);
   EXPECT_EQ(Send("GET", "/v1/iam/organization/acme").status, 200);
   EXPECT_EQ(Send("GET", "/v1/iam/organization/other").status, 404);
+  EXPECT_EQ(Send("POST", "/v1/iam/organization", R"({"name":"new"})").status, 403);
+  EXPECT_EQ(Send("PUT", "/v1/iam/organization/acme", "{}").status, 403);
+  EXPECT_EQ(Send("DELETE", "/v1/iam/organization/other").status, 403);
   PutOrganization("admin");
   key_ = PutKey("admin", R"(["admin"])", R"("status":"ACTIVE","global":true)");
   EXPECT_EQ(Send("GET", "/v1/iam/organization").Json().as_array().size(), 3u);

@@ -58,12 +58,6 @@ bool CheckPolicy(Call& call, const json::object& body) {
   return true;
 }
 
-// Organisations are made and removed from above.
-bool CheckOrganization(Call& call, const json::object&) {
-  return call.principal->global ||
-         Deny(call, "only a key that may act in every organisation changes organisations");
-}
-
 }  // namespace
 
 void AddIamRoutes(Gateway& gateway, Backend& backend) {
@@ -73,8 +67,7 @@ void AddIamRoutes(Gateway& gateway, Backend& backend) {
                .paths = {"/v1/iam/organization"},
                .owner = identity,
                .write_actions = {auth::kAdmin},
-               .is_organization = true,
-               .check_body = CheckOrganization});
+               .is_organization = true});
   AddResource(gateway, backend.services,
               {.kind = schema::kApiKeyKind,
                .paths = {"/v1/iam/keys"},
