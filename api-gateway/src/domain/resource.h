@@ -20,8 +20,8 @@ struct Resource {
   std::vector<std::string_view> write_actions = {auth::kWrite};
   bool delete_shows_object = false;  // VMware's 200 with the object, else 204
 
-  /// Objects of kind organization are their own organisation, and only global keys change them;
-  /// the others are the call's.
+  /// Objects of kind organization are their own organisation, and only global keys make and remove
+  /// them; the others are the call's.
   bool is_organization = false;
   /// More rules for the body of a create or update; answers the call itself when they do not hold.
   std::function<bool(Call& call, const json::object& body)> check_body = {};

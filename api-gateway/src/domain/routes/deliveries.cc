@@ -64,7 +64,8 @@ json::object WithoutRecord(const schema::Subscription& subscription, int32_t par
   bool before = offset < boundary;
   return {{"subscription", subscription.name},
           {"subscriptionId", subscription.uuid.ToString()},
-          {"status", before ? "before-start" : "no-record"},
+          {"status", before ? "BEFORE_START" : "NO_RECORD"},
+          {"attempts", json::array()},
           {"reason", before ? fmt::format("the subscription starts at offset {}", boundary)
                             : "the event did not match, is not matched yet, or its delivery is "
                               "no longer recorded"}};

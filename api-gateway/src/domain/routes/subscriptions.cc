@@ -11,13 +11,26 @@ namespace {
 // Statistics are worth half a second, not the answer.
 constexpr std::chrono::milliseconds kStatisticsBudget{500};
 
+// What lag.get says of the one subscription that it was asked for, without what the object has.
+std::optional<json::object> StatisticsIn(const json::value& lag) {
+  const json::object* body = lag.if_object();
+  const json::array* subscriptions = body ? json::GetArray(*body, "subscriptions") : nullptr;
+  if (subscriptions == nullptr || subscriptions->empty() || !subscriptions->front().is_object()) {
+    return std::nullopt;
+  }
+  json::object statistics = subscriptions->front().get_object();
+  for (const char* known : {"name", "topic"}) statistics.erase(known);
+  return statistics;
+}
+
 void AddStatistics(const CallPtr& call, Backend& backend, json::object form,
                    std::function<void(json::object)> done) {
   json::object body{{"subscription", call->request.Param("name")}};
   backend.services.TryAsk(
       call, kEventManager, "lag.get", std::move(body), kStatisticsBudget,
       [form = std::move(form), done = std::move(done)](Result<broker::RpcReply> reply) mutable {
-        if (reply.ok() && reply->body.is_object()) form["statistics"] = std::move(reply->body);
+        auto statistics = reply.ok() ? StatisticsIn(reply->body) : std::nullopt;
+        if (statistics) form["statistics"] = std::move(*statistics);
         done(std::move(form));
       });
 }
