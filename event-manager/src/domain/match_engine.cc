@@ -259,6 +259,12 @@ void MatchEngine::OnRecords(std::vector<broker::Record> records) {
 }
 
 void MatchEngine::Match(const std::vector<broker::Record>& records) {
+  static const auto events_read = metrics::GetCounter(
+      "dispatch_event_records_read_total", "Records that the shared read took from event topics");
+  static const auto bytes_read = metrics::GetCounter(
+      "dispatch_event_bytes_read_total", "Bytes that the shared read took from event topics");
+  events_read.Add(static_cast<double>(records.size()));
+  double bytes = 0;
   PartitionMatcher* matcher = nullptr;
   broker::TopicPartition current;
   for (const auto& record : records) {
@@ -268,8 +274,10 @@ void MatchEngine::Match(const std::vector<broker::Record>& records) {
       auto it = matchers_.find(current);
       matcher = it == matchers_.end() ? nullptr : it->second.get();
     }
+    if (record.value) bytes += static_cast<double>(record.value->size());
     if (matcher != nullptr) matcher->OnRecord(record);
   }
+  bytes_read.Add(bytes);
 }
 
 void MatchEngine::OnPartitionError(const broker::TopicPartition& partition, const Error& error) {
