@@ -1,4 +1,5 @@
-// dispatch-load: makes load and takes it, for tests/bench/run. Each subcommand prints one JSON object.
+// dispatch-load: makes load and takes it, for tests/bench/run. Each subcommand prints one JSON
+// object.
 //
 //   publish   events over HTTP: closed loop (c connections) or open loop (--rate, from due time)
 //   sink      an endpoint that counts, and measures from the attribute `benchtime`
@@ -96,7 +97,8 @@ class Publisher {
     int64_t now = NowMicros();
     double per_micro = options_.rate / 1e6;
     auto due = static_cast<int64_t>(static_cast<double>(now - begin_) * per_micro);
-    for (; sent_ < due && begin_ + static_cast<int64_t>(static_cast<double>(sent_) / per_micro) < end_;
+    for (; sent_ < due &&
+           begin_ + static_cast<int64_t>(static_cast<double>(sent_) / per_micro) < end_;
          ++sent_) {
       Send(begin_ + static_cast<int64_t>(static_cast<double>(sent_) / per_micro));
     }
@@ -248,8 +250,10 @@ void Produce(EventLoop& loop, broker::Broker& broker, const Options& options) {
     while (sent < options.count && sent - acked < options.parallel) {
       broker::ProduceRecord record;
       record.topic = options.topic;
-      record.headers = {{"ce_specversion", "1.0"},     {"ce_id", std::to_string(sent)},
-                        {"ce_source", "/bench"},       {"ce_type", options.type},
+      record.headers = {{"ce_specversion", "1.0"},
+                        {"ce_id", std::to_string(sent)},
+                        {"ce_source", "/bench"},
+                        {"ce_type", options.type},
                         {"content-type", "application/json"}};
       record.value = payload;
       int64_t at = NowMicros();
@@ -284,8 +288,8 @@ class Loop : public broker::Reader::Listener {
   void Run() {
     loop_.Run();
     double span = static_cast<double>(NowMicros() - first_) / 1e6;
-    Print(fmt::format(R"({{"events":{},"rate":{:.0f}}})", done_,
-                      static_cast<double>(done_) / span));
+    Print(
+        fmt::format(R"({{"events":{},"rate":{:.0f}}})", done_, static_cast<double>(done_) / span));
   }
 
  private:

@@ -1,0 +1,165 @@
+#include "function-manager/src/domain/invocation_partition.h"
+
+#include <gtest/gtest.h>
+
+namespace dispatch::invocation_partition_test {
+namespace {
+
+using Outcome = InvocationPartition::Outcome;
+
+Uuid Id(uint8_t n) {
+  Uuid id;
+  id.bytes[0] = n;
+  return id;
+}
+
+broker::Record At(int64_t offset) {
+  broker::Record record;
+  record.offset = offset;
+  record.value = "bytes";
+  return record;
+}
+
+schema::Invocation Make(int64_t source_offset, int targets) {
+  schema::Invocation invocation;
+  invocation.topic_uuid = Id(100);
+  invocation.source_offset = source_offset;
+  invocation.source_timestamp_ms = 1000 + source_offset;
+  for (int i = 0; i < targets; ++i) {
+    invocation.targets.push_back({Id(static_cast<uint8_t>(i + 1)), 1, 1});
+  }
+  return invocation;
+}
+
+std::shared_ptr<InvocationPartition> Claimed(const InvokeSave& save) {
+  InvokeClaim claim;
+  claim.partition = save.partition;
+  claim.epoch = save.epoch + 1;
+  claim.position = save.position;
+  claim.checkpoint = save.checkpoint;
+  std::map<Uuid, InvokeClaim::Waiting> waiting;
+  for (const auto& row : save.upserts) {
+    auto& counts = waiting[row.id.subscription];
+    counts.subscription = row.id.subscription;
+    ++counts.rows;
+  }
+  for (const auto& [id, counts] : waiting) claim.waiting.push_back(counts);
+  return std::make_shared<InvocationPartition>(claim, OffsetTracker::Limits{});
+}
+
+std::shared_ptr<InvocationPartition> Fresh() { return Claimed(InvokeSave{}); }
+
+TEST(InvocationPartitionTest, ARecordCompletesWithItsLastTarget) {
+  auto books = Fresh();
+  auto taken = books->TakeIn(At(0), Make(7, 2), 0);
+  ASSERT_EQ(taken.size(), 2u);
+  books->Settle(*taken[0], Outcome::kDelivered);
+  EXPECT_EQ(books->position(), 0);
+  books->Settle(*taken[1], Outcome::kCancelled);
+  EXPECT_EQ(books->position(), 1);
+  EXPECT_TRUE(books->deliveries().empty());
+}
+
+TEST(InvocationPartitionTest, AfterARestartOnlyWhatWasNotSettledComesAgain) {
+  auto books = Fresh();
+  auto taken = books->TakeIn(At(0), Make(7, 3), 0);
+  books->TakeIn(At(1), Make(8, 1), 0);
+  books->Settle(*taken[1], Outcome::kDelivered);
+  auto again = Claimed(books->Snapshot());
+  auto retaken = again->TakeIn(At(0), Make(7, 3), 0);
+  ASSERT_EQ(retaken.size(), 2u);
+  EXPECT_EQ(retaken[0]->id.subscription, Id(1));
+  EXPECT_EQ(retaken[1]->id.subscription, Id(3));
+  EXPECT_EQ(again->TakeIn(At(1), Make(8, 1), 0).size(), 1u);
+  // Counted once, however often read.
+  EXPECT_EQ(again->accounts()[Id(1)].counters.received, 2);
+  EXPECT_EQ(again->accounts()[Id(2)].counters.delivered, 1);
+  // A repeat that event-manager wrote is still told from news.
+  EXPECT_TRUE(again->TakeIn(At(2), Make(7, 3), 0).empty());
+}
+
+TEST(InvocationPartitionTest, ASpilledDeliveryIsPendingInTheStoreOnly) {
+  auto books = Fresh();
+  auto taken = books->TakeIn(At(0), Make(7, 1), 0);
+  books->Spill(*taken[0], 5'000, false);
+  EXPECT_EQ(books->position(), 1);
+  auto save = books->Snapshot();
+  ASSERT_EQ(save.upserts.size(), 1u);
+  EXPECT_EQ(save.upserts[0].due_ms, 5'000);
+  EXPECT_EQ(books->Saved(), 5'000);
+  EXPECT_TRUE(books->deliveries().empty());
+  EXPECT_EQ(books->CountPending()[Id(1)].retrying, 1);
+
+  auto row = save.upserts[0];
+  books->BeginLoad();
+  auto delivery = books->TakeRow(row);
+  ASSERT_NE(delivery, nullptr);
+  EXPECT_EQ(books->TakeRow(row), nullptr);
+  delivery->state = Delivery::State::kInFlight;
+  auto pending = books->CountPending()[Id(1)];
+  EXPECT_EQ(pending.in_flight, 1);
+  EXPECT_EQ(pending.retrying, 0);
+  books->Settle(*delivery, Outcome::kDelivered);
+  save = books->Snapshot();
+  EXPECT_EQ(save.deletes.size(), 1u);
+  EXPECT_EQ(books->CountPending()[Id(1)].total(), 0);
+}
+
+TEST(InvocationPartitionTest, AFailedSaveKeepsItsChanges) {
+  auto books = Fresh();
+  auto taken = books->TakeIn(At(0), Make(7, 1), 0);
+  books->Spill(*taken[0], 5'000, false);
+  books->Snapshot();
+  books->SaveFailed();
+  EXPECT_TRUE(books->dirty());
+  auto save = books->Snapshot();
+  ASSERT_EQ(save.upserts.size(), 1u);
+  // Settled while the second try is under way: the deletion comes with the third.
+  books->Settle(*taken[0], Outcome::kDelivered);
+  EXPECT_EQ(books->Saved(), std::nullopt);
+  save = books->Snapshot();
+  EXPECT_TRUE(save.upserts.empty());
+  EXPECT_EQ(save.deletes.size(), 1u);
+}
+
+TEST(InvocationPartitionTest, ARowReadBeforeItsDeletionIsNotTakenAfterIt) {
+  auto books = Fresh();
+  auto taken = books->TakeIn(At(0), Make(7, 1), 0);
+  books->Spill(*taken[0], 0, true);
+  auto row = books->Snapshot().upserts[0];
+  books->Saved();
+  books->BeginLoad();  // the store is asked, and answers with the row
+  books->Settle(*taken[0], Outcome::kDelivered);
+  books->Snapshot();
+  books->Saved();
+  EXPECT_EQ(books->TakeRow(row), nullptr);
+  books->BeginLoad();
+  EXPECT_NE(books->TakeRow(row), nullptr);  // what a later answer says counts
+}
+
+TEST(InvocationPartitionTest, ReceivedIsSettledAndPendingAtAnyMoment) {
+  auto books = Fresh();
+  std::vector<DeliveryPtr> all;
+  for (int i = 0; i < 20; ++i) {
+    for (auto& d : books->TakeIn(At(i), Make(i, 2), 0)) {
+      d->state = Delivery::State::kQueued;
+      all.push_back(d);
+    }
+  }
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (i % 5 == 0) books->Settle(*all[i], Outcome::kDelivered);
+    if (i % 5 == 1) books->Spill(*all[i], 100, false);
+    if (i % 5 == 2) books->Settle(*all[i], Outcome::kDeadLettered);
+    if (i % 7 == 0) {
+      books->Snapshot();
+      books->Saved();
+    }
+    auto pending = books->CountPending();
+    for (const auto& [id, account] : books->accounts()) {
+      EXPECT_EQ(account.counters.received, account.counters.settled() + pending[id].total());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dispatch::invocation_partition_test
