@@ -160,7 +160,8 @@ void LagSession::HandOverIfMet() {
   bool refused = false;
   for (auto& member : members_) {
     if (member.until) continue;
-    int64_t at = std::max(meet, member.from);
+    // We may be further than the shared reader, when it could not take over at once.
+    int64_t at = std::max({meet, member.from, seen_});
     if (host_.HandOver(member, at)) {
       member.until = at;
       hand_over_ = Durability::kFresh;
