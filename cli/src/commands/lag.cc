@@ -1,0 +1,118 @@
+#include <fmt/format.h>
+
+#include <ostream>
+#include <thread>
+
+#include "cli/src/command.h"
+#include "common/config.h"
+
+namespace dispatch::cli {
+
+namespace {
+
+std::string Pending(const json::object& subscription) {
+  const auto* pending = json::GetObject(subscription, "pending");
+  if (pending == nullptr) return "";
+  int64_t queued = json::GetInt(*pending, "queued");
+  int64_t in_flight = json::GetInt(*pending, "inFlight");
+  int64_t retrying = json::GetInt(*pending, "retrying");
+  std::string text = std::to_string(queued + in_flight + retrying);
+  return retrying > 0 ? fmt::format("{} ({} retrying)", text, retrying) : text;
+}
+
+std::string Oldest(const json::object& subscription) {
+  double seconds = json::GetDouble(subscription, "oldestPendingSeconds", -1);
+  return seconds < 0 ? "" : fmt::format("{:.1f} s", seconds);
+}
+
+const std::vector<Column>& SubscriptionColumns() {
+  static const std::vector<Column> columns = {FieldColumn("SUBSCRIPTION", "name"),
+                                              FieldColumn("TOPIC", "topic"),
+                                              FieldColumn("MODE", "mode"),
+                                              FieldColumn("UNREAD", "unread"),
+                                              FieldColumn("MATCHED", "matched"),
+                                              FieldColumn("DELIVERED", "delivered"),
+                                              {"PENDING", Pending},
+                                              FieldColumn("DEAD", "deadLettered"),
+                                              FieldColumn("LOST", "lost"),
+                                              {"OLDEST", Oldest},
+                                              FieldColumn("LAST FAILURE", "lastFailure")};
+  return columns;
+}
+
+std::string PartitionTable(const json::object& lag) {
+  Table table({"TOPIC", "PARTITION", "POSITION", "END", "LAG"});
+  const auto* topics = json::GetArray(lag, "topics");
+  for (const auto& element : topics != nullptr ? *topics : json::array()) {
+    const auto* topic = element.if_object();
+    const auto* partitions = topic != nullptr ? json::GetArray(*topic, "partitions") : nullptr;
+    for (const auto& entry : partitions != nullptr ? *partitions : json::array()) {
+      const auto* partition = entry.if_object();
+      if (partition == nullptr) continue;
+      std::vector<std::string> row = {json::GetString(*topic, "name")};
+      for (const char* field : {"partition", "position", "end", "lag"}) {
+        row.push_back(std::to_string(json::GetInt(*partition, field)));
+      }
+      table.Add(std::move(row));
+    }
+  }
+  return table.Render();
+}
+
+std::string LagTable(const json::value& value, bool partitions) {
+  static const json::object kNothing;
+  const auto* lag = value.is_object() ? &value.get_object() : &kNothing;
+  const auto* subscriptions = json::GetArray(*lag, "subscriptions");
+  std::string text =
+      MakeTable(SubscriptionColumns(), subscriptions != nullptr ? *subscriptions : json::array())
+          .Render();
+  if (partitions) text += "\n" + PartitionTable(*lag);
+  return text;
+}
+
+class Lag : public Command {
+ public:
+  Lag() {
+    info_.name = "lag";
+    info_.usage = "[FLAGS]";
+    info_.summary = "how far each subscription is behind";
+    info_.text =
+        "UNREAD events lie ahead in the topic; MATCHED = DELIVERED + DEAD + cancelled + PENDING.\n"
+        "LOST ones were gone by retention before they could be read.\n";
+    info_.flags = {{.name = "partitions", .help = "also each partition of the topics"},
+                   {.name = "watch", .help = "again and again, until Ctrl-C", .letter = 'w'},
+                   {.name = "interval", .value = "DURATION", .help = "of --watch (default 2s)"}};
+    info_.examples = {"dispatch lag", "dispatch lag --watch --partitions"};
+  }
+
+  const CommandInfo& info() const override { return info_; }
+
+  Status Run(Invocation& invocation) const override {
+    const Arguments& arguments = invocation.arguments;
+    RETURN_IF_ERROR(CheckCount(arguments, 0, 0, ""));
+    auto interval = ParseDuration(arguments.ValueOr("interval", "2s"));
+    if (!interval.ok() || interval->count() <= 0) {
+      return UsageError("--interval is a duration as 2s");
+    }
+    ASSIGN_OR_RETURN(Api * api, invocation.api());
+    bool watch = arguments.Has("watch");
+    while (true) {
+      ASSIGN_OR_RETURN(auto lag, CallJson(*api, "GET", "/v1/lag"));
+      // From the top of an empty screen.
+      if (watch && invocation.format == Format::kTable) invocation.out << "\033[H\033[2J";
+      invocation.Print(lag, [&] { return LagTable(lag, arguments.Has("partitions")); });
+      if (!watch) return {};
+      invocation.out.flush();
+      std::this_thread::sleep_for(*interval);
+    }
+  }
+
+ private:
+  CommandInfo info_;
+};
+
+}  // namespace
+
+CommandPtr MakeLag() { return std::make_unique<Lag>(); }
+
+}  // namespace dispatch::cli

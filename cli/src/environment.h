@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/clock.h"
+#include "common/result.h"
+
+namespace dispatch::cli {
+
+/// What the command sees of the machine; a parameter, for tests.
+struct Environment {
+  std::function<std::optional<std::string>(const std::string& name)> get;
+  std::filesystem::path directory;   // current
+  std::filesystem::path executable;  // of this program
+  WallTime now;
+
+  static Environment OfProcess();
+
+  /// The variable, when it is set and not empty.
+  std::optional<std::string> Get(const std::string& name) const;
+  /// The first of `start` and its parents that has `relative`, with it appended.
+  static std::optional<std::filesystem::path> FindUpwards(std::filesystem::path start,
+                                                          const std::filesystem::path& relative);
+};
+
+/// The whole file, or of standard input for "-".
+Result<std::string> ReadFile(const std::string& path);
+/// With a file beside it and a rename; mode 0600, its directory made (0700) when missing.
+Status WritePrivateFile(const std::filesystem::path& path, std::string_view text);
+
+}  // namespace dispatch::cli

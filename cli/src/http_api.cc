@@ -1,0 +1,81 @@
+#include "cli/src/http_api.h"
+
+#include <fmt/format.h>
+
+#include "common/event_loop.h"
+#include "common/http/client.h"
+
+namespace dispatch::cli {
+
+namespace {
+
+constexpr std::chrono::milliseconds kTimeout{60'000};
+constexpr size_t kMaxAnswer = 256 * 1024 * 1024;
+
+class HttpApi : public Api {
+ public:
+  explicit HttpApi(Connection connection)
+      : connection_(std::move(connection)), client_(loop_, Options(connection_)) {}
+
+  Result<ApiAnswer> Send(const ApiRequest& request) override {
+    http::ClientRequest out;
+    out.method = request.method;
+    out.url = connection_.Url() + request.path;
+    char separator = '?';
+    for (const auto& [name, value] : request.query) {
+      out.url += fmt::format("{}{}={}", separator, PercentEncode(name), PercentEncode(value));
+      separator = '&';
+    }
+    out.headers = request.headers;
+    out.headers.Set("Accept", "application/json");
+    if (!connection_.token.empty()) {
+      out.headers.Set("Authorization", "Bearer " + connection_.token);
+    }
+    if (!connection_.organization.empty()) {
+      out.headers.Set("X-Dispatch-Org", connection_.organization);
+    }
+    out.body = request.body;
+    out.timeout = kTimeout;
+    out.max_response_bytes = kMaxAnswer;
+    std::optional<http::Client::Outcome> outcome;
+    client_.Send(std::move(out), [&](http::Client::Outcome got) { outcome = std::move(got); });
+    loop_.RunUntil([&] { return outcome.has_value(); }, 2 * kTimeout);
+    if (!outcome || outcome->failure != http::FailureKind::kNone) {
+      return Unreachable(outcome ? outcome->message : "no answer");
+    }
+    ApiAnswer answer{outcome->response.status, std::move(outcome->response.headers),
+                     std::move(outcome->response.body)};
+    if (answer.status >= 300) return ErrorOf(answer);
+    return answer;
+  }
+
+ private:
+  static http::ClientOptions Options(const Connection& connection) {
+    http::ClientOptions options;
+    options.allow_private_addresses = true;
+    options.verify_tls = !connection.insecure;
+    options.user_agent = "dispatch-cli/" DISPATCH_VERSION;
+    return options;
+  }
+
+  Error Unreachable(const std::string& why) const {
+    return {
+        Code::kUnavailable,
+        fmt::format("cannot reach {} ({}): {}\nis it running? `dispatch up` starts a local one, "
+                    "`dispatch context show` tells what is set",
+                    connection_.Url(), connection_.origin, why),
+        true};
+  }
+
+  Connection connection_;
+  EventLoop loop_;
+  http::Client client_;
+};
+
+}  // namespace
+
+std::unique_ptr<Api> ConnectApi(Connection connection) {
+  return std::make_unique<HttpApi>(std::move(connection));
+}
+
+}  // namespace dispatch::cli

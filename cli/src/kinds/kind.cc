@@ -1,0 +1,99 @@
+#include "cli/src/kinds/kind.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/config.h"
+#include "common/http/message.h"
+
+namespace dispatch::cli {
+
+namespace {
+
+bool Means(const Kind& kind, std::string_view word) {
+  auto is = [word](std::string_view name) { return http::EqualsIgnoreCase(name, word); };
+  return is(kind.name) || is(kind.document_kind) ||
+         std::any_of(kind.aliases.begin(), kind.aliases.end(), is);
+}
+
+}  // namespace
+
+const std::vector<Kind>& Kinds() {
+  static const std::vector<Kind> kinds = {TopicKind(),        SubscriptionKind(), FunctionKind(),
+                                          OrganizationKind(), KeyKind(),          PolicyKind()};
+  return kinds;
+}
+
+std::string KindNames() {
+  std::string names;
+  for (const Kind& kind : Kinds()) names += (names.empty() ? "" : ", ") + kind.name;
+  return names;
+}
+
+Result<const Kind*> FindKind(std::string_view word) {
+  for (const Kind& kind : Kinds()) {
+    if (Means(kind, word)) return &kind;
+  }
+  return UsageError(fmt::format("there is no kind '{}'; known are {}", word, KindNames()));
+}
+
+Result<std::string> PathOf(Api& api, const Kind& kind, const std::string& name) {
+  if (!kind.named_by_id) return fmt::format("{}/{}", kind.path, PercentEncode(name));
+  ASSIGN_OR_RETURN(auto list, CallJson(api, "GET", kind.path));
+  std::string id = name;
+  for (const auto& element : list.is_array() ? list.as_array() : json::array()) {
+    const auto* object = element.if_object();
+    if (object == nullptr) continue;
+    if (json::GetString(*object, "id") == name) {
+      id = name;
+      break;
+    }
+    if (json::GetString(*object, "name") == name) id = json::GetString(*object, "id");
+  }
+  return fmt::format("{}/{}", kind.path, PercentEncode(id));
+}
+
+Flag TagFlag() {
+  return {.name = "tag", .value = "KEY=VALUE", .help = "a tag", .repeatable = true};
+}
+
+Status FillTags(const Arguments& flags, json::object& document) {
+  auto given = flags.All("tag");
+  if (given.empty()) return {};
+  json::array tags;
+  for (const std::string& tag : given) {
+    size_t equals = tag.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return UsageError(fmt::format("--tag is KEY=VALUE, not '{}'", tag));
+    }
+    tags.push_back({{"key", tag.substr(0, equals)}, {"value", tag.substr(equals + 1)}});
+  }
+  document["tags"] = std::move(tags);
+  return {};
+}
+
+void FillText(const Arguments& flags, std::string_view flag, json::object& document,
+              std::string_view field) {
+  if (auto value = flags.Value(flag)) document[field] = *value;
+}
+
+Status FillDuration(const Arguments& flags, std::string_view flag, json::object& document,
+                    std::string_view field) {
+  auto value = flags.Value(flag);
+  if (!value) return {};
+  if (!ParseDuration(*value).ok()) {
+    return UsageError(
+        fmt::format("--{} is a duration as 500ms, 30s, 5m, 2h or 7d, not '{}'", flag, *value));
+  }
+  document[field] = *value;
+  return {};
+}
+
+Result<json::value> JsonOf(std::string_view flag, std::string_view text) {
+  auto parsed = json::Parse(text);
+  if (parsed.ok()) return parsed;
+  return UsageError(fmt::format("--{} is JSON: {}", flag, parsed.message()));
+}
+
+}  // namespace dispatch::cli

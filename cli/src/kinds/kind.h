@@ -1,0 +1,60 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/src/api.h"
+#include "cli/src/arguments.h"
+#include "cli/src/environment.h"
+#include "cli/src/output.h"
+
+namespace dispatch::cli {
+
+/// A kind of object that create, get, update and delete know.
+struct Kind {
+  std::string name;                  // "subscription"
+  std::vector<std::string> aliases;  // "sub", "subs", ...
+  std::string document_kind;         // the field `kind` of documents: "Subscription"
+  std::string path;
+  std::vector<Flag> flags;  // of create and update
+  /// Puts what the flags say into the document.
+  Status (*fill)(const Arguments& flags, const Environment& environment, json::object& document);
+  std::vector<Column> columns;
+  std::vector<std::string> examples;  // of create
+  /// API keys are named by ids that nobody remembers: they are looked up by name too.
+  bool named_by_id = false;
+  /// What create prints beyond "Created ...".
+  std::string (*note)(const json::object& created) = nullptr;
+};
+
+Kind TopicKind();
+Kind SubscriptionKind();
+Kind FunctionKind();
+Kind OrganizationKind();
+Kind KeyKind();
+Kind PolicyKind();
+
+const std::vector<Kind>& Kinds();
+/// By name, alias or document kind, in any case; a usage error that lists them.
+Result<const Kind*> FindKind(std::string_view word);
+/// "topic, subscription, ...".
+std::string KindNames();
+
+/// The path of one object. Looks a key's id up when `name` is not one of its ids.
+Result<std::string> PathOf(Api& api, const Kind& kind, const std::string& name);
+
+// For `fill`.
+Flag TagFlag();
+/// "key=value" of --tag into `tags`.
+Status FillTags(const Arguments& flags, json::object& document);
+/// The flag's text into the field, when it is given.
+void FillText(const Arguments& flags, std::string_view flag, json::object& document,
+              std::string_view field);
+/// The same for "30s", "7d"; a usage error for what is no duration.
+Status FillDuration(const Arguments& flags, std::string_view flag, json::object& document,
+                    std::string_view field);
+/// A flag whose value is JSON.
+Result<json::value> JsonOf(std::string_view flag, std::string_view text);
+
+}  // namespace dispatch::cli

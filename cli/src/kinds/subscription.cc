@@ -1,0 +1,147 @@
+#include <fmt/format.h>
+
+#include "cli/src/kinds/kind.h"
+
+namespace dispatch::cli {
+
+namespace {
+
+Status FillFilters(const Arguments& flags, json::object& document) {
+  json::array filters;
+  for (const std::string& text : flags.All("filter")) {
+    ASSIGN_OR_RETURN(auto filter, JsonOf("filter", text));
+    if (!filter.is_object()) return UsageError("--filter is a JSON object, one for each filter");
+    filters.push_back(std::move(filter));
+  }
+  if (!filters.empty() || flags.Has("all-events")) document["filters"] = std::move(filters);
+  if (flags.Has("all-events")) document.erase("eventType");
+  FillText(flags, "event-type", document, "eventType");
+  return {};
+}
+
+Status FillTarget(const Arguments& flags, json::object& document) {
+  if (auto function = flags.Value("function")) {
+    document["function"] = *function;
+    document.erase("sink");
+  }
+  if (!flags.Has("sink-url") && !flags.Has("sink-mode") && !flags.Has("sink-header")) return {};
+  document.erase("function");
+  json::value& sink = document["sink"];
+  if (!sink.is_object()) sink = json::object();
+  FillText(flags, "sink-url", sink.as_object(), "url");
+  FillText(flags, "sink-mode", sink.as_object(), "mode");
+  for (const std::string& header : flags.All("sink-header")) {
+    size_t colon = header.find(':');
+    if (colon == std::string::npos) {
+      return UsageError(fmt::format("--sink-header is 'NAME: VALUE', not '{}'", header));
+    }
+    size_t value = header.find_first_not_of(' ', colon + 1);
+    json::value& headers = sink.as_object()["headers"];
+    if (!headers.is_object()) headers = json::object();
+    headers.as_object()[header.substr(0, colon)] =
+        value == std::string::npos ? "" : header.substr(value);
+  }
+  return {};
+}
+
+// A word, a time, or JSON.
+Status FillStart(const Arguments& flags, json::object& document) {
+  auto start = flags.Value("start");
+  if (!start) return {};
+  if (start->starts_with('{')) {
+    ASSIGN_OR_RETURN(document["start"], JsonOf("start", *start));
+  } else if (*start == "latest" || *start == "earliest") {
+    document["start"] = *start;
+  } else {
+    document["start"] = {{"time", *start}};
+  }
+  return {};
+}
+
+Status Fill(const Arguments& flags, const Environment&, json::object& document) {
+  FillText(flags, "topic", document, "topic");
+  RETURN_IF_ERROR(FillFilters(flags, document));
+  RETURN_IF_ERROR(FillTarget(flags, document));
+  RETURN_IF_ERROR(FillStart(flags, document));
+  ASSIGN_OR_RETURN(auto in_flight, flags.Int("max-in-flight", 1, 10'000));
+  if (in_flight) document["maxInFlight"] = *in_flight;
+  RETURN_IF_ERROR(FillDuration(flags, "timeout", document, "timeout"));
+  if (auto retry = flags.Value("retry")) {
+    ASSIGN_OR_RETURN(document["retry"], JsonOf("retry", *retry));
+  }
+  if (flags.Has("paused")) document["paused"] = true;
+  return FillTags(flags, document);
+}
+
+std::string Target(const json::object& subscription) {
+  if (const auto* sink = json::GetObject(subscription, "sink")) {
+    return json::GetString(*sink, "url");
+  }
+  std::string function = json::GetString(subscription, "function");
+  return function.empty() ? "" : "function " + function;
+}
+
+std::string Takes(const json::object& subscription) {
+  std::string text = json::GetString(subscription, "eventType");
+  const auto* filters = json::GetArray(subscription, "filters");
+  if (filters == nullptr) return text;
+  if (filters->empty() && text.empty()) return "all events";
+  if (filters->empty()) return text;
+  return fmt::format("{}{}{} filter{}", text, text.empty() ? "" : " + ", filters->size(),
+                     filters->size() == 1 ? "" : "s");
+}
+
+std::string StatusText(const json::object& subscription) {
+  bool paused = json::GetBool(subscription, "paused");
+  std::string status = json::GetString(subscription, "status");
+  return paused ? status + ", paused" : status;
+}
+
+}  // namespace
+
+Kind SubscriptionKind() {
+  return {
+      .name = "subscription",
+      .aliases = {"subscriptions", "sub", "subs"},
+      .document_kind = "Subscription",
+      .path = "/v1/subscriptions",
+      .flags = {{.name = "topic", .value = "NAME", .help = "whose events (default: default)"},
+                {.name = "event-type", .value = "TYPE", .help = "events of exactly this type"},
+                {.name = "filter",
+                 .value = "JSON",
+                 .help = "exact, prefix, suffix, all, any, not; all must hold",
+                 .repeatable = true},
+                {.name = "all-events", .help = "every event of the topic"},
+                {.name = "sink-url", .value = "URL", .help = "where they are posted to"},
+                {.name = "sink-mode", .value = "binary|structured", .help = "how (default binary)"},
+                {.name = "sink-header",
+                 .value = "'NAME: VALUE'",
+                 .help = "sent along",
+                 .repeatable = true},
+                {.name = "function",
+                 .value = "NAME",
+                 .help = "the function that gets them instead"},
+                {.name = "max-in-flight", .value = "N", .help = "deliveries at once (default 512)"},
+                {.name = "timeout", .value = "DURATION", .help = "of one attempt (default 30s)"},
+                {.name = "retry",
+                 .value = "JSON",
+                 .help = "maxAttempts, minBackoff, factor, maxBackoff, maxAge, jitter"},
+                {.name = "start",
+                 .value = "WHERE",
+                 .help = "latest (default), earliest, a time, or {\"offsets\": [...]}"},
+                {.name = "paused", .help = "make it paused"},
+                TagFlag()},
+      .fill = Fill,
+      .columns = {FieldColumn("NAME", "name"),
+                  FieldColumn("TOPIC", "topic"),
+                  {"EVENTS", Takes},
+                  {"TARGET", Target},
+                  {"STATUS", StatusText},
+                  TimeColumn("CREATED", "createdTime")},
+      .examples = {"dispatch create subscription orders-demo --topic orders --event-type "
+                   "order.created \\\n    --sink-url http://127.0.0.1:9000/",
+                   "dispatch create sub big --topic orders --sink-url https://example.com/hook \\\n"
+                   "    --filter '{\"prefix\": {\"type\": \"order.\"}}' --start earliest"}};
+}
+
+}  // namespace dispatch::cli
