@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "broker-adapters/entities/entity_reply.h"
+#include "broker-adapters/entities/idempotency.h"
 #include "common/crypto.h"
 #include "schema/objects.h"
 
@@ -27,7 +28,36 @@ constexpr Method kMethods[] = {
     {"policy.delete", DeletePolicy},
 };
 
+// What a repeat of the request gets. A new key's text is in no table: the repeat goes without it.
+std::string Remembered(const broker::RpcReply& reply) {
+  json::object body = reply.body.as_object();
+  body.erase("key");
+  return json::Serialize(json::object{{"body", std::move(body)},
+                                      {"kind", reply.state_kind},
+                                      {"key", reply.state_key},
+                                      {"version", reply.state_version}});
+}
+
+Result<broker::RpcReply> Recall(const std::string& text) {
+  ASSIGN_OR_RETURN(auto stored, json::ParseObject(text));
+  return broker::RpcReply{stored["body"], json::GetString(stored, "kind"),
+                          json::GetString(stored, "key"), json::GetInt(stored, "version")};
+}
+
 }  // namespace
+
+Result<broker::RpcReply> ApplyOnce(pg::Transaction& tx, Change change, const Mutation& mutation) {
+  Idempotency once(tx);
+  bool has_key = !mutation.request.idempotency_key.empty();
+  if (has_key) {
+    ASSIGN_OR_RETURN(auto earlier, once.Begin(mutation.request));
+    if (earlier) return Recall(*earlier);
+  }
+  ASSIGN_OR_RETURN(Outcome outcome, change(tx, mutation));
+  broker::RpcReply reply = ReplyOf(outcome);
+  if (has_key) RETURN_IF_ERROR(once.Finish(mutation.request, Remembered(reply)));
+  return reply;
+}
 
 broker::RpcReply ReplyOf(const Outcome& outcome) {
   broker::RpcReply reply = dispatch::ReplyOf(outcome.entity);

@@ -38,6 +38,10 @@ class Commands {
   const std::function<void()> committed_;
 };
 
+/// Runs a change, unless a request with the same idempotency key ran before: then its answer comes
+/// again, but for a new key's text, which is told once.
+Result<broker::RpcReply> ApplyOnce(pg::Transaction& tx, Change change, const Mutation& mutation);
+
 /// The answer to a change: the entity's API form, with a new key's text.
 broker::RpcReply ReplyOf(const Outcome& outcome);
 

@@ -193,6 +193,26 @@ TEST_F(Identity, RevokingTellsThatTheKeyIsRevokedAndThenGone) {
   EXPECT_THAT(documents_, Not(HasSubstr(key->secret)));
 }
 
+TEST_F(Identity, ARepeatedRequestChangesNothingAndShowsNoKeyAgain) {
+  ASSERT_TRUE(Start().ok());
+  Mutation mutation{{}, {{"name", "ci"}, {"scopes", json::array()}}, loop_.Now(), kServiceKey};
+  mutation.request = {.method = "apikey.create", .org = "default", .idempotency_key = "once"};
+  mutation.request.body = json::Serialize(mutation.body);
+  std::vector<broker::RpcReply> replies;
+  for (int i = 0; i < 2; ++i) {
+    auto status = pool_->RunNow([&](pg::Transaction& tx) -> Status {
+      ASSIGN_OR_RETURN(auto reply, ApplyOnce(tx, CreateApiKey, mutation));
+      replies.push_back(std::move(reply));
+      return {};
+    });
+    ASSERT_TRUE(status.ok()) << status.message();
+  }
+  EXPECT_TRUE(replies[0].body.as_object().contains("key"));
+  EXPECT_FALSE(replies[1].body.as_object().contains("key"));
+  EXPECT_EQ(replies[0].state_key, replies[1].state_key);
+  EXPECT_EQ(replies[0].state_version, replies[1].state_version);
+}
+
 TEST_F(Identity, KeysAreFoundByIdAndChangedInPart) {
   ASSERT_TRUE(Start().ok());
   std::string admin = KeyInFile();
