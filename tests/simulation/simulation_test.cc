@@ -61,7 +61,7 @@ TEST(SimulationTest, FailingEndpointsAreRetried) {
 TEST(SimulationTest, ConservationSurvivesEveryFault) {
   World::Options options;
   options.subscriptions = 6;
-  RunSeeds(options, Seeds(200), true);
+  RunSeeds(options, Seeds(1000), true);
 }
 
 TEST(SimulationTest, ConservationSurvivesEveryFaultWithTwoOfEach) {
@@ -69,7 +69,7 @@ TEST(SimulationTest, ConservationSurvivesEveryFaultWithTwoOfEach) {
   options.subscriptions = 6;
   options.event_managers = 2;
   options.function_managers = 2;
-  RunSeeds(options, Seeds(200), true);
+  RunSeeds(options, Seeds(1000), true);
 }
 
 }  // namespace
