@@ -75,6 +75,21 @@ struct App {
     identity.Start();
     events.Start();
     functions.Start();
+    for (broker::Producer* producer : {prompt.get(), bulk.get()}) Prove(*producer, loop);
+  }
+
+  // Takes a producer through its handshakes with Kafka, half a second that the first event would
+  // wait for else, by a record without a key where nobody looks at such.
+  void Prove(broker::Producer& producer, Loop& loop) {
+    auto again = [this, &producer, &loop] {
+      loop.After(std::chrono::seconds(1), [this, &producer, &loop] { Prove(producer, loop); });
+    };
+    Status queued =
+        producer.Produce({.topic = broker::kRepliesTopic}, [this, again](auto position) {
+          if (!position.ok()) return again();
+          ++proven;
+        });
+    if (!queued.ok()) again();
   }
 
   std::string NotReady() const {
@@ -82,6 +97,7 @@ struct App {
     if (!events.ready()) return "reading the state of event-manager";
     if (!functions.ready()) return "reading the state of function-manager";
     if (!rpc.ready()) return "looking for the reply partition";
+    if (proven < 2) return "waiting for Kafka to take a record";
     return {};
   }
 
@@ -93,6 +109,7 @@ struct App {
   ServiceClient services;
   std::unique_ptr<broker::Producer> prompt;
   std::unique_ptr<broker::Producer> bulk;
+  int proven = 0;  // producers
   Publisher publisher;
   Gateway gateway;
   Backend backend;
