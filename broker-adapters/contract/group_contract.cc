@@ -80,6 +80,27 @@ TEST_P(GroupTest, TwoMembersShareAndHandOverOnRelease) {
   ASSERT_TRUE(driver->RunUntil([&] { return first.owned.size() == 4; }, Duration(5'000'000)));
 }
 
+TEST_P(GroupTest, AMemberWithoutPartitionsIsOneTooAndTheNextToHaveThem) {
+  std::string topic = NewTopic(1);
+  std::string group = Unique("group");
+  Member first(*broker, group, kEarliest);
+  first.consumer->Subscribe({topic});
+  ASSERT_TRUE(driver->RunUntil([&] { return first.owned.size() == 1; }));
+  auto other = driver->Connect("other");
+  Member second(*other, group, kEarliest);
+  second.consumer->Subscribe({topic});
+  ASSERT_TRUE(driver->RunUntil([&] {
+    return second.consumer->membership_age() < kSession &&
+           first.consumer->membership_age() < kSession;
+  }));
+  EXPECT_EQ(first.owned.size() + second.owned.size(), 1u);
+  Member& owner = first.owned.empty() ? second : first;
+  Member& heir = first.owned.empty() ? first : second;
+  bool closed = false;
+  owner.consumer->Close([&] { closed = true; });
+  ASSERT_TRUE(driver->RunUntil([&] { return closed && heir.owned.size() == 1; }));
+}
+
 TEST_P(GroupTest, SurvivorsTakeOverFromACrashedMember) {
   std::string topic = NewTopic(4);
   std::string group = Unique("group");

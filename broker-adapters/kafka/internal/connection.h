@@ -29,7 +29,9 @@ struct Connection {
   EventLoop& loop;
   KafkaOptions options;
   Worker worker;
-  bool classic_only = false;  // the cluster refused KIP-848
+  // Which group protocol the cluster has, as far as it is known.
+  bool consumer_protocol_seen = false;
+  bool classic_only = false;
 
   Connection(EventLoop& l, KafkaOptions o) : loop(l), options(std::move(o)) {}
 };

@@ -12,6 +12,7 @@ namespace {
 
 constexpr Duration kReleaseTimeout{10'000'000};
 constexpr Duration kReopen{1'000'000};
+constexpr Duration kAskedWithin{2'000'000};
 constexpr int kSessionMs = 6'000;    // of the classic protocol; with KIP-848 it is the broker's
 constexpr int kHeartbeatMs = 1'500;  // likewise
 
@@ -108,6 +109,7 @@ class GroupCore : public Consumer {
   bool MayMove() const override { return assigning_.empty() && !revoking_ && !closing_; }
 
   void SendSubscription() {
+    subscribed_ = connection_->loop.Steady();
     ListPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(topics_.size())));
     for (auto& topic : topics_) {
       rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
@@ -124,8 +126,7 @@ class GroupCore : public Consumer {
       case RD_KAFKA_EVENT_REBALANCE:
         return OnRebalance(event.get());
       case RD_KAFKA_EVENT_STATS:
-        membership_.OnStatistics(rd_kafka_event_stats(event.get()));
-        return;
+        return OnStatistics(rd_kafka_event_stats(event.get()));
       case RD_KAFKA_EVENT_OFFSET_COMMIT: {
         rd_kafka_resp_err_t err = rd_kafka_event_error(event.get());
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR__NO_OFFSET) return;
@@ -138,6 +139,25 @@ class GroupCore : public Consumer {
       default:
         return;
     }
+  }
+
+  void OnStatistics(const char* json) {
+    int32_t epoch = classic_ ? 0 : Epoch();
+    membership_.OnStatistics(json, epoch);
+    if (epoch > 0) connection_->consumer_protocol_seen = true;
+    bool maybe = !classic_ && connection_->options.group_protocol == "auto" &&
+                 !connection_->consumer_protocol_seen && !topics_.empty() &&
+                 connection_->loop.Steady() - subscribed_ > kAskedWithin;
+    if (maybe && Membership::NothingAsked(json, kAskedWithin)) Reopen(true);
+  }
+
+  // Of a KIP-848 member: -1 or 0 before it joined.
+  int32_t Epoch() const {
+    rd_kafka_consumer_group_metadata_t* metadata = rd_kafka_consumer_group_metadata(rk_.get());
+    if (metadata == nullptr) return 0;
+    int32_t epoch = rd_kafka_consumer_group_metadata_generation_id(metadata);
+    rd_kafka_consumer_group_metadata_destroy(metadata);
+    return epoch;
   }
 
   void OnTurn() override {
@@ -233,12 +253,17 @@ class GroupCore : public Consumer {
     bool unsupported = err == RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION ||
                        err == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
     bool fall_back = unsupported && !classic_ && connection_->options.group_protocol == "auto";
-    if (fall_back) {
+    if (!fall_back) {
+      log::Error("group member failed and joins anew group={} reason=\"{}\"", options_.group, text);
+    }
+    Reopen(fall_back);
+  }
+
+  void Reopen(bool classic) {
+    if (classic) {
       log::Info("cluster without KIP-848, joining with the classic protocol group={}",
                 options_.group);
       connection_->classic_only = true;
-    } else {
-      log::Error("group member failed and joins anew group={} reason=\"{}\"", options_.group, text);
     }
     std::vector<TopicPartition> lost;
     for (auto& [tp, part] : parts_) lost.push_back(tp);
@@ -246,7 +271,7 @@ class GroupCore : public Consumer {
     assigning_.clear();
     membership_.Reset();
     CloseHandle();
-    connection_->loop.After(fall_back ? Duration(0) : kReopen, [weak = weak_from_this()] {
+    connection_->loop.After(classic ? Duration(0) : kReopen, [weak = weak_from_this()] {
       auto self = std::static_pointer_cast<GroupCore>(weak.lock());
       if (!self || self->listener_ == nullptr || self->rk_) return;
       if (self->closing_) {
@@ -299,6 +324,7 @@ class GroupCore : public Consumer {
   GroupOptions options_;
   GroupConsumer::Listener* listener_;
   std::vector<std::string> topics_;
+  SteadyTime subscribed_;
   bool classic_ = false;
   Membership membership_;
   uint64_t generation_ = 0;

@@ -8,6 +8,8 @@ namespace dispatch::broker::kafka {
 
 namespace {
 
+constexpr std::string_view kCoordinator = "\"name\":\"GroupCoordinator";
+
 // The text after `"name":` and blanks, from `from` on.
 std::string_view ValueOf(std::string_view json, std::string_view name, size_t from) {
   size_t at = json.find(name, from);
@@ -26,7 +28,8 @@ std::optional<int64_t> NumberOf(std::string_view json, std::string_view name, si
 }
 
 // States in which heartbeats go out and the coordinator knows the member.
-bool Steady(std::string_view join_state) {
+bool Steady(std::string_view join_state, int32_t epoch) {
+  if (epoch > 0 && join_state.starts_with("init\"")) return true;
   for (std::string_view state :
        {"steady\"", "wait-assign-call\"", "wait-unassign-call\"", "wait-unassign-to-complete\"",
         "wait-incr-unassign-to-complete\""}) {
@@ -38,17 +41,32 @@ bool Steady(std::string_view join_state) {
 }  // namespace
 
 // The documents run to megabytes with many partitions: what is needed is looked for, not parsed.
-std::optional<int64_t> Membership::ConfirmedAt(std::string_view json) {
+std::optional<int64_t> Membership::ConfirmedAt(std::string_view json, int32_t epoch) {
   size_t cgrp = json.rfind("\"cgrp\":");
   if (cgrp == std::string_view::npos) return std::nullopt;
   if (!ValueOf(json, "\"state\":", cgrp).starts_with("up\"")) return std::nullopt;
-  if (!Steady(ValueOf(json, "\"join_state\":", cgrp))) return std::nullopt;
-  size_t coordinator = json.find("\"name\":\"GroupCoordinator");
+  if (!Steady(ValueOf(json, "\"join_state\":", cgrp), epoch)) return std::nullopt;
+  size_t coordinator = json.find(kCoordinator);
   if (coordinator == std::string_view::npos) return std::nullopt;
   auto now = NumberOf(json, "\"ts\":", 0);
   auto idle = NumberOf(json, "\"rxidle\":", coordinator);
   if (!now || !idle || *idle < 0) return std::nullopt;
   return *now - *idle;
+}
+
+bool Membership::NothingAsked(std::string_view json, Duration at_least) {
+  size_t cgrp = json.rfind("\"cgrp\":");
+  size_t coordinator = json.find(kCoordinator);
+  if (cgrp == std::string_view::npos || coordinator == std::string_view::npos) return false;
+  if (!ValueOf(json, "\"state\":", cgrp).starts_with("up\"")) return false;
+  if (!ValueOf(json, "\"join_state\":", cgrp).starts_with("init\"")) return false;
+  auto since_ms = NumberOf(json, "\"stateage\":", cgrp);
+  auto idle = NumberOf(json, "\"rxidle\":", coordinator);
+  auto sent = NumberOf(json, "\"txidle\":", coordinator);
+  auto waiting = NumberOf(json, "\"waitresp_cnt\":", coordinator);
+  if (!since_ms || !idle || !sent || !waiting || *waiting != 0) return false;
+  int64_t limit = at_least.count();
+  return *since_ms * 1000 >= limit && *idle >= limit && *sent >= limit;
 }
 
 void Membership::OnTick(SteadyTime now) {
@@ -60,8 +78,8 @@ void Membership::OnTick(SteadyTime now) {
   asleep_ = difference;
 }
 
-void Membership::OnStatistics(std::string_view json) {
-  auto at = ConfirmedAt(json);
+void Membership::OnStatistics(std::string_view json, int32_t epoch) {
+  auto at = ConfirmedAt(json, epoch);
   if (!at) return;
   SteadyTime confirmed{Duration(*at + std::min(asleep_before_, asleep_))};
   if (!confirmed_ || confirmed > *confirmed_) confirmed_ = confirmed;

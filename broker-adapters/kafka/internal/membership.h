@@ -23,14 +23,20 @@ class Membership {
  public:
   /// Call at least once a second, and before OnStatistics.
   void OnTick(SteadyTime now);
-  void OnStatistics(std::string_view json);
+  /// `epoch`: of a KIP-848 member, above 0 once it joined; 0 with the classic protocol.
+  void OnStatistics(std::string_view json, int32_t epoch);
   /// Thrown out, left, or the handle is another.
   void Reset() { confirmed_.reset(); }
   /// Duration::max() when never confirmed.
   Duration Age(SteadyTime now) const;
 
   /// The receipt in CLOCK_MONOTONIC microseconds, if these statistics confirm the membership.
-  static std::optional<int64_t> ConfirmedAt(std::string_view json);
+  static std::optional<int64_t> ConfirmedAt(std::string_view json, int32_t epoch);
+
+  /// The coordinator has been there for `at_least` and nothing was ever asked of it: what
+  /// librdkafka does, without an error, when the brokers know an older KIP-848 than it does (before
+  /// Kafka 4.0).
+  static bool NothingAsked(std::string_view json, Duration at_least);
 
  private:
   int64_t asleep_before_ = 0;  // boot time - monotonic time, one tick ago

@@ -13,33 +13,51 @@ using broker::kafka::Membership;
 
 // The parts of librdkafka's statistics that count, in its order and spelling.
 std::string Statistics(int64_t now, int64_t coordinator_idle, const std::string& state,
-                       const std::string& join_state) {
+                       const std::string& join_state, int waiting = 0) {
   return fmt::format(
       R"({{ "name": "c#consumer-1", "ts":{}, "time":1, "age":5, "brokers":{{ )"
       R"("127.0.0.1:9092/1": {{ "name":"127.0.0.1:9092/1", "state":"UP", "rxidle":7, "x":1 }} , )"
       R"("GroupCoordinator": {{ "name":"GroupCoordinator", "nodeid":1, "state":"UP", )"
-      R"("stateage":9, "txidle":3, "rx":4, "rxidle":{}, "toppars":{{ }} }} }}, "topics":{{ }} , )"
-      R"("cgrp": {{ "state": "{}", "stateage": 8, "join_state": "{}", "rebalance_age": 1 }}, )"
+      R"("stateage":9, "waitresp_cnt":{}, "txidle":{}, "rx":4, "rxidle":{}, )"
+      R"("toppars":{{ }} }} }}, "topics":{{ }} , )"
+      R"("cgrp": {{ "state": "{}", "stateage": 8000, "join_state": "{}", "rebalance_age": 1 }}, )"
       R"("tx":2 }})",
-      now, coordinator_idle, state, join_state);
+      now, waiting, coordinator_idle, coordinator_idle, state, join_state);
 }
 
 TEST(Membership, TakesTheCoordinatorsLastAnswer) {
-  EXPECT_EQ(Membership::ConfirmedAt(Statistics(1'000'000, 250'000, "up", "steady")), 750'000);
+  EXPECT_EQ(Membership::ConfirmedAt(Statistics(1'000'000, 250'000, "up", "steady"), 0), 750'000);
   for (const char* join_state : {"wait-assign-call", "wait-unassign-call",
                                  "wait-incr-unassign-to-complete", "wait-unassign-to-complete"}) {
-    EXPECT_EQ(Membership::ConfirmedAt(Statistics(9, 2, "up", join_state)), 7) << join_state;
+    EXPECT_EQ(Membership::ConfirmedAt(Statistics(9, 2, "up", join_state), 0), 7) << join_state;
   }
 }
 
 TEST(Membership, ConfirmsNothingOutsideTheGroup) {
-  EXPECT_FALSE(Membership::ConfirmedAt(Statistics(9, 2, "wait-coord", "steady")));
+  EXPECT_FALSE(Membership::ConfirmedAt(Statistics(9, 2, "wait-coord", "steady"), 0));
   for (const char* join_state : {"init", "wait-join", "wait-metadata", "wait-sync"}) {
-    EXPECT_FALSE(Membership::ConfirmedAt(Statistics(9, 2, "up", join_state))) << join_state;
+    EXPECT_FALSE(Membership::ConfirmedAt(Statistics(9, 2, "up", join_state), 0)) << join_state;
   }
-  EXPECT_FALSE(Membership::ConfirmedAt(Statistics(9, -1, "up", "steady"))) << "not connected";
-  EXPECT_FALSE(Membership::ConfirmedAt("{}"));
-  EXPECT_FALSE(Membership::ConfirmedAt(""));
+  EXPECT_FALSE(Membership::ConfirmedAt(Statistics(9, -1, "up", "steady"), 0)) << "not connected";
+  EXPECT_FALSE(Membership::ConfirmedAt("{}", 5));
+  EXPECT_FALSE(Membership::ConfirmedAt("", 5));
+}
+
+TEST(Membership, AMemberWithoutPartitionsHasAnEpoch) {
+  EXPECT_EQ(Membership::ConfirmedAt(Statistics(9, 2, "up", "init"), 6), 7);
+  EXPECT_FALSE(Membership::ConfirmedAt(Statistics(9, 2, "up", "wait-join"), 6));
+}
+
+TEST(Membership, SeesThatTheProtocolIsNotThere) {
+  auto nothing = [](const std::string& json) {
+    return Membership::NothingAsked(json, std::chrono::seconds(2));
+  };
+  EXPECT_TRUE(nothing(Statistics(9, 3'000'000, "up", "init")));
+  EXPECT_FALSE(nothing(Statistics(9, 3'000'000, "up", "init", 1))) << "a slow coordinator";
+  EXPECT_FALSE(nothing(Statistics(9, 1'000'000, "up", "init"))) << "one that answered";
+  EXPECT_FALSE(nothing(Statistics(9, -1, "wait-coord", "init")));
+  EXPECT_FALSE(nothing(Statistics(9, 3'000'000, "up", "steady")));
+  EXPECT_FALSE(nothing("{}"));
 }
 
 TEST(Membership, AgesWithoutNewConfirmation) {
@@ -49,13 +67,13 @@ TEST(Membership, AgesWithoutNewConfirmation) {
   SteadyTime now{monotonic};  // a machine that never slept
   EXPECT_EQ(membership.Age(now), Duration::max());
   membership.OnTick(now);
-  membership.OnStatistics(Statistics(monotonic.count(), 500'000, "up", "steady"));
+  membership.OnStatistics(Statistics(monotonic.count(), 500'000, "up", "steady"), 0);
   EXPECT_NEAR(static_cast<double>(membership.Age(now).count()), 500'000, 50'000);
-  membership.OnStatistics(Statistics(monotonic.count() + 9'000'000, 0, "up", "wait-join"));
+  membership.OnStatistics(Statistics(monotonic.count() + 9'000'000, 0, "up", "wait-join"), 3);
   EXPECT_GT(membership.Age(now + std::chrono::seconds(9)), std::chrono::seconds(9));
   // The machine slept for an hour: what was confirmed before it is an hour older.
   SteadyTime woken = now + std::chrono::hours(1);
-  membership.OnStatistics(Statistics(monotonic.count() + 1'000'000, 0, "up", "steady"));
+  membership.OnStatistics(Statistics(monotonic.count() + 1'000'000, 0, "up", "steady"), 0);
   membership.OnTick(woken);
   EXPECT_GT(membership.Age(woken), std::chrono::minutes(59));
   membership.Reset();
