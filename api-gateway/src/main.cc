@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "api-gateway/src/domain/call.h"
+#include "api-gateway/src/domain/denial_log.h"
 #include "api-gateway/src/domain/directory.h"
 #include "api-gateway/src/domain/gateway.h"
 #include "api-gateway/src/domain/publisher.h"
@@ -65,8 +66,11 @@ struct App {
         prompt(broker.NewProducer(EventProducer(Duration::zero()))),
         bulk(broker.NewProducer(EventProducer(kBulkLinger))),
         publisher(loop, *prompt, *bulk),
+        denials(loop, *bulk, signer),
         gateway(loop, directory, {identity, events, functions},
-                {.access_log = config.Bool("access-log")}),
+                {.access_log = config.Bool("access-log"),
+                 .on_denied = [this](const Call& call,
+                                     const std::string& route) { denials.Write(call, route); }}),
         backend{loop, {identity, events, functions}, services, publisher} {
     AddRoutes(gateway, backend, OpenApiDocument(), DISPATCH_VERSION);
     identity.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
@@ -111,6 +115,7 @@ struct App {
   std::unique_ptr<broker::Producer> bulk;
   int proven = 0;  // producers
   Publisher publisher;
+  DenialLog denials;
   Gateway gateway;
   Backend backend;
 };

@@ -46,7 +46,7 @@ Gateway::Gateway(Loop& loop, Directory& directory, Tables tables, Options option
     : loop_(loop),
       directory_(directory),
       tables_(tables),
-      options_(options),
+      options_(std::move(options)),
       in_flight_gauge_(metrics::GetGauge("dispatch_gateway_requests_in_flight",
                                          "Requests that have no answer yet")) {
   unknown_.route.pattern = "unknown";
@@ -198,6 +198,9 @@ void Gateway::Count(Entry& entry, const Call& call, int status, SteadyTime start
     counter = &entry.counters.back().second;
   }
   counter->Add();
+  if (status == 403 && options_.on_denied) {
+    options_.on_denied(call, fmt::format("{} {}", entry.route.method, entry.route.pattern));
+  }
   if (options_.access_log) {
     // The target as it was sent: nothing in it can break the line.
     log::Info("request method={} target={} status={} us={} org={} key={} id={}",

@@ -48,6 +48,8 @@ class Gateway {
  public:
   struct Options {
     bool access_log = false;
+    /// Told of each 403: the call and its route, as "GET /v1/topics/{name}".
+    std::function<void(const Call& call, const std::string& route)> on_denied = {};
   };
   Gateway(Loop& loop, Directory& directory, Tables tables, Options options);
 

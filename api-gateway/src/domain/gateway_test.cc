@@ -86,6 +86,24 @@ TEST_F(GatewayTest, ScopesDecide) {
   EXPECT_EQ(Send("GET", "/v1/subscriptions/s/dead-letters").status, 403);
 }
 
+TEST_F(GatewayTest, DenialsAreAudited) {
+  key_ = PutKey("acme", R"(["read"])");
+  EXPECT_EQ(Send("DELETE", "/v1/topics/orders").status, 403);
+  loop_.RunFor(std::chrono::seconds(1));
+  std::vector<broker::Record> log;
+  for (int32_t p = 0; p < cluster_.Partitions(broker::kAuditTopic); ++p) {
+    for (auto& record : cluster_.Log({broker::kAuditTopic, p})) log.push_back(record);
+  }
+  ASSERT_EQ(log.size(), 1u);
+  EXPECT_TRUE(signer_.Verify(log[0]).ok());
+  auto entry = schema::Decode<schema::AuditEntry>(*log[0].value);
+  ASSERT_TRUE(entry.ok());
+  EXPECT_EQ(entry->outcome, "denied");
+  EXPECT_EQ(entry->principal.id, auth::KeyText::Parse(key_)->id);
+  EXPECT_EQ(entry->action, "DELETE /v1/topics/{name}");
+  EXPECT_EQ(entry->resource, "/v1/topics/orders");
+}
+
 TEST_F(GatewayTest, ARevokedKeyStopsAtOnce) {
   EXPECT_EQ(Send("GET", "/v1/topics").status, 200);
   std::string id = auth::KeyText::Parse(key_)->id;

@@ -166,6 +166,20 @@ TEST_F(ResourceTest, SubscriptionsShowStatisticsWhenThereAreSome) {
   EXPECT_THAT(Send("GET", "/v1/lag").body, HasSubstr("\"asked\":\"{}\""));
 }
 
+TEST_F(ResourceTest, LagShowsWhatTheKeyMayRead) {
+  Serve(kEventManager, "lag.get", [](const auto&) -> Result<broker::RpcReply> {
+    return broker::RpcReply{json::Parse(R"({"subscriptions":[{"name":"a"},{"name":"b"}],
+                                            "topics":[{"name":"t"}]})")
+                                .value()};
+  });
+  EXPECT_EQ(Send("GET", "/v1/lag").body,
+            R"({"subscriptions":[{"name":"a"},{"name":"b"}],"topics":[{"name":"t"}]})");
+  key_ = PutKey("acme", R"(["read:subscription/a"])");
+  EXPECT_EQ(Send("GET", "/v1/lag").body, R"({"subscriptions":[{"name":"a"}],"topics":[]})");
+  key_ = PutKey("acme", R"(["read:topic/t"])");
+  EXPECT_EQ(Send("GET", "/v1/lag").status, 403);
+}
+
 TEST_F(ResourceTest, PauseAndResume) {
   PutState(kEventManager, "subscription", "acme", "s", R"({"name":"s"})");
   std::vector<std::string> methods;

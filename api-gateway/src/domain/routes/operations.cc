@@ -34,6 +34,31 @@ void SendStatus(const CallPtr& call, Backend& backend) {
                                    {"publishing", backend.publisher.in_flight()}});
 }
 
+// Only what the key may read.
+void KeepReadable(const Call& call, const char* kind, json::value* list) {
+  if (!list->is_array()) return;
+  json::array kept;
+  for (json::value& element : list->get_array()) {
+    const json::object* object = element.if_object();
+    std::string name = object ? json::GetString(*object, "name") : std::string();
+    if (call.principal->permissions.Allows(auth::kRead, fmt::format("{}/{}", kind, name))) {
+      kept.push_back(std::move(element));
+    }
+  }
+  *list = std::move(kept);
+}
+
+void SendLag(const CallPtr& call, Backend& backend) {
+  backend.services.Ask(call, kEventManager, "lag.get", json::object(),
+                       [call](broker::RpcReply reply) {
+                         if (json::object* lag = reply.body.if_object()) {
+                           KeepReadable(*call, schema::kSubscriptionKind, &(*lag)["subscriptions"]);
+                           KeepReadable(*call, schema::kTopicKind, &(*lag)["topics"]);
+                         }
+                         call->SendJson(200, reply.body);
+                       });
+}
+
 json::object VersionDocument(const std::string& version) {
   return {{"version", version},        {"commit", ""},
           {"buildDate", ""},           {"compiler", fmt::format("clang {}", __clang_version__)},
@@ -60,11 +85,7 @@ void AddOperationRoutes(Gateway& gateway, Backend& backend, std::string openapi,
   gateway.Add({"GET",
                "/v1/lag",
                {Access::Check::kSome, {auth::kRead}, schema::kSubscriptionKind},
-               [&backend](CallPtr call) {
-                 backend.services.Ask(
-                     call, kEventManager, "lag.get", json::object(),
-                     [call](broker::RpcReply reply) { call->SendJson(200, reply.body); });
-               }});
+               [&backend](CallPtr call) { SendLag(call, backend); }});
 }
 
 void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, std::string version) {

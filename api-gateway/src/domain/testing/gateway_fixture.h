@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "api-gateway/src/domain/denial_log.h"
 #include "api-gateway/src/domain/routes.h"
 #include "broker-adapters/memory/memory_broker.h"
 #include "broker-adapters/rpc.h"
@@ -193,7 +194,13 @@ class GatewayTest : public ::testing::Test {
   std::unique_ptr<broker::Producer> bulk_ = broker_->NewProducer(
       {.linger = std::chrono::milliseconds(1), .delivery_timeout = std::chrono::seconds(8)});
   Publisher publisher_{loop_, *prompt_, *bulk_};
-  Gateway gateway_{loop_, directory_, {identity_, events_, functions_}, {}};
+  DenialLog denials_{loop_, *bulk_, signer_};
+  Gateway gateway_{loop_,
+                   directory_,
+                   {identity_, events_, functions_},
+                   {.on_denied = [this](const Call& call, const std::string& route) {
+                     denials_.Write(call, route);
+                   }}};
   Backend backend_{loop_, {identity_, events_, functions_}, service_client_, publisher_};
   // Before the tables start, which the constructor's body does.
   const bool wired_ = [this] {
