@@ -42,7 +42,7 @@ void Indent(const json::value& value, size_t depth, std::string& out) {
     line(depth);
     out += "]";
   } else {
-    out += json::Serialize(value);
+    out += ScalarText(value);
   }
 }
 
@@ -128,7 +128,11 @@ Table MakeTable(const std::vector<Column>& columns, const json::array& objects) 
 std::string CellText(const json::value& value) {
   if (value.is_null()) return "";
   if (value.is_string()) return std::string(value.as_string());
-  return json::Serialize(value);
+  return ScalarText(value);
+}
+
+std::string ScalarText(const json::value& value) {
+  return value.is_double() ? fmt::format("{}", value.as_double()) : json::Serialize(value);
 }
 
 Column FieldColumn(std::string header, std::string field) {

@@ -39,6 +39,8 @@ Column FieldColumn(std::string header, std::string field);
 Column TimeColumn(std::string header, std::string field);
 std::string CellText(const json::value& value);
 
+/// A number, true, false or null as JSON; numbers as people write them (0.2, not 2E-1).
+std::string ScalarText(const json::value& value);
 /// Indented by two.
 std::string PrettyJson(const json::value& value);
 /// Text without control characters, for terminals.

@@ -48,6 +48,7 @@ TEST(Formats, AreThree) {
 }
 
 TEST(PrettyJson, Indents) {
+  EXPECT_EQ(PrettyJson(Json("[0.2,1e30,-5]")), "[\n  0.2,\n  1e+30,\n  -5\n]");
   EXPECT_EQ(PrettyJson(Json(R"({"a":[1,{"b":"x"}],"c":{},"d":[]})")),
             "{\n  \"a\": [\n    1,\n    {\n      \"b\": \"x\"\n    }\n  ],\n  \"c\": {},\n"
             "  \"d\": []\n}");

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "cli/src/arguments.h"
+#include "cli/src/output.h"
 
 namespace dispatch::cli {
 
@@ -93,7 +94,7 @@ void Emit(YAML::Emitter& out, const json::value& value) {
   } else if (value.is_null()) {
     out << YAML::Null;
   } else {
-    out << json::Serialize(value);
+    out << ScalarText(value);
   }
 }
 
@@ -101,6 +102,7 @@ void Emit(YAML::Emitter& out, const json::value& value) {
 
 std::string ToYaml(const json::value& value) {
   YAML::Emitter out;
+  out.SetNullFormat(YAML::LowerNull);
   Emit(out, value);
   return std::string(out.c_str()) + "\n";
 }
