@@ -1,0 +1,134 @@
+"""Fixtures of the functional suite. It needs a running stack: `tests/run functional`, or
+`deploy/local/up` and DISPATCH_HOME; it leaves it running and ready."""
+
+import itertools
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lib.client import Client  # noqa: E402
+from lib.receiver import Receiver  # noqa: E402
+from lib.stack import SERVICES, Stack  # noqa: E402
+
+# Every answer that any test of this run got; test_contract.py compares it with the document.
+EXCHANGES: list = []
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "disruptive: stops or kills parts; these tests run last")
+    config.addinivalue_line("markers", "whole_run: looks at all that the tests before it did")
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        if item.get_closest_marker("whole_run"):
+            return 2
+        return 1 if item.get_closest_marker("disruptive") else 0
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Stack:
+    running = Stack.of_environment()
+    running.await_ready()
+    return running
+
+
+@pytest.fixture(scope="session")
+def exchanges() -> list:
+    return EXCHANGES
+
+
+@pytest.fixture(scope="session")
+def admin(stack) -> Client:
+    """The first key of the installation: admin, in every organisation; acts in `default`."""
+    return Client(stack.api_url, stack.admin_key, seen=EXCHANGES)
+
+
+@pytest.fixture(scope="session")
+def receiver():
+    with Receiver() as running:
+        yield running
+
+
+RUN = uuid.uuid4().hex[:6]
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def name():
+    """name("orders") -> a name that nothing else in this stack has."""
+    return lambda what="x": f"{what}-{RUN}-{next(NUMBERS)}"
+
+
+@pytest.fixture(scope="session")
+def org(admin, name) -> Client:
+    """An admin of the organisation that most tests share."""
+    return make_org(admin, name("shared"))
+
+
+@pytest.fixture(scope="session")
+def topic(org) -> str:
+    """A topic of `org` with one partition, which most tests share because a new one is read only
+    after a second or two: each has subscriptions of its own, which start at its end."""
+    org.create_topic("events")
+    return "events"
+
+
+@pytest.fixture
+def fresh_org(admin, name) -> Client:
+    """An admin of an organisation of the test's own, with nothing in it."""
+    return make_org(admin, name("org"))
+
+
+@pytest.fixture
+def subscribe(org, topic, name):
+    """subscribe(url, **fields) -> the name of a subscription to `topic`, gone after the test."""
+    made = []
+
+    def make(url: str | None = None, **fields) -> str:
+        called = name("sub")
+        org.subscribe(called, topic, url, **fields)
+        made.append(called)
+        return called
+
+    yield make
+    for called in made:
+        org.delete(f"/v1/event/subscriptions/{called}")
+
+
+@pytest.fixture
+def hook(receiver, subscribe):
+    """An endpoint that gets every event of `topic`."""
+    endpoint = receiver.endpoint()
+    endpoint.subscription = subscribe(endpoint.url)
+    return endpoint
+
+
+def make_org(admin: Client, called: str) -> Client:
+    """An organisation and an admin of it; `org_name` on the client tells which."""
+    admin.post("/v1/iam/organization", {"name": called}, expect=201)
+    made = make_key(admin.in_org(called), "admin", ["admin"])
+    made.org_name = called
+    return made
+
+
+def make_key(admin: Client, called: str, scopes: list, **fields) -> Client:
+    """A new key of the organisation that `admin` acts in."""
+    made = admin.post("/v1/iam/keys", {"name": called, "scopes": scopes, **fields}, expect=201)
+    return admin.with_key(made.json()["key"])
+
+
+@pytest.fixture
+def healthy(stack):
+    """For disruptive tests: whatever they stopped is back when they end, also when they fail."""
+    yield stack
+    for part in ("kafka", "postgres", *SERVICES):
+        if stack.pid(part) is None:
+            stack.restart(part)
+    stack.await_ready()

@@ -1,0 +1,1 @@
+"""What the whole-system suites share: a client, a receiver, the stack, Kafka, waiting."""

@@ -1,0 +1,140 @@
+"""The running stack: addresses out of `run/env`, and its parts killed, stopped and brought back."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+
+import requests
+
+from .wait import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCAL = ROOT / "deploy" / "local"
+SERVICES = ("identity", "event-manager", "function-manager", "api-gateway")
+DATABASES = {
+    "identity": "dispatch_identity",
+    "event-manager": "dispatch_event_manager",
+    "function-manager": "dispatch_function_manager",
+}
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """run/env: lines `export NAME=VALUE`, quoted for a shell."""
+    values = {}
+    for line in path.read_text().splitlines():
+        if line.startswith("export "):
+            name, _, value = line.removeprefix("export ").partition("=")
+            values[name] = "".join(shlex.split(value))
+    return values
+
+
+class Stack:
+    def __init__(self, home: Path):
+        self.home = Path(home)
+        self.env = read_env(self.home / "run" / "env")
+        self.api_url = self.env["DISPATCH_API_URL"]
+        self.kafka_brokers = self.env["DISPATCH_KAFKA_BROKERS"]
+        self.pg_url = self.env["DISPATCH_PG_SUPERUSER_URL"]
+        self.pg_port = int(self.env["DISPATCH_PG_PORT"])
+        self.admin_key = Path(self.env["DISPATCH_API_KEY_FILE"]).read_text().strip()
+
+    @classmethod
+    def of_environment(cls) -> "Stack":
+        home = os.environ.get("DISPATCH_HOME", str(ROOT / ".dispatch"))
+        if not (Path(home) / "run" / "env").exists():
+            raise RuntimeError(f"no stack in {home}: start one with deploy/local/up")
+        return cls(Path(home))
+
+    # ---- parts
+
+    def tool(self, name: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            [LOCAL / name, *arguments],
+            env={**os.environ, "DISPATCH_HOME": str(self.home)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if check and done.returncode != 0:
+            raise RuntimeError(f"{name} {' '.join(arguments)}: {done.stdout}{done.stderr}")
+        return done
+
+    def kill(self, part: str, how: str = "KILL") -> None:
+        self.tool("kill", part, how)
+
+    def restart(self, part: str, wait: bool = True) -> None:
+        self.tool("restart", part, *([] if wait else ["--no-wait"]))
+
+    def pid(self, part: str) -> int | None:
+        """Of the live process, else None."""
+        name = "kafka-1" if part == "kafka" else part
+        for candidate in (name, part):
+            file = self.home / "run" / f"{candidate}.pid"
+            if file.exists():
+                pid = int(file.read_text().split()[0])
+                return pid if is_running(pid) else None
+        return None
+
+    def terminate(self, part: str, bound: float = 30) -> int:
+        """SIGTERM, then waits for the end of the process. Returns its pid."""
+        pid = self.pid(part)
+        assert pid, f"{part} does not run"
+        os.kill(pid, signal.SIGTERM)
+        eventually(lambda: not is_running(pid), f"{part} stops after SIGTERM", bound)
+        return pid
+
+    def log(self, part: str) -> str:
+        return (self.home / "logs" / f"{part}.log").read_text(errors="replace")
+
+    # ---- admin ports
+
+    def admin_url(self, service: str) -> str:
+        return self.env[f"DISPATCH_{service.replace('-', '_').upper()}_ADMIN_URL"]
+
+    def admin(self, service: str, path: str) -> requests.Response:
+        return requests.get(self.admin_url(service) + path, timeout=10)
+
+    def is_ready(self, service: str) -> bool:
+        try:
+            return self.admin(service, "/readyz").status_code == 200
+        except requests.RequestException:
+            return False
+
+    def await_ready(self, bound: float = 60) -> None:
+        for service in SERVICES:
+            eventually(lambda: self.is_ready(service), f"{service} is ready", bound)
+
+    def metrics(self, service: str) -> dict[str, float]:
+        """Sample name with labels -> value."""
+        answer = self.admin(service, "/metrics")
+        assert answer.status_code == 200
+        return dict(parse_metrics(answer.text))
+
+    def metric(self, service: str, name: str, **labels: str) -> float:
+        """The sum over all samples of that name that have these labels."""
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        return sum(
+            value
+            for sample, value in self.metrics(service).items()
+            if sample.partition("{")[0] == name and all(label in sample for label in wanted)
+        )
+
+
+def parse_metrics(text: str):
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            sample = re.fullmatch(r"([a-zA-Z_:][\w:]*(?:\{.*\})?) (\S+)(?: \d+)?", line)
+            assert sample, f"not a line of the Prometheus text format: {line!r}"
+            yield sample.group(1), float(sample.group(2))
+
+
+def is_running(pid: int) -> bool:
+    """Alive and not a zombie that its parent has not waited for."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
