@@ -25,7 +25,7 @@ class GaplessProducer {
   void Produce(ProduceRecord record, std::function<void(Status)> acknowledged);
 
   size_t outstanding() const;
- 
+
   size_t outstanding_bytes() const;
   bool full() const;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -13,7 +14,7 @@ class Histogram {
   size_t count() const { return samples_.size(); }
   double QuantileMs(double q) {
     if (samples_.empty()) return 0;
-    auto n = static_cast<ptrdiff_t>(q * static_cast<double>(samples_.size() - 1));
+    auto n = static_cast<std::ptrdiff_t>(q * static_cast<double>(samples_.size() - 1));
     std::nth_element(samples_.begin(), samples_.begin() + n, samples_.end());
     return static_cast<double>(samples_[static_cast<size_t>(n)]) / 1000.0;
   }
