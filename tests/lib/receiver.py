@@ -54,6 +54,7 @@ class Endpoint:
         self.default: Answer | Callable[[Request], Answer] = default
         self._script: list[Answer] = []
         self._requests: list[Request] = []
+        self._statuses: list[int] = []
         self._lock = threading.Lock()
 
     def script(self, *answers: Answer) -> "Endpoint":
@@ -63,15 +64,24 @@ class Endpoint:
 
     def take(self, request: Request) -> Answer:
         with self._lock:
-            self._requests.append(request)
             if self._script:
-                return self._script.pop(0)
-        return self.default(request) if callable(self.default) else self.default
+                answer = self._script.pop(0)
+            else:
+                answer = self.default(request) if callable(self.default) else self.default
+            self._requests.append(request)
+            self._statuses.append(0 if answer.hang or answer.reset else answer.status)
+        return answer
 
     @property
     def requests(self) -> list[Request]:
         with self._lock:
             return list(self._requests)
+
+    @property
+    def statuses(self) -> list[int]:
+        """What each request was answered, 0 for nothing."""
+        with self._lock:
+            return list(self._statuses)
 
     @property
     def event_ids(self) -> list[str | None]:

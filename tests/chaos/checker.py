@@ -1,0 +1,150 @@
+"""The independent checker. It believes two things: what Kafka's event topics hold, and what
+subscribers and the dead-letter list show. The product's statistics are compared with them."""
+
+import dataclasses
+from collections import Counter, defaultdict
+
+from lib import kafka
+from lib.client import adds_up, total_pending
+from load import Load
+from scenario import SHARES, Subscription, payload
+
+
+@dataclasses.dataclass
+class Verdict:
+    """Of one subscription."""
+
+    label: str
+    matched: int = 0
+    delivered: int = 0
+    dead_lettered: int = 0
+    pending: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    unmatched: int = 0
+    attempts: int = 0
+    lost_examples: list = dataclasses.field(default_factory=list)
+    faults: list = dataclasses.field(default_factory=list)  # (check, text)
+
+
+@dataclasses.dataclass
+class Truth:
+    """One event topic: id -> type and position; and what is wrong with it."""
+
+    types: dict
+    positions: dict
+    repeated: list
+
+
+def read_truth(brokers: str, org: str, topic: str) -> Truth:
+    truth = Truth({}, {}, [])
+    for record in kafka.read_all(brokers, f"{org}.{topic}", bound=60):
+        headers = kafka.headers_of(record)
+        event_id = headers["ce_id"].decode()
+        if event_id in truth.types:
+            truth.repeated.append(event_id)
+        truth.types[event_id] = headers["ce_type"].decode()
+        truth.positions[event_id] = (record.partition(), record.offset())
+    return truth
+
+
+def read_all_truth(brokers: str) -> dict[tuple, Truth]:
+    return {place: read_truth(brokers, *place) for place in SHARES}
+
+
+def check_accepted(load: Load, truths: dict[tuple, Truth]) -> list[str]:
+    """Every 202 is in Kafka where the answer said."""
+    faults = []
+    for place, accepted in load.accepted.items():
+        positions = truths[place].positions
+        for event_id, position in accepted.items():
+            if positions.get(event_id) != position:
+                faults.append(f"{event_id} answered at {position}, found at {positions.get(event_id)}")
+    return faults
+
+
+def dead_letters_of(subscription: Subscription) -> list[dict]:
+    found, path = [], f"/v1/event/subscriptions/{subscription.name}/dead-letters?limit=1000"
+    while path:
+        answer = subscription.client.get(path, expect=200)
+        found += answer.json()
+        path = answer.links["next"]["url"] if "next" in answer.links else None
+    return found
+
+
+def examine(subscription: Subscription, truth: Truth, statistics: dict | None) -> Verdict:
+    verdict = Verdict(subscription.label)
+    fault = lambda check, text: verdict.faults.append((check, f"{subscription.label}: {text}"))  # noqa: E731
+    wanted = {event_id for event_id, type in truth.types.items() if subscription.wants(type)}
+    verdict.matched = len(wanted)
+
+    requests = subscription.endpoint.requests
+    verdict.attempts = len(requests)
+    delivered: Counter = Counter()
+    delivery_ids = defaultdict(set)
+    for request, status in zip(requests, subscription.endpoint.statuses):
+        delivery_ids[request.event_id].add(request.delivery_id)
+        if request.event_id not in wanted:
+            verdict.unmatched += 1
+            fault("unmatched", f"{request.event_id} ({request.headers.get('ce-type')}) is not for it")
+        elif request.body != payload(request.event_id):
+            fault("bytes", f"{request.event_id} arrived with other bytes")
+        if 200 <= status < 300:
+            delivered[request.event_id] += 1
+    verdict.delivered = len(delivered)
+    verdict.duplicated = sum(count - 1 for count in delivered.values())
+    for event_id, ids in delivery_ids.items():
+        if len(ids) != 1 or None in ids:
+            fault("delivery id", f"{event_id} came under {len(ids)} delivery ids: {sorted(map(str, ids))}")
+    if len({next(iter(ids)) for ids in delivery_ids.values()}) != len(delivery_ids):
+        fault("delivery id", "two events came under one delivery id")
+
+    letters = dead_letters_of(subscription)
+    dead = Counter(letter["eventId"] for letter in letters)
+    verdict.dead_lettered = len(dead)
+    for event_id in set(dead) - wanted:
+        fault("unmatched", f"dead letter {event_id} is not for it")
+    for event_id, count in dead.items():
+        if count > 1:
+            fault("dead letters", f"{event_id} is listed {count} times")
+        if event_id in delivered:
+            fault("dead letters", f"{event_id} was delivered and is a dead letter")
+
+    lost = wanted - set(delivered) - set(dead)
+    verdict.lost = len(lost)
+    verdict.lost_examples = [(event_id, truth.positions[event_id]) for event_id in sorted(lost)[:5]]
+    if lost:
+        fault("lost", f"{len(lost)} lost, as {verdict.lost_examples}")
+    check_statistics(verdict, statistics, fault)
+    return verdict
+
+
+def check_statistics(verdict: Verdict, statistics: dict | None, fault) -> None:
+    if statistics is None:
+        fault("statistics", "there are none")
+        return
+    verdict.pending = total_pending(statistics)
+    if not adds_up(statistics):
+        fault("conservation", f"matched is not the sum of its ends: {statistics}")
+    expected = {
+        "matched": verdict.matched,
+        "delivered": verdict.delivered,
+        "deadLettered": verdict.dead_lettered,
+        "cancelled": 0,
+        "unread": 0,
+        "lost": 0,
+    }
+    for name, value in expected.items():
+        if statistics[name] != value:
+            fault("statistics", f"{name} is {statistics[name]}, true is {value}")
+
+
+def longest_silence(subscriptions: list[Subscription], start: float, end: float) -> float:
+    """The longest time within the load in which no subscriber at all was called."""
+    times = sorted(
+        request.time
+        for subscription in subscriptions
+        for request in subscription.endpoint.requests
+        if start <= request.time <= end
+    )
+    return max((b - a for a, b in zip([start, *times], [*times, end])), default=0.0)

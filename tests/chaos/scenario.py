@@ -1,0 +1,119 @@
+"""What the chaos run sets up: organisations, topics, subscriptions, and for each subscription, in
+Python and apart from the product's filters, which events it must get."""
+
+import dataclasses
+import hashlib
+import json
+import random
+from collections.abc import Callable
+
+from lib.client import Client
+from lib.receiver import OK, Answer, Endpoint, Receiver
+
+PARTITIONS = 4
+RETRY = {"maxAttempts": 100, "minBackoff": "100ms", "factor": 2, "maxBackoff": "2s", "jitter": 0.2}
+
+# (organisation, topic) -> share of all events; types -> share within the topic.
+SHARES = {("north", "orders"): 0.75, ("north", "users"): 0.15, ("south", "orders"): 0.10}
+TYPES = {
+    "order.created": 0.30,
+    "order.paid": 0.20,
+    "order.item.added": 0.15,
+    "user.created": 0.15,
+    "user.deleted": 0.10,
+    "bad.input": 0.05,
+    "orders": 0.05,  # no "order." in front
+}
+
+
+@dataclasses.dataclass
+class Subscription:
+    org: str
+    topic: str
+    name: str
+    wants: Callable[[str], bool]  # by type
+    fields: dict
+    endpoint: Endpoint | None = None
+    client: Client | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.org}/{self.name}"
+
+
+def subscriptions() -> list[Subscription]:
+    make = Subscription
+    return [
+        make("north", "orders", "everything", lambda t: True, {"filters": []}),
+        make("north", "orders", "created", lambda t: t == "order.created", {"eventType": "order.created"}),
+        make(
+            "north",
+            "orders",
+            "order-prefix",
+            lambda t: t.startswith("order."),
+            {"filters": [{"prefix": {"type": "order."}}]},
+        ),
+        make("north", "orders", "flaky", lambda t: t == "order.paid", {"eventType": "order.paid"}),
+        make("north", "orders", "rejecting", lambda t: t == "bad.input", {"eventType": "bad.input"}),
+        make(
+            "north",
+            "orders",
+            "slow",
+            lambda t: t == "user.deleted",
+            {"filters": [{"suffix": {"type": ".deleted"}}]},
+        ),
+        make(
+            "north",
+            "users",
+            "not-deleted",
+            lambda t: t != "user.deleted",
+            {"filters": [{"not": {"exact": {"type": "user.deleted"}}}]},
+        ),
+        make("south", "orders", "everything", lambda t: True, {"filters": []}),
+    ]
+
+
+def behaviours(seed: int) -> dict[str, object]:
+    """How endpoints answer, by the subscription's name; the others say 200 at once."""
+    dice = random.Random(seed)
+    busy = Answer(503)
+    return {
+        "flaky": lambda request: busy if dice.random() < 0.2 else OK,
+        "rejecting": Answer(400),
+        "slow": Answer(200, delay=0.25),
+    }
+
+
+def set_up(admin: Client, receiver: Receiver, seed: int) -> tuple[list[Subscription], dict[str, Client]]:
+    """Makes it all; returns the subscriptions and an admin for each organisation."""
+    clients = {}
+    for org in sorted({org for org, _ in SHARES}):
+        admin.post("/v1/iam/organization", {"name": org}, expect=201)
+        made = admin.in_org(org).post("/v1/iam/keys", {"name": "chaos", "scopes": ["admin"]}, expect=201)
+        clients[org] = admin.with_key(made.json()["key"])
+    for org, topic in SHARES:
+        clients[org].create_topic(topic, partitions=PARTITIONS)
+    answers = behaviours(seed)
+    made = subscriptions()
+    for subscription in made:
+        subscription.client = clients[subscription.org]
+        subscription.endpoint = receiver.endpoint(answers.get(subscription.name, OK))
+        subscribe(subscription)
+    return made, clients
+
+
+def subscribe(subscription: Subscription) -> None:
+    subscription.client.subscribe(
+        subscription.name,
+        subscription.topic,
+        subscription.endpoint.url,
+        retry=RETRY,
+        timeout="5s",
+        **subscription.fields,
+    )
+
+
+def payload(event_id: str) -> bytes:
+    """The data of an event, known from its id: what arrives can be compared byte by byte."""
+    digest = hashlib.sha256(event_id.encode()).hexdigest()
+    return json.dumps({"id": event_id, "fill": digest * 6}).encode()
