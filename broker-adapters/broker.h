@@ -37,6 +37,9 @@ struct ProducerOptions {
   size_t max_queue_records = 100'000;
   size_t max_queue_bytes = 64 * 1024 * 1024;
   int64_t max_message_bytes = 2 * 1024 * 1024;
+  /// 0: as many as fit. Kafka refuses a batch as a whole: where a topic's max.message.bytes is
+  /// below a batch's million bytes, only a batch of one tells which record is too large.
+  int max_batch_records = 0;
   std::string compression = "none";
 };
 

@@ -31,7 +31,13 @@ struct GaplessProducer::Impl : std::enable_shared_from_this<GaplessProducer::Imp
   Impl(Broker& b, Loop& l, ProducerOptions o)
       : broker(b), broker_alive(b.alive()), loop(l), options(std::move(o)) {
     options.delivery_timeout = std::chrono::milliseconds(0);
-    producer = broker.NewProducer(options);
+    NewProducer();
+  }
+
+  void NewProducer() {
+    ProducerOptions now = options;
+    if (single) now.max_batch_records = 1;
+    producer = broker.NewProducer(now);
   }
 
   // Sends what is not sent yet, in order. The first refusal ends the turn: a later record of the
@@ -40,39 +46,60 @@ struct GaplessProducer::Impl : std::enable_shared_from_this<GaplessProducer::Imp
     for (auto it = entries.lower_bound(next_to_send); producer && it != entries.end(); ++it) {
       uint64_t serial = it->first;
       auto status = producer->Produce(
-          it->second.record, [weak = weak_from_this(), serial, at = epoch](Result<Position> p) {
-            if (auto self = weak.lock()) self->Reported(serial, at, p.status());
+          it->second.record,
+          [weak = weak_from_this(), serial, at = epoch, alone = single](Result<Position> p) {
+            if (auto self = weak.lock()) self->Reported(serial, at, alone, p.status());
           });
       if (status.code() == Code::kResourceExhausted && producer->in_flight() > 0) return;
       if (!status.ok() && !OwnFault(status.code())) return Rebuild(status);
       next_to_send = serial + 1;
       if (status.ok()) continue;
-      loop.Post([weak = weak_from_this(), serial, at = epoch, status] {
-        if (auto self = weak.lock()) self->Reported(serial, at, status);
+      loop.Post([weak = weak_from_this(), serial, status] {
+        if (auto self = weak.lock()) self->Acknowledge(serial, status);
       });
     }
     // The last ones may have been acknowledged by the producer before this one.
     if (producer) next_to_send = next_serial;
   }
 
-  void Reported(uint64_t serial, uint64_t of_epoch, const Status& status) {
+  void Reported(uint64_t serial, uint64_t of_epoch, bool alone, const Status& status) {
+    bool old = of_epoch != epoch;
+    if (status.code() == Code::kTooLarge && !alone) return BatchTooLarge(old, status);
     // What the failed producer still acknowledges is acknowledged: it need not be written again.
     // Its failures are what it was given up for.
-    if (of_epoch != epoch && !status.ok()) return;
+    bool final = status.ok() || status.code() == Code::kTooLarge;
+    if (old && !final) return;
     if (!status.ok() && !OwnFault(status.code())) return Rebuild(status);
+    Acknowledge(serial, status);
+  }
+
+  // Nobody knows which of the batch's records it is: all go again, one by one.
+  void BatchTooLarge(bool old, const Status& status) {
+    if (old && producer != nullptr) return;
+    single = true;
+    single_until = next_serial - 1;
+    if (!old) Rebuild(status);
+  }
+
+  void Acknowledge(uint64_t serial, const Status& status) {
     auto it = entries.find(serial);
     if (it == entries.end() || closed) return;
     auto acknowledged = std::move(it->second.acknowledged);
     bytes -= it->second.bytes;
     entries.erase(it);
     if (acknowledged) acknowledged(status);
-    if (!closed && next_to_send < next_serial) SendUnsent();
+    if (closed || producer == nullptr) return;
+    if (single && (entries.empty() || entries.begin()->first > single_until)) {
+      single = false;
+      return Rebuild(OkStatus());
+    }
+    if (next_to_send < next_serial) SendUnsent();
   }
 
   // Nobody knows what was written: everything unacknowledged is produced again, in order, by a new
   // producer, when the old one has nothing under way any more.
   void Rebuild(const Status& status) {
-    if (log::Sometimes("gapless.rebuild")) {
+    if (!status.ok() && log::Sometimes("gapless.rebuild")) {
       log::Warning("producer is built anew unacknowledged={} reason=\"{}\"", entries.size(),
                    status.message());
     }
@@ -93,7 +120,7 @@ struct GaplessProducer::Impl : std::enable_shared_from_this<GaplessProducer::Imp
       return;
     }
     retired.reset();
-    producer = broker.NewProducer(options);
+    NewProducer();
     next_to_send = entries.empty() ? next_serial : entries.begin()->first;
     SendUnsent();
   }
@@ -110,6 +137,8 @@ struct GaplessProducer::Impl : std::enable_shared_from_this<GaplessProducer::Imp
   uint64_t next_to_send = 1;
   uint64_t epoch = 1;  // of the producer
   size_t bytes = 0;
+  bool single = false;  // no batches, until what was under way is through
+  uint64_t single_until = 0;
   bool closed = false;
 };
 

@@ -139,12 +139,16 @@ def check_statistics(verdict: Verdict, statistics: dict | None, fault) -> None:
             fault("statistics", f"{name} is {statistics[name]}, true is {value}")
 
 
-def longest_silence(subscriptions: list[Subscription], start: float, end: float) -> float:
-    """The longest time within the load in which no subscriber at all was called."""
+def silences(subscriptions: list[Subscription], start: float, end: float, least: float) -> list[tuple]:
+    """Times in which no subscriber at all was called, as (seconds from start, length), longest
+    first; `least` seconds and more, and the longest in any case."""
     times = sorted(
         request.time
         for subscription in subscriptions
         for request in subscription.endpoint.requests
         if start <= request.time <= end
     )
-    return max((b - a for a, b in zip([start, *times], [*times, end])), default=0.0)
+    gaps = sorted(
+        ((a - start, b - a) for a, b in zip([start, *times], [*times, end])), key=lambda gap: -gap[1]
+    )
+    return [gap for gap in gaps if gap[1] >= least] or gaps[:1]

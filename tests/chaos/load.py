@@ -15,7 +15,8 @@ import requests
 from scenario import SHARES, TYPES, payload
 
 BATCH = 20
-THREADS = 4
+THREADS = 6
+BATCHED = 0.75  # of the events; the others are sent one by one
 PAUSE_AFTER_REFUSAL = 0.2
 TIMEOUT = 15
 
@@ -84,7 +85,7 @@ class Load:
         with self._lock:
             self.totals.sent += len(events)
             self.totals.unknown += len(events)
-        if dice.random() < 0.5:
+        if dice.random() < BATCHED:
             requests_to_send = [self._batch(events)]
         else:
             requests_to_send = [self._single(event) for event in events]

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -125,7 +126,8 @@ void LogEvent(rd_kafka_t* rk, rd_kafka_event_t* event) {
     const char* text = nullptr;
     int level = 0;
     if (rd_kafka_event_log(event, &facility, &text, &level) != 0) return;
-    // The same news comes as an error event, with its remedy.
+    // Said of every producer that is to be gapless.
+    if (std::string_view(facility) == "CONFWARN") return;
     if (level > 4 || !log::Sometimes("kafka.log", 2)) return;
     log::Warning("librdkafka handle={} facility={} text=\"{}\"", rd_kafka_name(rk), facility, text);
     return;

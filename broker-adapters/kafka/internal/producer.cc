@@ -104,6 +104,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
         .Set("message.max.bytes", options_.max_message_bytes + 65'536)
         .Set("compression.type", options_.compression)
         .Events(RD_KAFKA_EVENT_DR);
+    if (options_.max_batch_records > 0) conf.Set("batch.num.messages", options_.max_batch_records);
     if (gapless()) conf.Set("enable.gapless.guarantee", "true");
     ASSIGN_OR_RETURN(RkPtr rk, conf.Open(RD_KAFKA_PRODUCER));
     handles_.emplace_back();
@@ -206,7 +207,9 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
                         rd_kafka_message_produce_errstr(&message)));
   }
 
-  // What is queued will not go out: have it reported now. The next Produce opens a new handle.
+  // What is queued will not go out: have it reported now. The next Produce opens a new handle, but
+  // for a gapless producer: its owner waits for what is in flight, so that nothing of it lands
+  // between the records of the next.
   void Fail(Handle& handle) {
     if (handle.failed) return;
     handle.failed = true;
@@ -214,8 +217,9 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     rd_kafka_fatal_error(handle.rk.get(), text, sizeof text);
     log::Warning("producer failed and is built anew client={} reason=\"{}\"",
                  connection_->options.client_id, text);
-    rd_kafka_purge(handle.rk.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-                                        RD_KAFKA_PURGE_F_NON_BLOCKING);
+    int in_flight = gapless() ? 0 : RD_KAFKA_PURGE_F_INFLIGHT;
+    rd_kafka_purge(handle.rk.get(),
+                   RD_KAFKA_PURGE_F_QUEUE | in_flight | RD_KAFKA_PURGE_F_NON_BLOCKING);
   }
 
   void End(Handle& handle) {

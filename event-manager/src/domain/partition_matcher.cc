@@ -24,6 +24,9 @@ PartitionMatcher::PartitionMatcher(Engine& engine, const TopicEntry& topic, Part
                                       OffsetTracker::Limits{})),
       next_(state.position.value_or(0)),
       untouched_(state.end) {
+  for (const auto& [first, end] : state.checkpoint.completed) {
+    completed_until_ = std::max(completed_until_, end);
+  }
   for (auto& counter : state.checkpoint.counters) counters_[counter.subscription] = counter;
   for (auto& cursor : state.cursors) cursors_[cursor.subscription] = cursor;
   for (auto& session : state.checkpoint.sessions) AddSession(std::move(session), true);
@@ -235,7 +238,7 @@ void PartitionMatcher::PauseCursor(Cursor& cursor, int64_t no_sooner) {
   if (left) {
     cursor.paused_at = left;
   } else {
-    cursor.paused_at = std::max({cursor.live_from, next_, no_sooner});
+    cursor.paused_at = std::max({cursor.live_from, next_, completed_until_, no_sooner});
     cursor.live_until = *cursor.paused_at;
   }
   Changed(cursor);

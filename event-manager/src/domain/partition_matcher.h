@@ -118,6 +118,8 @@ class PartitionMatcher : private LagSession::Host {
   // Below this an owner before us may have written invocations, which function-manager takes for
   // repeats: only subscriptions whose cursors say so may be live there.
   int64_t untouched_;
+  // What the checkpoint says was matched ahead of its position: a pause does not begin before.
+  int64_t completed_until_ = 0;
   std::unordered_map<Uuid, Cursor> cursors_;
   std::unordered_map<Uuid, schema::MatchCheckpoint::Matched> counters_;
   std::vector<std::unique_ptr<LagSession>> sessions_;
