@@ -8,6 +8,7 @@ from collections import Counter
 from lib.stack import SERVICES, Stack
 
 KILL, TERM = "SIGKILL", "SIGTERM"
+FLOW_BOUND = 12.0  # seconds
 
 
 def plan(seconds: float, seed: int) -> list[tuple[float, str, str]]:
@@ -28,8 +29,11 @@ def plan(seconds: float, seed: int) -> list[tuple[float, str, str]]:
 
 
 class Faults:
-    def __init__(self, stack: Stack, acts: list, say):
+    def __init__(self, stack: Stack, acts: list, flowing, say, seed: int):
+        """flowing() tells whether subscribers are being called just now."""
         self.stack = stack
+        self.flowing = flowing
+        self.dice = random.Random(seed)
         self.acts = acts
         self.say = say
         self.done: Counter = Counter()  # (part, signal)
@@ -58,7 +62,16 @@ class Faults:
             except Exception as fault:  # noqa: BLE001: a run with one fault less is still a run
                 self.problems.append(f"{signal} of {part}: {fault}")
 
+    def _await_flow(self) -> None:
+        """Most kills must hit work in flight; the others may well hit a recovery."""
+        deadline = time.monotonic() + FLOW_BOUND
+        if self.dice.random() < 0.25:
+            return
+        while not self.flowing() and time.monotonic() < deadline and not self._stop.is_set():
+            time.sleep(0.02)
+
     def _act(self, part: str, signal: str) -> None:
+        self._await_flow()
         at = time.monotonic() - self.started
         self.say(f"  {at:5.1f} s  {signal} {part}")
         if self.stack.pid(part) is None:

@@ -132,3 +132,8 @@ def healthy(stack):
         if stack.pid(part) is None:
             stack.restart(part)
     stack.await_ready()
+
+
+def settled_ids(endpoint) -> list[str]:
+    """The ids that an endpoint got, sorted: order is not promised."""
+    return sorted(endpoint.event_ids)

@@ -78,6 +78,11 @@ class Endpoint:
             return list(self._requests)
 
     @property
+    def last_time(self) -> float:
+        with self._lock:
+            return self._requests[-1].time if self._requests else 0.0
+
+    @property
     def statuses(self) -> list[int]:
         """What each request was answered, 0 for nothing."""
         with self._lock:

@@ -1,0 +1,154 @@
+"""Where a subscription starts, and that pausing, resuming and deleting are exact."""
+
+import time
+
+import pytest
+from conftest import settled_ids
+from lib.client import adds_up, event, total_pending
+from lib.wait import eventually, throughout
+
+SUBSCRIPTIONS = "/v1/event/subscriptions"
+
+
+@pytest.fixture
+def own_topic(org, name):
+    called = name("topic")
+    org.create_topic(called, partitions=2)
+    return called
+
+
+def test_start_latest_gets_only_what_comes_after(org, topic, receiver, subscribe):
+    org.publish(topic, id="before")
+    hook = receiver.endpoint()
+    called = subscribe(hook.url, start="latest")
+    org.publish(topic, id="after")
+    org.settled(called, matched=1)
+    assert hook.event_ids == ["after"]
+
+
+def test_start_earliest_gets_everything(org, own_topic, receiver, name):
+    before = [org.publish(own_topic)["id"] for _ in range(20)]
+    hook = receiver.endpoint()
+    called = name("earliest")
+    org.subscribe(called, own_topic, hook.url, start="earliest")
+    after = [org.publish(own_topic)["id"] for _ in range(5)]
+    org.settled(called, matched=25)
+    assert settled_ids(hook) == sorted(before + after)
+
+
+def test_start_at_offsets(org, own_topic, receiver, name):
+    placed = [org.publish(own_topic) for _ in range(30)]
+    hook = receiver.endpoint()
+    called = name("offsets")
+    org.subscribe(called, own_topic, hook.url, start={"offsets": [3, 5]})
+    wanted = sorted(p["id"] for p in placed if p["offset"] >= (3, 5)[p["partition"]])
+    org.settled(called, matched=len(wanted))
+    assert settled_ids(hook) == wanted
+
+
+def test_start_at_a_time(org, own_topic, receiver, name):
+    org.publish(own_topic)
+    time.sleep(0.05)  # the clock must move between the two: Kafka counts in milliseconds
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03}Z"
+    time.sleep(0.05)
+    later = org.publish(own_topic)["id"]
+    hook = receiver.endpoint()
+    called = name("time")
+    org.subscribe(called, own_topic, hook.url, start={"time": stamp})
+    org.settled(called, matched=1)
+    assert hook.event_ids == [later]
+
+
+def test_pause_and_resume_lose_and_repeat_nothing(org, topic, receiver, subscribe):
+    hook = receiver.endpoint()
+    called = subscribe(hook.url)
+    ids = []
+    for number in range(120):
+        if number == 40:
+            assert org.post(f"{SUBSCRIPTIONS}/{called}/pause", expect=200).json()["paused"] is True
+        if number == 80:
+            assert org.post(f"{SUBSCRIPTIONS}/{called}/resume", expect=200).json()["paused"] is False
+        ids.append(org.publish(topic)["id"])
+    s = org.settled(called, matched=120)
+    assert adds_up(s)
+    assert settled_ids(hook) == sorted(ids)
+
+
+def test_paused_subscription_gets_nothing(org, topic, receiver, subscribe):
+    hook, other = receiver.endpoint(), receiver.endpoint()
+    called, follower = subscribe(hook.url), subscribe(other.url)
+    org.post(f"{SUBSCRIPTIONS}/{called}/pause", expect=200)
+    org.publish(topic, id="while-paused")
+    org.settled(follower, matched=1)
+    eventually(lambda: org.statistics(called)["unread"] == 1, "it is unread")
+    throughout(lambda: len(hook) == 0, "nothing is delivered", 1.0)
+    org.post(f"{SUBSCRIPTIONS}/{called}/resume", expect=200)
+    org.settled(called, matched=1)
+    assert hook.event_ids == ["while-paused"]
+
+
+def test_subscription_made_paused_keeps_its_boundary(org, topic, receiver, subscribe):
+    hook = receiver.endpoint()
+    called = subscribe(hook.url, paused=True)
+    org.publish(topic, id="1")
+    org.post(f"{SUBSCRIPTIONS}/{called}/resume", expect=200)
+    org.publish(topic, id="2")
+    org.settled(called, matched=2)
+    assert settled_ids(hook) == ["1", "2"]
+
+
+def test_pause_and_resume_twice_are_harmless(org, topic, receiver, subscribe):
+    hook = receiver.endpoint()
+    called = subscribe(hook.url)
+    for verb in ("pause", "pause", "resume", "resume"):
+        org.post(f"{SUBSCRIPTIONS}/{called}/{verb}", expect=200)
+    org.publish(topic, id="1")
+    org.settled(called, matched=1)
+    assert hook.event_ids == ["1"]
+
+
+def test_delete_stops_deliveries(org, topic, receiver, name):
+    hook = receiver.endpoint()
+    called = name("deleted")
+    org.subscribe(called, topic, hook.url)
+    org.publish(topic)
+    org.settled(called, matched=1)
+    org.delete(f"{SUBSCRIPTIONS}/{called}", expect=200)
+    deleted = time.monotonic()
+    org.publish_batch(topic, [event() for _ in range(50)])
+    throughout(
+        lambda: all(request.time < deleted + 2 for request in hook.requests),
+        "no delivery starts later than 2 s after the DELETE",
+        3.5,
+    )
+
+
+def test_delete_stops_retries(org, topic, receiver, name):
+    from lib.receiver import Answer
+
+    hook = receiver.endpoint(Answer(503))
+    called = name("deleted")
+    retry = {"maxAttempts": 1000, "minBackoff": "50ms", "factor": 1, "jitter": 0}
+    org.subscribe(called, topic, hook.url, retry=retry)
+    org.publish(topic)
+    eventually(lambda: len(hook) >= 3, "it is retried")
+    org.delete(f"{SUBSCRIPTIONS}/{called}", expect=200)
+    deleted = time.monotonic()
+    throughout(lambda: all(r.time < deleted + 2 for r in hook.requests), "retries stop", 3)
+
+
+def test_recreated_subscription_starts_anew(org, topic, receiver, name):
+    old, new = receiver.endpoint(), receiver.endpoint()
+    called = name("again")
+    org.subscribe(called, topic, old.url)
+    org.publish(topic, id="1")
+    org.settled(called, matched=1)
+    org.delete(f"{SUBSCRIPTIONS}/{called}", expect=200)
+    org.publish(topic, id="2")
+    org.subscribe(called, topic, new.url)
+    org.publish(topic, id="3")
+    s = org.settled(called, matched=1)
+    assert total_pending(s) == 0
+    assert (old.event_ids, new.event_ids) == (["1"], ["3"])
+    org.delete(f"{SUBSCRIPTIONS}/{called}", expect=200)
