@@ -124,7 +124,41 @@ Result<object> ParseObject(std::string_view text) {
   return std::move(parsed.get_object());
 }
 
-std::string Serialize(const value& v) { return bj::serialize(v); }
+namespace {
+
+// Boost prints 0.2 as 2E-1: valid, and not what people want to read.
+void Append(const value& v, std::string* out) {
+  if (v.is_double()) {
+    double number = v.get_double();
+    *out += std::isfinite(number) ? fmt::format("{}", number) : "null";
+  } else if (const object* o = v.if_object()) {
+    *out += '{';
+    for (const auto& [key, item] : *o) {
+      if (out->back() != '{') *out += ',';
+      *out += bj::serialize(bj::string_view(key));
+      *out += ':';
+      Append(item, out);
+    }
+    *out += '}';
+  } else if (const array* a = v.if_array()) {
+    *out += '[';
+    for (const auto& item : *a) {
+      if (&item != a->data()) *out += ',';
+      Append(item, out);
+    }
+    *out += ']';
+  } else {
+    *out += bj::serialize(v);
+  }
+}
+
+}  // namespace
+
+std::string Serialize(const value& v) {
+  std::string out;
+  Append(v, &out);
+  return out;
+}
 
 std::string GetString(const object& o, std::string_view key, std::string_view fallback) {
   const value* v = o.if_contains(key);

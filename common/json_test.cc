@@ -77,5 +77,10 @@ TEST(Json, LenientReadersFallBack) {
   EXPECT_NE(json::GetArray(o, "a"), nullptr);
 }
 
+TEST(Json, NumbersReadAsPeopleWriteThem) {
+  auto text = R"({"a":[0.2,4,-1.5,1e+30,true,null,"x\"{"],"b":{},"c":[]})";
+  EXPECT_EQ(json::Serialize(*json::Parse(text)), text);
+}
+
 }  // namespace
 }  // namespace dispatch::json_test

@@ -102,7 +102,12 @@ class FunctionManager {
       rpc_.Start();
       AwaitState();
     });
-    // Run in the reverse order: the last is stopped first.
+    // Run in the reverse order: the last is stopped first. What the others tell the database at
+    // their end, such as that the relay's lease is free, must not end with the pool.
+    service_.AddStopStep("database", [this](SteadyTime, std::function<void()> done) {
+      pool_.Run([](pg::Transaction&) { return OkStatus(); },
+                [done = std::move(done)](const Status&) { done(); });
+    });
     service_.AddStopStep("attempts", [this](SteadyTime, std::function<void()> done) {
       attempts_.Flush(std::move(done));
     });

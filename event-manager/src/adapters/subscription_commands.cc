@@ -83,7 +83,21 @@ void SubscriptionCommands::Create(const schema::Request& request, Responder resp
 }
 
 void SubscriptionCommands::FindBoundaries(const std::string& kafka_topic, const StartAt& start,
-                                          std::function<void(Result<Boundaries>)> done) {
+                                          std::function<void(Result<Boundaries>)> done, int tries) {
+  AskBoundaries(kafka_topic, start,
+                [this, kafka_topic, start, done = std::move(done),
+                 tries](Result<Boundaries> boundaries) mutable {
+                  bool again = !boundaries.ok() && boundaries.error().retryable && tries > 1;
+                  if (!again) return done(std::move(boundaries));
+                  loop_.After(std::chrono::milliseconds(100),
+                              [this, kafka_topic, start, done = std::move(done), tries]() mutable {
+                                FindBoundaries(kafka_topic, start, std::move(done), tries - 1);
+                              });
+                });
+}
+
+void SubscriptionCommands::AskBoundaries(const std::string& kafka_topic, const StartAt& start,
+                                         std::function<void(Result<Boundaries>)> done) {
   if (start.kind == StartAt::Kind::kTime) {
     return broker_.admin().OffsetsForTime(kafka_topic, start.time_ms, std::move(done));
   }

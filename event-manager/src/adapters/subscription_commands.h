@@ -40,8 +40,12 @@ class SubscriptionCommands {
   void FindPauseBoundaries(const std::string& org, const std::string& name,
                            std::function<void(Result<Boundaries>)> done);
 
+  /// Tries again for a moment when Kafka does not know the partitions' leaders yet, as just after a
+  /// topic was made.
   void FindBoundaries(const std::string& kafka_topic, const StartAt& start,
-                      std::function<void(Result<Boundaries>)> done);
+                      std::function<void(Result<Boundaries>)> done, int tries = 30);
+  void AskBoundaries(const std::string& kafka_topic, const StartAt& start,
+                     std::function<void(Result<Boundaries>)> done);
   void Insert(const std::string& org, json::object document, const StoredEntity& topic,
               const Boundaries& boundaries, Responder respond);
   /// Locks the subscription, applies `change`, writes it back.

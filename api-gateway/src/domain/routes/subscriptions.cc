@@ -35,6 +35,34 @@ void AddStatistics(const CallPtr& call, Backend& backend, json::object form,
       });
 }
 
+// The function that a subscription names and its organisation does not have (yet); else empty.
+std::string MissingFunction(const Call& call, const broker::StateTable& functions,
+                            const json::object& form) {
+  std::string name = json::GetString(form, "function");
+  if (name.empty() || functions.Find(schema::kFunctionKind, call.org + "/" + name)) return {};
+  return name;
+}
+
+// A subscription to a missing function is accepted as VMware does; it keeps its boundary and starts
+// when the function is there.
+void ShowMissingFunction(const Call& call, const Backend& backend, json::object& form) {
+  std::string name = MissingFunction(call, backend.tables.functions, form);
+  if (name.empty() || json::GetString(form, "status") != "READY") return;
+  form["status"] = "CREATING";
+  form["reason"] = json::array{fmt::format("function '{}' does not exist", name)};
+}
+
+bool CheckStrict(Call& call, const Backend& backend, const json::object& body) {
+  if (call.request.Query("strict").value_or("") != "true") return true;
+  std::string name = MissingFunction(call, backend.tables.functions, body);
+  if (name.empty()) return true;
+  call.Fail({Code::kUnprocessable,
+             fmt::format("function '{}' does not exist; make it first, or leave strict out", name),
+             false,
+             {{"function", "must name a function of the organization"}}});
+  return false;
+}
+
 void SetPaused(const CallPtr& call, Backend& backend, const std::string& method) {
   backend.services.Change(call, {kEventManager, backend.tables.events}, method,
                           json::object{{"name", call->request.Param("name")}},
@@ -54,7 +82,11 @@ void AddSubscriptionRoutes(Gateway& gateway, Backend& backend) {
                          .delete_shows_object = true};
   subscriptions.enrich = [&backend](const CallPtr& call, json::object form,
                                     std::function<void(json::object)> done) {
+    ShowMissingFunction(*call, backend, form);
     AddStatistics(call, backend, std::move(form), std::move(done));
+  };
+  subscriptions.check_body = [&backend](Call& call, const json::object& body) {
+    return CheckStrict(call, backend, body);
   };
   const Access write{Access::Check::kObject, subscriptions.write_actions,
                      schema::kSubscriptionKind};
