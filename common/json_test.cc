@@ -11,7 +11,7 @@ TEST(Json, ParsesAndSerializes) {
   ASSERT_TRUE(v.ok()) << v.message();
   EXPECT_EQ(
       json::Serialize(*v),
-      "{\"a\":[1,-2,3.5E0,true,null],\"b\":{\"c\":\"d\xc3\xa9\"},\"big\":18446744073709551615}");
+      "{\"a\":[1,-2,3.5,true,null],\"b\":{\"c\":\"d\xc3\xa9\"},\"big\":18446744073709551615}");
   EXPECT_TRUE(json::Parse(" 1 \n").ok());
 }
 

@@ -80,7 +80,7 @@ TEST(Documents, AreSeveralAndTyped) {
       ParseDocuments("a: 1\nb: \"1\"\nc: [x, 2.5, false, ~]\n---\nd: |\n  line\n---\n");
   ASSERT_TRUE(documents.ok()) << documents.message();
   ASSERT_EQ(documents->size(), 2u);
-  EXPECT_EQ(json::Serialize(documents->at(0)), R"({"a":1,"b":"1","c":["x",2.5E0,false,null]})");
+  EXPECT_EQ(json::Serialize(documents->at(0)), R"({"a":1,"b":"1","c":["x",2.5,false,null]})");
   EXPECT_EQ(json::Serialize(documents->at(1)), R"({"d":"line\n"})");
 }
 
