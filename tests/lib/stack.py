@@ -86,6 +86,22 @@ class Stack:
         eventually(lambda: not is_running(pid), f"{part} stops after SIGTERM", bound)
         return pid
 
+    def start_as_child(self, service: str) -> subprocess.Popen:
+        """Takes over from the running one: a process of ours with the same program and settings,
+        so that its exit code can be seen. Its output goes to the same log."""
+        pid = self.pid(service)
+        assert pid, f"{service} does not run"
+        process = Path(f"/proc/{pid}")
+        arguments = process.joinpath("cmdline").read_bytes().split(b"\0")[:-1]
+        environment = dict(
+            entry.split(b"=", 1) for entry in process.joinpath("environ").read_bytes().split(b"\0") if entry
+        )
+        self.terminate(service)
+        with open(self.home / "logs" / f"{service}.log", "ab") as log:
+            return subprocess.Popen(
+                arguments, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
     def log(self, part: str) -> str:
         return (self.home / "logs" / f"{part}.log").read_text(errors="replace")
 
@@ -113,7 +129,7 @@ class Stack:
         assert answer.status_code == 200
         return dict(parse_metrics(answer.text))
 
-    def metric(self, service: str, name: str, **labels: str) -> float:
+    def metric(self, service: str, name: str, /, **labels: str) -> float:
         """The sum over all samples of that name that have these labels."""
         wanted = [f'{key}="{value}"' for key, value in labels.items()]
         return sum(
