@@ -111,6 +111,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, fault):
         self.receiver.connections.discard(self.transport)
+        self.receiver.hanging.discard(self.transport)
 
     def data_received(self, data):
         self.buffer += data
@@ -125,6 +126,7 @@ class _Connection(asyncio.Protocol):
         answer = self.receiver.answer(request)
         if answer.hang:
             self.busy = True
+            self.receiver.hanging.add(self.transport)
         elif answer.reset:
             self.transport.abort()
         elif answer.delay > 0:
@@ -188,6 +190,7 @@ class Receiver:
     def __init__(self):
         self.loop = asyncio.new_event_loop()
         self.connections = set()
+        self.hanging = set()
         self._endpoints: dict[str, Endpoint] = {}
         self._numbers = itertools.count(1)
         self._thread = threading.Thread(target=self._run, name="receiver", daemon=True)
@@ -222,6 +225,10 @@ class Receiver:
         endpoint = Endpoint(f"http://127.0.0.1:{self.port}{path}", default)
         self._endpoints[path] = endpoint
         return endpoint
+
+    def cut_hanging(self) -> None:
+        """Resets the connections of all requests that were left hanging."""
+        self.loop.call_soon_threadsafe(lambda: [transport.abort() for transport in list(self.hanging)])
 
     def answer(self, request: Request) -> Answer:
         endpoint = self._endpoints.get(request.target.partition("?")[0])

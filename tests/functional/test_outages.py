@@ -1,0 +1,95 @@
+"""PostgreSQL or Kafka away for a while, under load: 503 where it must be, recovery without help,
+and nothing accepted is lost."""
+
+import time
+
+import pytest
+import requests
+from lib.client import event
+from lib.wait import eventually
+
+pytestmark = pytest.mark.disruptive
+
+AWAY = 8.0  # seconds
+BACK = 60
+
+
+def publish_some(org, topic) -> tuple[int, str]:
+    """One event: status and id."""
+    sent = event()
+    answer = org.post(
+        f"/v1/topics/{topic}/events", sent, headers={"Content-Type": "application/cloudevents+json"}
+    )
+    if answer.status_code == 503:
+        assert int(answer.headers["Retry-After"]) >= 1
+    return answer.status_code, sent["id"]
+
+
+def test_postgresql_away(healthy, org, topic, hook, name):
+    stack = healthy
+    accepted = [publish_some(org, topic)[1]]
+    stack.kill("postgres", "INT")
+    eventually(lambda: stack.pid("postgres") is None, "PostgreSQL is gone")
+    gone = time.monotonic()
+    refusals = 0
+    while time.monotonic() < gone + AWAY:
+        status, event_id = publish_some(org, topic)
+        assert status == 202, "publishing goes on without PostgreSQL"
+        accepted.append(event_id)
+        if time.monotonic() > gone + refusals * 3:
+            answer = org.post("/v1/topics", {"name": name("pg"), "partitions": 1})
+            assert answer.status_code == 503, answer.text
+            assert int(answer.headers["Retry-After"]) >= 1
+            refusals += 1
+        assert org.get("/v1/topics").status_code == 200, "metadata is read from the cache"
+    assert refusals >= 1
+    stack.restart("postgres")
+    called = name("after")
+    eventually(
+        lambda: org.post("/v1/topics", {"name": called, "partitions": 1}).status_code in (201, 409),
+        "mutations work again",
+        BACK,
+    )
+    org.settled(hook.subscription, matched=len(accepted), bound=BACK)
+    assert set(hook.event_ids) == set(accepted)
+
+
+@pytest.mark.parametrize("how", ["TERM", "KILL"])
+def test_kafka_away(healthy, org, topic, hook, name, how):
+    stack = healthy
+    accepted = [publish_some(org, topic)[1]]
+    stack.kill("kafka", how)
+    eventually(lambda: stack.pid("kafka") is None, "Kafka is gone", 30)
+    gone = time.monotonic()
+    refused = set()
+    while time.monotonic() < gone + AWAY:
+        started = time.monotonic()
+        status, event_id = publish_some(org, topic)
+        assert status == 503
+        assert time.monotonic() - started < 15, "the refusal comes soon"
+        refused.add(event_id)
+    answer = org.post("/v1/topics", {"name": name("kafka"), "partitions": 1})
+    assert answer.status_code == 503 and int(answer.headers["Retry-After"]) >= 1
+    stack.restart("kafka")
+
+    def works_again():
+        try:
+            status, event_id = publish_some(org, topic)
+        except requests.RequestException:
+            return False
+        if status == 202:
+            accepted.append(event_id)
+        else:
+            refused.add(event_id)
+        return status == 202
+
+    eventually(works_again, "publishing works again", BACK)
+    eventually(lambda: set(accepted) <= set(hook.event_ids), "what was accepted is delivered", BACK)
+    # A refused event may be in Kafka all the same, if its answer came too late for us.
+    assert set(hook.event_ids) <= set(accepted) | refused
+    called = name("after")
+    eventually(
+        lambda: org.post("/v1/topics", {"name": called, "partitions": 1}).status_code in (201, 409),
+        "mutations work again",
+        BACK,
+    )
