@@ -217,6 +217,10 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     rd_kafka_fatal_error(handle.rk.get(), text, sizeof text);
     log::Warning("producer failed and is built anew client={} reason=\"{}\"",
                  connection_->options.client_id, text);
+    Purge(handle);
+  }
+
+  void Purge(Handle& handle) const {
     int in_flight = gapless() ? 0 : RD_KAFKA_PURGE_F_INFLIGHT;
     rd_kafka_purge(handle.rk.get(),
                    RD_KAFKA_PURGE_F_QUEUE | in_flight | RD_KAFKA_PURGE_F_NON_BLOCKING);
@@ -231,7 +235,11 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
   // Failed handles go when all their records were reported. Not inside their own turn.
   void Retire() {
     bool any = false;
-    for (const Handle& handle : handles_) any |= handle.failed && handle.in_flight == 0;
+    for (Handle& handle : handles_) {
+      any |= handle.failed && handle.in_flight == 0;
+      // What was in flight, and is now queued to be tried again.
+      if (handle.failed && handle.in_flight > 0) Purge(handle);
+    }
     if (!any || handles_.size() < 2) return;
     connection_->loop.Post([weak = weak_from_this()] {
       auto self = weak.lock();
