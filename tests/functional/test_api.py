@@ -246,15 +246,6 @@ def test_malformed_if_match_is_400(case):
     assert_is_error(case.client.delete(path, headers={"If-Match": "yesterday"}), 400)
 
 
-def test_idempotency_key_repeats_the_answer(case):
-    headers = {"Idempotency-Key": case.name}
-    first = case.client.post(case.path, case.body, headers=headers, expect=201).json()
-    again = case.client.post(case.path, case.body, headers=headers, expect=201).json()
-    assert (again["id"], again["revision"]) == (first["id"], first["revision"])
-    other = {**case.body, "name": case.name + "-2"}
-    assert_is_error(case.client.post(case.path, other, headers=headers), 422)
-
-
 def test_list_is_whole_without_limit_and_paged_with_it(case):
     bodies = [case.kind.body(f"{case.name}-{i}") for i in range(5)]
     made = {case.create(body)[1]["id"] for body in bodies}
