@@ -35,28 +35,46 @@ def delivery(org, position, called) -> dict:
     return found
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_transient_status_is_retried(org, topic, answered, status):
-    hook = answered(Answer(status))
-    org.publish(topic, id="1")
-    s = org.settled(hook.subscription, matched=1)
-    assert s["delivered"] == 1
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+DELIVERED = (200, 201, 202, 204)
+FINAL = (301, 307, 400, 401, 404, 413, 422)
+
+
+@pytest.fixture(scope="module")
+def by_status(org, topic, receiver, name) -> dict:
+    """One event, and for each status an endpoint that answers it: transient ones once, the others
+    always. status -> endpoint."""
+    made = {}
+    for status in TRANSIENT + DELIVERED + FINAL:
+        answer = Answer(status, {"Location": "http://127.0.0.1:1/"} if status in FINAL else {})
+        endpoint = receiver.endpoint().script(answer) if status in TRANSIENT else receiver.endpoint(answer)
+        endpoint.subscription = name("status")
+        org.subscribe(endpoint.subscription, topic, endpoint.url, retry=FAST)
+        made[status] = endpoint
+    org.publish(topic, "order.created", {"amount": 7})
+    yield made
+    for endpoint in made.values():
+        org.delete(f"{SUBSCRIPTIONS}/{endpoint.subscription}")
+
+
+@pytest.mark.parametrize("status", TRANSIENT)
+def test_transient_status_is_retried(org, by_status, status):
+    hook = by_status[status]
+    assert org.settled(hook.subscription, matched=1)["delivered"] == 1
     assert hook.statuses == [status, 200]
     assert len({request.delivery_id for request in hook.requests}) == 1, "the same delivery id"
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_every_2xx_is_a_delivery(org, topic, answered, status):
-    hook = answered(Answer(status))
-    org.publish(topic)
+@pytest.mark.parametrize("status", DELIVERED)
+def test_every_2xx_is_a_delivery(org, by_status, status):
+    hook = by_status[status]
     assert org.settled(hook.subscription, matched=1)["delivered"] == 1
     assert len(hook) == 1
 
 
-@pytest.mark.parametrize("status", [301, 307, 400, 401, 404, 413, 422])
-def test_final_status_is_a_dead_letter_at_once(org, topic, answered, status):
-    hook = answered(then=Answer(status, {"Location": "http://127.0.0.1:1/"}))
-    org.publish(topic, "order.created", {"amount": 7}, id="bad-1")
+@pytest.mark.parametrize("status", FINAL)
+def test_final_status_is_a_dead_letter_at_once(org, by_status, status):
+    hook = by_status[status]
     s = org.settled(hook.subscription, matched=1)
     assert (s["deadLettered"], s["delivered"]) == (1, 0)
     assert len(hook) == 1
@@ -79,6 +97,8 @@ def test_dead_letter_can_be_inspected(org, topic, answered):
     assert whole["event"]["id"] == "bad-1"
     assert whole["event"]["type"] == "order.created"
     assert whole["event"]["data"] == {"amount": 7}
+    alias = f"/v1/subscriptions/{hook.subscription}/dead-letters/{letter['id']}"
+    assert org.get(alias, expect=200).json() == whole
 
 
 def test_dead_letters_are_paged(org, topic, answered):
