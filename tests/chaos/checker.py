@@ -59,7 +59,9 @@ def check_accepted(load: Load, truths: dict[tuple, Truth]) -> list[str]:
         positions = truths[place].positions
         for event_id, position in accepted.items():
             if positions.get(event_id) != position:
-                faults.append(f"{event_id} answered at {position}, found at {positions.get(event_id)}")
+                faults.append(
+                    f"{event_id} answered at {position}, found at {positions.get(event_id)}"
+                )
     return faults
 
 
@@ -74,7 +76,10 @@ def dead_letters_of(subscription: Subscription) -> list[dict]:
 
 def examine(subscription: Subscription, truth: Truth, statistics: dict | None) -> Verdict:
     verdict = Verdict(subscription.label)
-    fault = lambda check, text: verdict.faults.append((check, f"{subscription.label}: {text}"))  # noqa: E731
+
+    def fault(check: str, text: str) -> None:
+        verdict.faults.append((check, f"{subscription.label}: {text}"))
+
     wanted = {event_id for event_id, type in truth.types.items() if subscription.wants(type)}
     verdict.matched = len(wanted)
 
@@ -86,7 +91,9 @@ def examine(subscription: Subscription, truth: Truth, statistics: dict | None) -
         delivery_ids[request.event_id].add(request.delivery_id)
         if request.event_id not in wanted:
             verdict.unmatched += 1
-            fault("unmatched", f"{request.event_id} ({request.headers.get('ce-type')}) is not for it")
+            fault(
+                "unmatched", f"{request.event_id} ({request.headers.get('ce-type')}) is not for it"
+            )
         elif request.body != payload(request.event_id):
             fault("bytes", f"{request.event_id} arrived with other bytes")
         if 200 <= status < 300:
@@ -95,7 +102,10 @@ def examine(subscription: Subscription, truth: Truth, statistics: dict | None) -
     verdict.duplicated = sum(count - 1 for count in delivered.values())
     for event_id, ids in delivery_ids.items():
         if len(ids) != 1 or None in ids:
-            fault("delivery id", f"{event_id} came under {len(ids)} delivery ids: {sorted(map(str, ids))}")
+            fault(
+                "delivery id",
+                f"{event_id} came under {len(ids)} delivery ids: {sorted(map(str, ids))}",
+            )
     if len({next(iter(ids)) for ids in delivery_ids.values()}) != len(delivery_ids):
         fault("delivery id", "two events came under one delivery id")
 
@@ -139,7 +149,9 @@ def check_statistics(verdict: Verdict, statistics: dict | None, fault) -> None:
             fault("statistics", f"{name} is {statistics[name]}, true is {value}")
 
 
-def silences(subscriptions: list[Subscription], start: float, end: float, least: float) -> list[tuple]:
+def silences(
+    subscriptions: list[Subscription], start: float, end: float, least: float
+) -> list[tuple]:
     """Times in which no subscriber at all was called, as (seconds from start, length), longest
     first; `least` seconds and more, and the longest in any case."""
     times = sorted(
@@ -149,6 +161,7 @@ def silences(subscriptions: list[Subscription], start: float, end: float, least:
         if start <= request.time <= end
     )
     gaps = sorted(
-        ((a - start, b - a) for a, b in zip([start, *times], [*times, end])), key=lambda gap: -gap[1]
+        ((a - start, b - a) for a, b in zip([start, *times], [*times, end])),
+        key=lambda gap: -gap[1],
     )
     return [gap for gap in gaps if gap[1] >= least] or gaps[:1]

@@ -24,7 +24,8 @@ def plan(seconds: float, seed: int) -> list[tuple[float, str, str]]:
     # Evenly with jitter, so that some fall together; the first second belongs to the load.
     slot = (seconds - 2) / len(acts)
     return sorted(
-        (1 + slot * (i + dice.random() * 0.9), part, signal) for i, (part, signal) in enumerate(acts)
+        (1 + slot * (i + dice.random() * 0.9), part, signal)
+        for i, (part, signal) in enumerate(acts)
     )
 
 

@@ -112,14 +112,17 @@ class Load:
     def _batch(events: list[dict]) -> tuple[dict, bytes, int]:
         # The data as it is, not parsed and printed again.
         parts = [
-            json.dumps(event).encode()[:-1] + b', "data": ' + payload(event["id"]) + b"}" for event in events
+            json.dumps(event).encode()[:-1] + b', "data": ' + payload(event["id"]) + b"}"
+            for event in events
         ]
         headers = {"Content-Type": "application/cloudevents-batch+json"}
         return headers, b"[" + b",".join(parts) + b"]", len(events)
 
     @staticmethod
     def _single(event: dict) -> tuple[dict, bytes, int]:
-        headers = {f"ce-{name}": value for name, value in event.items() if name != "datacontenttype"}
+        headers = {
+            f"ce-{name}": value for name, value in event.items() if name != "datacontenttype"
+        }
         return {**headers, "Content-Type": event["datacontenttype"]}, payload(event["id"]), 1
 
     def _note(self, place: tuple, answer: requests.Response, count: int) -> None:

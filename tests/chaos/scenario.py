@@ -45,7 +45,13 @@ def subscriptions() -> list[Subscription]:
     make = Subscription
     return [
         make("north", "orders", "everything", lambda t: True, {"filters": []}),
-        make("north", "orders", "created", lambda t: t == "order.created", {"eventType": "order.created"}),
+        make(
+            "north",
+            "orders",
+            "created",
+            lambda t: t == "order.created",
+            {"eventType": "order.created"},
+        ),
         make(
             "north",
             "orders",
@@ -54,7 +60,9 @@ def subscriptions() -> list[Subscription]:
             {"filters": [{"prefix": {"type": "order."}}]},
         ),
         make("north", "orders", "flaky", lambda t: t == "order.paid", {"eventType": "order.paid"}),
-        make("north", "orders", "rejecting", lambda t: t == "bad.input", {"eventType": "bad.input"}),
+        make(
+            "north", "orders", "rejecting", lambda t: t == "bad.input", {"eventType": "bad.input"}
+        ),
         make(
             "north",
             "orders",
@@ -84,12 +92,16 @@ def behaviours(seed: int) -> dict[str, object]:
     }
 
 
-def set_up(admin: Client, receiver: Receiver, seed: int) -> tuple[list[Subscription], dict[str, Client]]:
+def set_up(
+    admin: Client, receiver: Receiver, seed: int
+) -> tuple[list[Subscription], dict[str, Client]]:
     """Makes it all; returns the subscriptions and an admin for each organisation."""
     clients = {}
     for org in sorted({org for org, _ in SHARES}):
         admin.post("/v1/iam/organization", {"name": org}, expect=201)
-        made = admin.in_org(org).post("/v1/iam/keys", {"name": "chaos", "scopes": ["admin"]}, expect=201)
+        made = admin.in_org(org).post(
+            "/v1/iam/keys", {"name": "chaos", "scopes": ["admin"]}, expect=201
+        )
         clients[org] = admin.with_key(made.json()["key"])
     for org, topic in SHARES:
         clients[org].create_topic(topic, partitions=PARTITIONS)

@@ -1,6 +1,5 @@
 """Who may do what: keys, scopes, policies, and that organisations never see each other."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -29,7 +28,10 @@ def test_same_names_in_two_organisations_stay_apart(two, receiver, name):
     hooks = [receiver.endpoint(), receiver.endpoint()]
     for client, hook in zip(two, hooks):
         client.subscribe(called, "orders", hook.url)
-    ids = [[client.publish("orders", id=f"{side}-{i}")["id"] for i in range(10)] for side, client in zip("ns", two)]
+    ids = [
+        [client.publish("orders", id=f"{side}-{i}")["id"] for i in range(10)]
+        for side, client in zip("ns", two)
+    ]
     for client, hook, wanted in zip(two, hooks, ids):
         client.settled(called, matched=10)
         assert sorted(hook.event_ids) == sorted(wanted)
@@ -41,9 +43,16 @@ def test_objects_of_another_organisation_do_not_exist(two, name):
     north, south = two
     topic, function = name("only"), name("only")
     north.create_topic(topic)
-    north.post("/v1/function", {"name": function, "runtime": "http", "url": "http://127.0.0.1:1/"}, expect=201)
+    north.post(
+        "/v1/function",
+        {"name": function, "runtime": "http", "url": "http://127.0.0.1:1/"},
+        expect=201,
+    )
     north.subscribe(topic, topic, "http://127.0.0.1:1/")
-    policy = {"name": topic, "rules": [{"subjects": ["key:x"], "actions": ["read"], "resources": ["*"]}]}
+    policy = {
+        "name": topic,
+        "rules": [{"subjects": ["key:x"], "actions": ["read"], "resources": ["*"]}],
+    }
     north.post("/v1/iam/policy", policy, expect=201)
     key = north.post("/v1/iam/keys", {"name": topic, "scopes": ["read"]}, expect=201).json()["id"]
     position = north.publish(topic)
@@ -92,7 +101,16 @@ def test_admin_of_one_organisation_makes_no_global_key(two, name):
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer", "Bearer ", "Bearer nonsense", "Basic {key}", "Bearer {key}x", "bearer2 {key}", "Bearer dsp_" + "a" * 12 + "_" + "b" * 32],
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer nonsense",
+        "Basic {key}",
+        "Bearer {key}x",
+        "bearer2 {key}",
+        "Bearer dsp_" + "a" * 12 + "_" + "b" * 32,
+    ],
 )
 def test_malformed_authorization_is_401(two, authorization):
     header = authorization.replace("{key}", two[0].key)
@@ -131,7 +149,11 @@ def test_key_expires(two, name):
 
 
 def test_key_that_expired_already_is_refused(two, name):
-    body = {"name": name(), "scopes": ["read"], "expiresAt": rfc3339(datetime.now(UTC) - timedelta(hours=1))}
+    body = {
+        "name": name(),
+        "scopes": ["read"],
+        "expiresAt": rfc3339(datetime.now(UTC) - timedelta(hours=1)),
+    }
     two[0].post("/v1/iam/keys", body, expect=422)
 
 
@@ -164,7 +186,12 @@ def test_subscriber_subscribes_under_its_prefix(two, receiver, name):
     client = make_key(two[0], name("sub"), ["subscribe:subscription/team-*", "read"])
     called = "team-" + name()
     client.subscribe(called, "orders", receiver.endpoint().url)
-    body = {"name": name("other"), "topic": "orders", "filters": [], "sink": {"url": "http://127.0.0.1:1/"}}
+    body = {
+        "name": name("other"),
+        "topic": "orders",
+        "filters": [],
+        "sink": {"url": "http://127.0.0.1:1/"},
+    }
     client.post(SUBSCRIPTIONS, body, expect=403)
     client.post(f"{SUBSCRIPTIONS}/{called}/pause", expect=200)
     client.get(f"{SUBSCRIPTIONS}/{called}/dead-letters", expect=403)
@@ -197,7 +224,11 @@ def test_policy_grants_until_it_is_deleted(two, name):
 
 
 def test_narrowed_scopes_hold_within_2_seconds(two, name):
-    made = two[0].post("/v1/iam/keys", {"name": name(), "scopes": ["read", "publish"]}, expect=201).json()
+    made = (
+        two[0]
+        .post("/v1/iam/keys", {"name": name(), "scopes": ["read", "publish"]}, expect=201)
+        .json()
+    )
     client = two[0].with_key(made["key"])
     client.publish("orders")
     two[0].put(f"/v1/iam/keys/{made['id']}", {"scopes": ["read"]}, expect=200)
@@ -224,6 +255,5 @@ def test_subscription_of_a_batch_from_another_organisation_stays_empty(two, rece
     north.subscribe(marker, "orders", follower.url)
     north.publish_batch("orders", [event() for _ in range(100)])
     north.settled(marker, matched=100)
-    started = time.monotonic()
     throughout(lambda: len(hook) == 0, "the other organisation hears nothing", 0.5)
-    assert south.statistics(called)["matched"] == 0, started
+    assert south.statistics(called)["matched"] == 0

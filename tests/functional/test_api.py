@@ -34,7 +34,10 @@ def key_body(name):
 
 
 def policy_body(name):
-    return {"name": name, "rules": [{"subjects": ["key:nobody"], "actions": ["read"], "resources": ["topic/none"]}]}
+    return {
+        "name": name,
+        "rules": [{"subjects": ["key:nobody"], "actions": ["read"], "resources": ["topic/none"]}],
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +54,14 @@ class Kind:
 KINDS = {
     "topic": Kind("/v1/topics", topic_body, {"partitions": 0}),
     "subscription": Kind("/v1/event/subscriptions", subscription_body, {"timeout": "soon"}, 200),
-    "subscription alias": Kind("/v1/subscriptions", subscription_body, {"sink": {"url": "ftp://x"}}, 200),
+    "subscription alias": Kind(
+        "/v1/subscriptions", subscription_body, {"sink": {"url": "ftp://x"}}, 200
+    ),
     "function": Kind("/v1/function", function_body, {"url": "nowhere"}, 200),
     "function alias": Kind("/v1/functions", function_body, {"runtime": "cobol"}, 200),
-    "organization": Kind("/v1/iam/organization", organization_body, {"tags": ["x"]}, global_only=True),
+    "organization": Kind(
+        "/v1/iam/organization", organization_body, {"tags": ["x"]}, global_only=True
+    ),
     "key": Kind("/v1/iam/keys", key_body, {"scopes": ["fly"]}, by_id=True, has_tags=False),
     "policy": Kind("/v1/iam/policy", policy_body, {"rules": []}),
 }
@@ -185,7 +192,9 @@ def test_field_that_does_not_hold_is_422_with_its_name(case):
     for field, value in case.kind.bad.items():
         body = assert_is_error(case.client.post(case.path, {**case.body, field: value}), 422)
         assert any(detail["field"].startswith(field) for detail in body["details"]), body
-    body = assert_is_error(case.client.post(case.path, {k: v for k, v in case.body.items() if k != "name"}), 422)
+    body = assert_is_error(
+        case.client.post(case.path, {k: v for k, v in case.body.items() if k != "name"}), 422
+    )
     assert "name" in [detail["field"] for detail in body["details"]]
 
 
@@ -209,7 +218,13 @@ def test_update_that_names_another_object_is_400(case):
 def test_no_key_is_401(case):
     nobody = case.client.with_key(None)
     path = f"{case.path}/{case.name}"
-    for method, where in (("GET", case.path), ("POST", case.path), ("GET", path), ("PUT", path), ("DELETE", path)):
+    for method, where in (
+        ("GET", case.path),
+        ("POST", case.path),
+        ("GET", path),
+        ("PUT", path),
+        ("DELETE", path),
+    ):
         answer = nobody.request(method, where, json=case.body)
         assert_is_error(answer, 401)
         assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -218,7 +233,13 @@ def test_no_key_is_401(case):
 def test_key_without_the_right_is_403(case, base):
     weak = make_key(base, f"weak-{next(NUMBERS)}-{case.name}", ["publish:topic/none"])
     path, _ = case.create()
-    for method, where in (("GET", case.path), ("POST", case.path), ("GET", path), ("PUT", path), ("DELETE", path)):
+    for method, where in (
+        ("GET", case.path),
+        ("POST", case.path),
+        ("GET", path),
+        ("PUT", path),
+        ("DELETE", path),
+    ):
         assert_is_error(weak.request(method, where, json=case.body), 403)
     case.client.get(path, expect=200)
 
@@ -362,8 +383,12 @@ def test_position_that_is_no_number_is_400(base):
 def test_pause_honours_if_match(base, name):
     called = name("paused")
     made = base.post("/v1/subscriptions", subscription_body(called), expect=201)
-    base.post(f"/v1/subscriptions/{called}/pause", headers={"If-Match": made.headers["ETag"]}, expect=200)
-    answer = base.post(f"/v1/subscriptions/{called}/resume", headers={"If-Match": made.headers["ETag"]})
+    base.post(
+        f"/v1/subscriptions/{called}/pause", headers={"If-Match": made.headers["ETag"]}, expect=200
+    )
+    answer = base.post(
+        f"/v1/subscriptions/{called}/resume", headers={"If-Match": made.headers["ETag"]}
+    )
     assert_is_error(answer, 412)
 
 
@@ -373,13 +398,20 @@ def test_min_version_is_awaited_or_503(base, name):
     version = made.headers["X-Dispatch-Version"]
     base.get(f"/v1/topics/{called}", headers={"X-Dispatch-Min-Version": version}, expect=200)
     future = version.rpartition("@")[0] + "@999999999"
-    answer = base.get(f"/v1/topics/{called}", headers={"X-Dispatch-Min-Version": future}, expect=503)
+    answer = base.get(
+        f"/v1/topics/{called}", headers={"X-Dispatch-Min-Version": future}, expect=503
+    )
     assert int(answer.headers["Retry-After"]) >= 1
-    assert_is_error(base.get(f"/v1/topics/{called}", headers={"X-Dispatch-Min-Version": "soon"}), 400)
+    assert_is_error(
+        base.get(f"/v1/topics/{called}", headers={"X-Dispatch-Min-Version": "soon"}), 400
+    )
 
 
 def test_request_id_is_taken_or_made(base):
-    assert base.get("/v1/topics", headers={"X-Request-Id": "mine-1"}).headers["X-Request-Id"] == "mine-1"
+    assert (
+        base.get("/v1/topics", headers={"X-Request-Id": "mine-1"}).headers["X-Request-Id"]
+        == "mine-1"
+    )
     first, second = (base.get("/v1/topics").headers["X-Request-Id"] for _ in range(2))
     assert first != second
 

@@ -21,7 +21,11 @@ def run(stack, org, tmp_path):
 
     def run(*words: str, code: int = 0, stdin: str | None = None, environment: dict | None = None):
         clean = {k: v for k, v in os.environ.items() if not k.startswith("DISPATCH_")}
-        settings = {"DISPATCH_HOST": stack.api_url, "DISPATCH_TOKEN": org.key} if environment is None else environment
+        settings = (
+            {"DISPATCH_HOST": stack.api_url, "DISPATCH_TOKEN": org.key}
+            if environment is None
+            else environment
+        )
         done = subprocess.run(
             [BINARY, *words],
             env={**clean, "HOME": str(tmp_path), **settings},
@@ -57,12 +61,24 @@ def test_topic_life(run, name):
 def test_publish_subscribe_and_trace(run, org, topic, receiver, name):
     hook = receiver.endpoint()
     called = name("cli")
-    run("create", "subscription", called, "--topic", topic, "--event-type", "cli.made", "--sink-url", hook.url)
+    run(
+        "create",
+        "subscription",
+        called,
+        "--topic",
+        topic,
+        "--event-type",
+        "cli.made",
+        "--sink-url",
+        hook.url,
+    )
     done = run("publish", topic, "--type", "cli.made", "--id", "cli-1", "--data", '{"a": 1}')
     eventually(lambda: hook.event_ids == ["cli-1"], "it is delivered")
     assert json.loads(hook.requests[0].body) == {"a": 1}
     org.settled(called, matched=1)
-    (place,) = [w for w in done.stdout.replace(",", " ").split() if w.startswith(f"{topic}/") and "@" in w]
+    (place,) = [
+        w for w in done.stdout.replace(",", " ").split() if w.startswith(f"{topic}/") and "@" in w
+    ]
     assert called in run("trace", place).stdout
     assert called in run("lag").stdout
     run("pause", called)
@@ -82,7 +98,9 @@ def test_dead_letters(run, org, topic, receiver, subscribe):
     called = subscribe(receiver.endpoint(Answer(400)).url)
     org.publish(topic, id="bad-1")
     org.settled(called, matched=1)
-    (letter,) = eventually(lambda: of_json(run("dead-letters", called, "-o", "json")), "it is listed")
+    (letter,) = eventually(
+        lambda: of_json(run("dead-letters", called, "-o", "json")), "it is listed"
+    )
     assert letter["eventId"] == "bad-1"
     assert "bad-1" in run("dead-letters", called, letter["id"], "-o", "yaml").stdout
 
@@ -90,7 +108,10 @@ def test_dead_letters(run, org, topic, receiver, subscribe):
 def test_objects_from_a_file(run, topic, name, receiver, tmp_path):
     called, hook = name("file"), receiver.endpoint()
     file = tmp_path / "objects.yaml"
-    file.write_text(f"kind: Subscription\nname: {called}\ntopic: {topic}\nfilters: []\nsink:\n  url: {hook.url}\n")
+    file.write_text(
+        f"kind: Subscription\nname: {called}\ntopic: {topic}\n"
+        f"filters: []\nsink:\n  url: {hook.url}\n"
+    )
     run("create", "-f", str(file))
     run("publish", topic, "--type", "a", "--id", "1", "--data", "x")
     eventually(lambda: settled_ids(hook) == ["1"], "it is delivered")
@@ -106,7 +127,17 @@ def test_key_is_printed_once(run, name):
 
 
 def test_context_is_kept(run, stack, org):
-    run("context", "set", "here", "--host", stack.api_url, "--token", org.key, "--use", environment={})
+    run(
+        "context",
+        "set",
+        "here",
+        "--host",
+        stack.api_url,
+        "--token",
+        org.key,
+        "--use",
+        environment={},
+    )
     assert "here" in run("context", "list", environment={}).stdout
     run("get", "topics", environment={})
 

@@ -5,8 +5,16 @@ import datetime
 import json
 
 import pytest
-from cloudevents.core.bindings.http import HTTPMessage, from_http_event, to_binary_event, to_structured_event
-from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event as from_kafka_binary_event
+from cloudevents.core.bindings.http import (
+    HTTPMessage,
+    from_http_event,
+    to_binary_event,
+    to_structured_event,
+)
+from cloudevents.core.bindings.kafka import (
+    KafkaMessage,
+    from_binary_event as from_kafka_binary_event,
+)
 from cloudevents.core.v1.event import CloudEvent
 
 from lib import kafka
@@ -53,9 +61,15 @@ def test_binary_mode_without_data(org, topic, hook):
 
 
 def test_extension_attributes_travel(org, topic, hook):
-    publish(org, topic, b"x", {**BINARY, "ce-tenant": "seven", "ce-attempts": "3", "ce-flag": "true"})
+    publish(
+        org, topic, b"x", {**BINARY, "ce-tenant": "seven", "ce-attempts": "3", "ce-flag": "true"}
+    )
     request = first_of(hook)
-    assert (request["ce-tenant"], request["ce-attempts"], request["ce-flag"]) == ("seven", "3", "true")
+    assert (request["ce-tenant"], request["ce-attempts"], request["ce-flag"]) == (
+        "seven",
+        "3",
+        "true",
+    )
 
 
 def test_percent_encoding_in_headers(stack, org, topic, hook):
@@ -69,12 +83,17 @@ def test_percent_encoding_in_headers(stack, org, topic, hook):
 def record_of(stack, org, result):
     """The Kafka record of a published event."""
     return kafka.read_one(
-        stack.kafka_brokers, f"{org.org_name}.{result['topic']}", result["partition"], result["offset"]
+        stack.kafka_brokers,
+        f"{org.org_name}.{result['topic']}",
+        result["partition"],
+        result["offset"],
     )
 
 
 def test_structured_mode_json_data(org, topic, hook):
-    body = json.dumps(event("t", id="1", data={"a": [1, 2.5, None, "é"]}, tenant="seven", number=7)).encode()
+    body = json.dumps(
+        event("t", id="1", data={"a": [1, 2.5, None, "é"]}, tenant="seven", number=7)
+    ).encode()
     publish(org, topic, body, {"Content-Type": "application/cloudevents+json; charset=utf-8"})
     request = first_of(hook)
     assert json.loads(request.body) == {"a": [1, 2.5, None, "é"]}
@@ -83,7 +102,9 @@ def test_structured_mode_json_data(org, topic, hook):
 
 
 def test_structured_mode_binary_data(org, topic, hook):
-    sent = event("t", id="1", datacontenttype="image/png", data_base64=base64.b64encode(EVERY_BYTE).decode())
+    sent = event(
+        "t", id="1", datacontenttype="image/png", data_base64=base64.b64encode(EVERY_BYTE).decode()
+    )
     publish(org, topic, json.dumps(sent).encode(), {"Content-Type": "application/cloudevents+json"})
     request = first_of(hook)
     assert request.body == EVERY_BYTE
@@ -121,14 +142,20 @@ def test_one_faulty_event_refuses_its_batch(org, topic, hook):
         {"Content-Type": "application/cloudevents-batch+json"},
         expect=400,
     )
-    assert any("source" in detail["field"] and "1" in detail["field"] for detail in answer["details"])
+    assert any(
+        "source" in detail["field"] and "1" in detail["field"] for detail in answer["details"]
+    )
     org.publish(topic, id="after")
     eventually(lambda: hook.event_ids == ["after"], "only the event after it is delivered")
 
 
 def test_raw_body_with_type_becomes_an_event(org, topic, hook):
     result = publish(
-        org, topic, EVERY_BYTE, {"Content-Type": "application/x-thing"}, "?type=thing.made&subject=a%20b"
+        org,
+        topic,
+        EVERY_BYTE,
+        {"Content-Type": "application/x-thing"},
+        "?type=thing.made&subject=a%20b",
     )["results"][0]
     request = first_of(hook)
     assert request.body == EVERY_BYTE
@@ -142,7 +169,9 @@ def test_raw_body_with_type_becomes_an_event(org, topic, hook):
 
 
 def test_raw_body_with_id_and_source(org, topic, hook):
-    publish(org, topic, b"{}", {"Content-Type": "application/json"}, "?type=t&id=my-id&source=/mine")
+    publish(
+        org, topic, b"{}", {"Content-Type": "application/json"}, "?type=t&id=my-id&source=/mine"
+    )
     request = first_of(hook)
     assert (request["ce-id"], request["ce-source"]) == ("my-id", "/mine")
 
@@ -159,7 +188,11 @@ def test_event_0_1_is_upgraded(org, topic, hook):
     publish(org, topic, json.dumps(old).encode(), {"Content-Type": "application/cloudevents+json"})
     request = first_of(hook)
     assert request["ce-specversion"] == "1.0"
-    assert (request["ce-id"], request["ce-type"], request["ce-source"]) == ("old-1", "old.type", "/old")
+    assert (request["ce-id"], request["ce-type"], request["ce-source"]) == (
+        "old-1",
+        "old.type",
+        "/old",
+    )
     assert json.loads(request.body) == {"a": 1}
 
 

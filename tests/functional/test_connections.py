@@ -23,7 +23,10 @@ def load(org, topic, receiver, subscribe):
         number = 0
         while not stop.is_set():
             client.publish_batch(topic, [event() for _ in range(20)])
-            client.put(f"/v1/topics/{topic}", {"partitions": 1, "tags": [{"key": "n", "value": str(number)}]})
+            client.put(
+                f"/v1/topics/{topic}",
+                {"partitions": 1, "tags": [{"key": "n", "value": str(number)}]},
+            )
             client.get("/v1/lag")
             number += 1
 

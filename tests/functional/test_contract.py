@@ -118,6 +118,7 @@ def rewrite(schema):
     """References into the document become absolute."""
     if isinstance(schema, dict):
         return {
-            key: "urn:dispatch" + value if key == "$ref" else rewrite(value) for key, value in schema.items()
+            key: "urn:dispatch" + value if key == "$ref" else rewrite(value)
+            for key, value in schema.items()
         }
     return [rewrite(item) for item in schema] if isinstance(schema, list) else schema

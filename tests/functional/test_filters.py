@@ -14,18 +14,38 @@ CASES = {
     "event type": ({"eventType": "order.created"}, "a"),
     "no filter takes all": ({"filters": []}, "abcd"),
     "exact": ({"filters": [{"exact": {"type": "order.paid"}}]}, "b"),
-    "exact on two attributes": ({"filters": [{"exact": {"type": "order.created", "source": "/eu/shop"}}]}, "a"),
+    "exact on two attributes": (
+        {"filters": [{"exact": {"type": "order.created", "source": "/eu/shop"}}]},
+        "a",
+    ),
     "exact on an extension": ({"filters": [{"exact": {"tenant": "seven"}}]}, "b"),
     "exact on what is not there": ({"filters": [{"exact": {"subject": "none"}}]}, ""),
     "prefix": ({"filters": [{"prefix": {"type": "order."}}]}, "ab"),
     "suffix": ({"filters": [{"suffix": {"type": ".created"}}]}, "acd"),
-    "all": ({"filters": [{"all": [{"prefix": {"type": "order."}}, {"suffix": {"type": ".created"}}]}]}, "a"),
-    "any": ({"filters": [{"any": [{"exact": {"type": "order.paid"}}, {"prefix": {"source": "/eu/crm"}}]}]}, "bc"),
+    "all": (
+        {"filters": [{"all": [{"prefix": {"type": "order."}}, {"suffix": {"type": ".created"}}]}]},
+        "a",
+    ),
+    "any": (
+        {
+            "filters": [
+                {"any": [{"exact": {"type": "order.paid"}}, {"prefix": {"source": "/eu/crm"}}]}
+            ]
+        },
+        "bc",
+    ),
     "not": ({"filters": [{"not": {"prefix": {"source": "/eu"}}}]}, "b"),
     "nested": (
         {
             "filters": [
-                {"not": {"any": [{"exact": {"type": "user.created"}}, {"all": [{"prefix": {"type": "ORDER"}}]}]}},
+                {
+                    "not": {
+                        "any": [
+                            {"exact": {"type": "user.created"}},
+                            {"all": [{"prefix": {"type": "ORDER"}}]},
+                        ]
+                    }
+                },
                 {"prefix": {"source": "/eu"}},
             ]
         },
@@ -95,6 +115,11 @@ def test_changed_filter_holds_for_what_comes_after(org, topic, receiver, subscri
     ids=str,
 )
 def test_malformed_filter_is_refused_with_its_place(org, topic, name, filters):
-    body = {"name": name(), "topic": topic, "filters": filters, "sink": {"url": "http://127.0.0.1:1/"}}
+    body = {
+        "name": name(),
+        "topic": topic,
+        "filters": filters,
+        "sink": {"url": "http://127.0.0.1:1/"},
+    }
     answer = org.post("/v1/event/subscriptions", body, expect=422).json()
     assert any(detail["field"].startswith("filters") for detail in answer["details"])

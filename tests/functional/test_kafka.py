@@ -15,7 +15,9 @@ def kafka_name(org, topic) -> str:
 
 
 def test_any_client_reads_an_event(stack, org, topic):
-    sent = event("order.created", id="k-1", data={"a": 1}, subject="7", tenant="seven", partitionkey="key-1")
+    sent = event(
+        "order.created", id="k-1", data={"a": 1}, subject="7", tenant="seven", partitionkey="key-1"
+    )
     answer = org.request(
         "POST",
         f"/v1/topics/{topic}/events",
@@ -86,6 +88,7 @@ def test_events_of_one_key_share_a_partition(org, name):
 
 
 # ---- forged records
+
 
 def wrong_mac(headers):
     return [(n, bytes([v[0] ^ 1]) + v[1:] if n == "mac" else v) for n, v in headers]
@@ -180,7 +183,9 @@ def test_forged_identity_state_makes_no_principal(stack, org, name, how):
 
 
 @pytest.mark.parametrize("how", FORGE)
-def test_forged_event_manager_state_moves_no_subscription(stack, org, topic, receiver, subscribe, how):
+def test_forged_event_manager_state_moves_no_subscription(
+    stack, org, topic, receiver, subscribe, how
+):
     """A subscription's record with another sink; function-manager and gateway must not take it."""
     mine, thief = receiver.endpoint(), receiver.endpoint()
     # Same length, so that the bytes around stay right.
@@ -198,7 +203,10 @@ def test_forged_event_manager_state_moves_no_subscription(stack, org, topic, rec
         headers=FORGE[how](record.headers()),
     )
     for service, count in before.items():
-        eventually(lambda: refused(stack, service, "event-manager") > count, f"{service} counts it")
+        eventually(
+            lambda service=service, count=count: refused(stack, service, "event-manager") > count,
+            f"{service} counts it",
+        )
     org.publish(topic, id="after")
     org.settled(called, matched=2)
     assert len(thief) == 0
@@ -226,4 +234,6 @@ def test_overwritten_state_is_published_again(stack, topic, hook, forged):
         records = kafka.read_all(stack.kafka_brokers, record.topic())
         return [r for r in records if r.key() == record.key()][-1].value()
 
-    eventually(lambda: newest() not in (forged, None), "the object's record is the last one again", 5)
+    eventually(
+        lambda: newest() not in (forged, None), "the object's record is the last one again", 5
+    )

@@ -34,7 +34,9 @@ def test_first_event_of_a_new_topic_is_delivered(fresh_org, receiver):
 def test_event_reaches_http_function(org, topic, receiver, subscribe, name):
     hook = receiver.endpoint()
     function = name("bill")
-    made = org.post("/v1/function", {"name": function, "runtime": "http", "url": hook.url}, expect=201)
+    made = org.post(
+        "/v1/function", {"name": function, "runtime": "http", "url": hook.url}, expect=201
+    )
     assert made.json()["status"] == "READY"
     called = subscribe(function=function, eventType="order.created")
     org.publish(topic, "order.created", {"amount": 7}, id="order-1")
@@ -42,7 +44,9 @@ def test_event_reaches_http_function(org, topic, receiver, subscribe, name):
     assert hook.event_ids == ["order-1"]
 
 
-def test_subscription_to_a_missing_function_starts_when_it_is_made(org, topic, receiver, subscribe, name):
+def test_subscription_to_a_missing_function_starts_when_it_is_made(
+    org, topic, receiver, subscribe, name
+):
     hook = receiver.endpoint()
     function = name("later")
     called = subscribe(function=function, eventType="order.created")

@@ -21,7 +21,9 @@ def test_metrics_are_prometheus_text(stack, service):
     answer = stack.admin(service, "/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     samples = stack.metrics(service)
-    assert any(sample.startswith("dispatch_build_info{") and service in sample for sample in samples)
+    assert any(
+        sample.startswith("dispatch_build_info{") and service in sample for sample in samples
+    )
     for name in ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"):
         assert samples[name] > 0
     for line in answer.text.splitlines():
@@ -41,10 +43,14 @@ def test_publishing_is_counted(stack, org, topic):
 
 
 def test_attempts_are_counted(stack, org, topic, hook):
-    before = stack.metric("function-manager", "dispatch_delivery_attempts_total", outcome="delivered")
+    before = stack.metric(
+        "function-manager", "dispatch_delivery_attempts_total", outcome="delivered"
+    )
     org.publish(topic)
     org.settled(hook.subscription, matched=1)
-    after = stack.metric("function-manager", "dispatch_delivery_attempts_total", outcome="delivered")
+    after = stack.metric(
+        "function-manager", "dispatch_delivery_attempts_total", outcome="delivered"
+    )
     assert after >= before + 1
 
 
@@ -57,7 +63,11 @@ def test_version_names_what_runs(admin):
 def test_status_is_ok_with_every_service_heard(admin):
     status = admin.get("/v1/status", expect=200).json()
     assert status["status"] == "ok"
-    assert {s["name"] for s in status["services"]} == {"identity", "event-manager", "function-manager"}
+    assert {s["name"] for s in status["services"]} == {
+        "identity",
+        "event-manager",
+        "function-manager",
+    }
     assert all(s["ready"] and s["heardSecondsAgo"] < 10 for s in status["services"])
 
 

@@ -40,7 +40,9 @@ class Publisher:
         while not self._stop.wait(0.01):
             sent = event()
             try:
-                answer = self.client.post(path, sent, headers={"Content-Type": "application/cloudevents+json"})
+                answer = self.client.post(
+                    path, sent, headers={"Content-Type": "application/cloudevents+json"}
+                )
             except requests.RequestException:
                 continue
             if answer.status_code == 202:

@@ -47,7 +47,9 @@ def by_status(org, topic, receiver, name) -> dict:
     made = {}
     for status in TRANSIENT + DELIVERED + FINAL:
         answer = Answer(status, {"Location": "http://127.0.0.1:1/"} if status in FINAL else {})
-        endpoint = receiver.endpoint().script(answer) if status in TRANSIENT else receiver.endpoint(answer)
+        endpoint = (
+            receiver.endpoint().script(answer) if status in TRANSIENT else receiver.endpoint(answer)
+        )
         endpoint.subscription = name("status")
         org.subscribe(endpoint.subscription, topic, endpoint.url, retry=FAST)
         made[status] = endpoint
@@ -93,7 +95,9 @@ def test_dead_letter_can_be_inspected(org, topic, answered):
         position["partition"],
         position["offset"],
     )
-    whole = org.get(f"{SUBSCRIPTIONS}/{hook.subscription}/dead-letters/{letter['id']}", expect=200).json()
+    whole = org.get(
+        f"{SUBSCRIPTIONS}/{hook.subscription}/dead-letters/{letter['id']}", expect=200
+    ).json()
     assert whole["event"]["id"] == "bad-1"
     assert whole["event"]["type"] == "order.created"
     assert whole["event"]["data"] == {"amount": 7}
@@ -165,7 +169,9 @@ def test_hanging_subscriber_times_out_and_is_retried(org, topic, answered):
     assert s["delivered"] == 1
     first, second = hook.requests
     assert second.time - first.time >= 0.5
-    attempts = eventually(lambda: delivery(org, position, hook.subscription), "it is known")["attempts"]
+    attempts = eventually(lambda: delivery(org, position, hook.subscription), "it is known")[
+        "attempts"
+    ]
     assert "timeout" in attempts[0]["message"] or "deadline" in attempts[0]["message"]
 
 
@@ -189,7 +195,8 @@ def test_410_disables_the_subscription(org, topic, answered):
     hook = answered(then=Answer(410))
     org.publish(topic, id="1")
     disabled = eventually(
-        lambda: (s := org.subscription(hook.subscription))["status"] != "READY" and s, "it is disabled"
+        lambda: (s := org.subscription(hook.subscription))["status"] != "READY" and s,
+        "it is disabled",
     )
     assert any("410" in reason or "gone" in reason.lower() for reason in disabled["reason"])
     assert the_dead_letter(org, hook.subscription)["eventId"] == "1"
@@ -210,7 +217,8 @@ def test_waiting_retry_is_pending(org, topic, answered):
     hook = answered(Answer(503), retry={**FAST, "minBackoff": "60s", "maxBackoff": "60s"})
     position = org.publish(topic)
     waiting = eventually(
-        lambda: (s := org.statistics(hook.subscription))["pending"]["retrying"] == 1 and s, "it waits"
+        lambda: (s := org.statistics(hook.subscription))["pending"]["retrying"] == 1 and s,
+        "it waits",
     )
     assert waiting["matched"] == 1 and adds_up(waiting)
     found = delivery(org, position, hook.subscription)
@@ -235,4 +243,6 @@ def test_max_in_flight_is_obeyed(org, topic, answered):
         org.publish(topic)
     org.settled(hook.subscription, matched=10)
     times = sorted(request.time for request in hook.requests)
-    assert all(later - first >= 0.13 for first, later in zip(times, times[2:])), "never three at once"
+    assert all(later - first >= 0.13 for first, later in zip(times, times[2:])), (
+        "never three at once"
+    )

@@ -5,6 +5,7 @@ import time
 import pytest
 from conftest import settled_ids
 from lib.client import adds_up, event, total_pending
+from lib.receiver import Answer
 from lib.wait import eventually, throughout
 
 SUBSCRIPTIONS = "/v1/event/subscriptions"
@@ -68,7 +69,9 @@ def test_pause_and_resume_lose_and_repeat_nothing(org, topic, receiver, subscrib
         if number == 40:
             assert org.post(f"{SUBSCRIPTIONS}/{called}/pause", expect=200).json()["paused"] is True
         if number == 80:
-            assert org.post(f"{SUBSCRIPTIONS}/{called}/resume", expect=200).json()["paused"] is False
+            assert (
+                org.post(f"{SUBSCRIPTIONS}/{called}/resume", expect=200).json()["paused"] is False
+            )
         ids.append(org.publish(topic)["id"])
     s = org.settled(called, matched=120)
     assert adds_up(s)
@@ -125,8 +128,6 @@ def test_delete_stops_deliveries(org, topic, receiver, name):
 
 
 def test_delete_stops_retries(org, topic, receiver, name):
-    from lib.receiver import Answer
-
     hook = receiver.endpoint(Answer(503))
     called = name("deleted")
     retry = {"maxAttempts": 1000, "minBackoff": "50ms", "factor": 1, "jitter": 0}

@@ -25,7 +25,9 @@ class Exchange:
 class Client:
     """One key, optionally acting in another organisation. Not for several threads at once."""
 
-    def __init__(self, base_url: str, key: str | None, org: str | None = None, seen: list | None = None):
+    def __init__(
+        self, base_url: str, key: str | None, org: str | None = None, seen: list | None = None
+    ):
         self.base_url = base_url
         self.key = key
         self.org = org
@@ -48,7 +50,11 @@ class Client:
             headers["X-Dispatch-Org"] = self.org
         headers.update(options.pop("headers", {}))
         answer = self.session.request(
-            method, self.base_url + path, headers=headers, timeout=options.pop("timeout", TIMEOUT), **options
+            method,
+            self.base_url + path,
+            headers=headers,
+            timeout=options.pop("timeout", TIMEOUT),
+            **options,
         )
         self.note(method, path, answer)
         if expect is not None:
@@ -132,7 +138,9 @@ class Client:
         if data is not None:
             headers["Content-Type"] = "application/json"
             options["data"] = data if isinstance(data, bytes) else json.dumps(data).encode()
-        answer = self.request("POST", f"/v1/topics/{topic}/events", headers=headers, expect=202, **options)
+        answer = self.request(
+            "POST", f"/v1/topics/{topic}/events", headers=headers, expect=202, **options
+        )
         return answer.json()["results"][0]
 
     def publish_batch(self, topic: str, events: list[dict]) -> list[dict]:
@@ -153,7 +161,13 @@ class Client:
 
 def event(type: str = "test.event", id: str | None = None, data=None, **attributes) -> dict:
     """An event in JSON form."""
-    made = {"specversion": "1.0", "id": id or str(uuid.uuid4()), "source": "/tests", "type": type, **attributes}
+    made = {
+        "specversion": "1.0",
+        "id": id or str(uuid.uuid4()),
+        "source": "/tests",
+        "type": type,
+        **attributes,
+    }
     if data is not None:
         made["data"] = data
     return made

@@ -45,13 +45,17 @@ def read_one(brokers: str, topic: str, partition: int, offset: int, bound: float
     try:
         consumer.assign([TopicPartition(topic, partition, offset)])
         message = consumer.poll(bound)
-        assert message is not None and message.error() is None, f"no record {topic} {partition}:{offset}"
+        assert message is not None and message.error() is None, (
+            f"no record {topic} {partition}:{offset}"
+        )
         return message
     finally:
         consumer.close()
 
 
-def produce(brokers: str, topic: str, *, key=None, value=None, headers=(), partition: int = -1) -> tuple[int, int]:
+def produce(
+    brokers: str, topic: str, *, key=None, value=None, headers=(), partition: int = -1
+) -> tuple[int, int]:
     """One record, acknowledged. Returns partition and offset."""
     producer = Producer({"bootstrap.servers": brokers, "acks": "all", "message.timeout.ms": 15000})
     reports = []

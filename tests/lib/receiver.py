@@ -228,7 +228,9 @@ class Receiver:
 
     def cut_hanging(self) -> None:
         """Resets the connections of all requests that were left hanging."""
-        self.loop.call_soon_threadsafe(lambda: [transport.abort() for transport in list(self.hanging)])
+        self.loop.call_soon_threadsafe(
+            lambda: [transport.abort() for transport in list(self.hanging)]
+        )
 
     def answer(self, request: Request) -> Answer:
         endpoint = self._endpoints.get(request.target.partition("?")[0])

@@ -94,7 +94,9 @@ class Stack:
         process = Path(f"/proc/{pid}")
         arguments = process.joinpath("cmdline").read_bytes().split(b"\0")[:-1]
         environment = dict(
-            entry.split(b"=", 1) for entry in process.joinpath("environ").read_bytes().split(b"\0") if entry
+            entry.split(b"=", 1)
+            for entry in process.joinpath("environ").read_bytes().split(b"\0")
+            if entry
         )
         self.terminate(service)
         with open(self.home / "logs" / f"{service}.log", "ab") as log:
@@ -121,7 +123,7 @@ class Stack:
 
     def await_ready(self, bound: float = 60) -> None:
         for service in SERVICES:
-            eventually(lambda: self.is_ready(service), f"{service} is ready", bound)
+            eventually(lambda service=service: self.is_ready(service), f"{service} is ready", bound)
 
     def metrics(self, service: str) -> dict[str, float]:
         """Sample name with labels -> value."""
