@@ -209,7 +209,11 @@ struct OutboxRelay::Impl : Reader::Listener, std::enable_shared_from_this<Outbox
 
   void OnRecords(std::vector<Record> records) override {
     for (const Record& record : records) {
-      if (!record.key || !signer.Verify(record).ok()) continue;
+      if (!record.key) continue;
+      if (!signer.Verify(record).ok()) {
+        tail.TakeForged(*record.key);
+        continue;
+      }
       if (!record.value) {
         tail.TakeNull(*record.key);
         continue;

@@ -35,6 +35,10 @@ void OutboxTail::TakeNull(const std::string& record_key) {
   overwritten_.erase(Split(record_key));
 }
 
+void OutboxTail::TakeForged(const std::string& record_key) {
+  if (last_.contains(record_key)) overwritten_.insert(Split(record_key));
+}
+
 std::vector<OutboxTail::Key> OutboxTail::DeletedBefore(int64_t before_ms) const {
   std::vector<Key> keys;
   for (auto& [key, last] : last_) {

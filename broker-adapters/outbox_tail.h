@@ -24,6 +24,8 @@ class OutboxTail {
   void Take(const schema::StateRecord& record);
   /// A null value: the key is gone.
   void TakeNull(const std::string& record_key);
+  /// Not ours, yet the last of its key: compaction would keep it and drop what was true.
+  void TakeForged(const std::string& record_key);
 
   const std::set<Key>& overwritten() const { return overwritten_; }
   /// Keys whose deletion was written before `before_ms` and is still the last word.

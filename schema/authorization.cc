@@ -149,9 +149,14 @@ Result<Grant> ParseScope(const json::value& scope) {
 Result<std::vector<Grant>> ParseScopes(const json::value& scopes) {
   if (!scopes.is_array()) return Invalid("scopes", "must be a list");
   std::vector<Grant> grants;
-  for (const json::value& scope : scopes.get_array()) {
-    ASSIGN_OR_RETURN(Grant grant, ParseScope(scope));
-    grants.push_back(std::move(grant));
+  for (size_t i = 0; i < scopes.get_array().size(); ++i) {
+    auto grant = ParseScope(scopes.get_array()[i]);
+    if (!grant.ok()) {
+      Error error = grant.error();
+      for (auto& detail : error.details) detail.field = fmt::format("scopes[{}]", i);
+      return error;
+    }
+    grants.push_back(std::move(*grant));
   }
   return grants;
 }

@@ -89,6 +89,11 @@ Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const s
     if (topic_uuid.ok()) s.topic_uuid = *topic_uuid;
     s.generation = static_cast<int32_t>(json::GetInt(*internal, "generation", 1));
     s.boundaries = ReadOffsets(json::GetArray(*internal, "boundaries"));
+    s.filter_boundaries = ReadOffsets(json::GetArray(*internal, "filterBoundaries"));
+    if (const auto* previous = json::GetObject(*internal, "previous")) {
+      s.previous_event_type = json::GetString(*previous, "eventType");
+      if (const auto* filters = json::GetArray(*previous, "filters")) s.previous_filters = *filters;
+    }
     s.pause_boundaries = ReadOffsets(json::GetArray(*internal, "pauseBoundaries"));
   }
   return s;

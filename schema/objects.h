@@ -72,9 +72,15 @@ struct Subscription {
 
   /// Per partition, the end when it was paused: what came before is still delivered.
   std::vector<int64_t> pause_boundaries;
+  /// After a change of type or filters: what they were, and per partition the end then. The old
+  /// ones serve the offsets below.
+  std::vector<int64_t> filter_boundaries;
+  std::string previous_event_type;
+  json::array previous_filters;
 
   std::string Key() const { return org + "/" + name; }
   int64_t Boundary(int32_t partition) const { return At(boundaries, partition); }
+  int64_t FilterBoundary(int32_t partition) const { return At(filter_boundaries, partition); }
   int64_t PauseBoundary(int32_t partition) const { return At(pause_boundaries, partition); }
 
  private:

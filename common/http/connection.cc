@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "common/crypto.h"
 #include "common/http/internal/wire.h"
 #include "common/json.h"
 #include "common/log.h"
@@ -303,7 +304,10 @@ void Connection::Reject(int status, std::string_view message) {
   rejected_ = true;
   phase_ = Phase::kHandling;
   SendResponse(Response::Json(
-      status, json::Serialize(json::object{{"code", status}, {"message", message}})));
+      status, json::Serialize(json::object{{"code", status},
+                                           {"message", message},
+                                           {"details", json::array()},
+                                           {"requestId", crypto::RandomAlphanumeric(24)}})));
 }
 
 // ---- time

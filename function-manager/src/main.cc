@@ -74,7 +74,7 @@ class FunctionManager {
             InvokerOptions(service.config())),
         dead_letters_(*broker_, service.loop(), pool_),
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
-        commands_(service.loop(), pool_, [this] { relay_.Nudge(); }),
+        commands_(service.loop(), pool_, subscriptions_, [this] { relay_.Nudge(); }),
         queries_(pool_, subscriptions_) {}
 
   Status Start() {

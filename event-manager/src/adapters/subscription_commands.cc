@@ -25,6 +25,13 @@ Result<StoredEntity> UsableTopic(pg::Transaction& tx, const std::string& org,
   return std::move(*topic);
 }
 
+// What decides which events match.
+json::object MatchingOf(const json::object& document) {
+  json::object matching{{"eventType", json::GetString(document, "eventType")}};
+  if (const auto* filters = json::GetArray(document, "filters")) matching["filters"] = *filters;
+  return matching;
+}
+
 void PauseAt(json::object& stored, const std::vector<int64_t>& ends) {
   stored["paused"] = true;
   stored["internal"].as_object()["pauseBoundaries"] = json::array(ends.begin(), ends.end());
@@ -187,8 +194,7 @@ void SubscriptionCommands::Update(const schema::Request& request, Responder resp
     if (!ends.ok()) return respond(ends.error());
     Replace(request, name, std::move(document), *ends, std::move(respond));
   };
-  if (!json::GetBool(*document, "paused")) return write(Boundaries{});
-  FindPauseBoundaries(request.org, name, std::move(write));
+  FindEnds(request.org, name, std::move(write));
 }
 
 void SubscriptionCommands::Replace(const schema::Request& request, const std::string& name,
@@ -209,6 +215,11 @@ void SubscriptionCommands::Replace(const schema::Request& request, const std::st
         next["status"] = "READY";
         next["reason"] = json::array();
         bool was_paused = json::GetBool(stored, "paused");
+        if (MatchingOf(stored) != MatchingOf(next)) {
+          auto& internal = next["internal"].as_object();
+          internal["previous"] = MatchingOf(stored);
+          internal["filterBoundaries"] = json::array(ends.begin(), ends.end());
+        }
         stored = std::move(next);
         if (json::GetBool(stored, "paused") && !was_paused) PauseAt(stored, ends);
         return {};
@@ -229,21 +240,21 @@ void SubscriptionCommands::SetPaused(const schema::Request& request, bool paused
         },
         std::move(respond));
   }
-  FindPauseBoundaries(request.org, NameIn(request),
-                      [this, request, respond = std::move(respond)](Result<Boundaries> ends) {
-                        if (!ends.ok()) return respond(ends.error());
-                        Apply(
-                            request, NameIn(request),
-                            [ends = *ends](json::object& stored) -> Status {
-                              PauseAt(stored, ends);
-                              return {};
-                            },
-                            respond);
-                      });
+  FindEnds(request.org, NameIn(request),
+           [this, request, respond = std::move(respond)](Result<Boundaries> ends) {
+             if (!ends.ok()) return respond(ends.error());
+             Apply(
+                 request, NameIn(request),
+                 [ends = *ends](json::object& stored) -> Status {
+                   PauseAt(stored, ends);
+                   return {};
+                 },
+                 respond);
+           });
 }
 
-void SubscriptionCommands::FindPauseBoundaries(const std::string& org, const std::string& name,
-                                               std::function<void(Result<Boundaries>)> done) {
+void SubscriptionCommands::FindEnds(const std::string& org, const std::string& name,
+                                    std::function<void(Result<Boundaries>)> done) {
   pool_.Query<StoredEntity>(
       [org, name](pg::Transaction& tx) {
         return EntityStore(tx).Lock(kSubscriptionKind, org, name);

@@ -35,10 +35,9 @@ class SubscriptionCommands {
   void Delete(const schema::Request& request, Responder respond);
   void SetPaused(const schema::Request& request, bool paused, Responder respond);
   void Disable(const schema::Request& request, Responder respond);
-  /// The ends of the subscription's topic now: what is accepted later is not delivered while it is
-  /// paused.
-  void FindPauseBoundaries(const std::string& org, const std::string& name,
-                           std::function<void(Result<Boundaries>)> done);
+  /// The ends of the subscription's topic now: where a pause or a change of filters begins.
+  void FindEnds(const std::string& org, const std::string& name,
+                std::function<void(Result<Boundaries>)> done);
 
   /// Tries again for a moment when Kafka does not know the partitions' leaders yet, as just after a
   /// topic was made.

@@ -7,6 +7,16 @@ Result<std::shared_ptr<const CompiledSubscription>> CompiledSubscription::Compil
   auto filter = Filter::ParseAll(s.filters);
   if (!filter.ok()) return filter.error();
   auto compiled = std::make_shared<CompiledSubscription>();
+  if (!s.filter_boundaries.empty()) {
+    auto old = Filter::ParseAll(s.previous_filters);
+    if (!old.ok()) return old.error();
+    auto previous = std::make_shared<CompiledSubscription>();
+    previous->subscription = s;
+    previous->subscription.event_type = s.previous_event_type;
+    previous->filter = std::move(*old);
+    previous->is_previous = true;
+    compiled->previous = std::move(previous);
+  }
   compiled->subscription = std::move(s);
   compiled->filter = std::move(*filter);
   return std::shared_ptr<const CompiledSubscription>(std::move(compiled));
@@ -19,23 +29,33 @@ const std::string* MatchIndex::TypeOf(const CompiledSubscription& entry) {
 
 void MatchIndex::Put(Entry entry) {
   Remove(entry->subscription.uuid);
-  const std::string* type = TypeOf(*entry);
-  (type != nullptr ? by_type_[*type] : any_type_).push_back(entry.get());
+  Insert(entry.get());
+  if (entry->previous != nullptr) Insert(entry->previous.get());
   Uuid id = entry->subscription.uuid;
   all_.emplace(id, std::move(entry));
+}
+
+void MatchIndex::Insert(const CompiledSubscription* entry) {
+  const std::string* type = TypeOf(*entry);
+  (type != nullptr ? by_type_[*type] : any_type_).push_back(entry);
+}
+
+void MatchIndex::Erase(const CompiledSubscription* entry) {
+  const std::string* type = TypeOf(*entry);
+  if (type == nullptr) {
+    std::erase(any_type_, entry);
+    return;
+  }
+  auto bucket = by_type_.find(*type);
+  std::erase(bucket->second, entry);
+  if (bucket->second.empty()) by_type_.erase(bucket);
 }
 
 void MatchIndex::Remove(const Uuid& subscription) {
   auto it = all_.find(subscription);
   if (it == all_.end()) return;
-  const std::string* type = TypeOf(*it->second);
-  if (type != nullptr) {
-    auto bucket = by_type_.find(*type);
-    std::erase(bucket->second, it->second.get());
-    if (bucket->second.empty()) by_type_.erase(bucket);
-  } else {
-    std::erase(any_type_, it->second.get());
-  }
+  Erase(it->second.get());
+  if (it->second->previous != nullptr) Erase(it->second->previous.get());
   all_.erase(it);
 }
 

@@ -16,6 +16,15 @@ namespace dispatch {
 struct CompiledSubscription {
   schema::Subscription subscription;
   Filter filter;
+  /// With the type and filters before their last change, for the offsets below the boundary of
+  /// that.
+  std::shared_ptr<const CompiledSubscription> previous;
+  bool is_previous = false;
+
+  /// Whether this form of the subscription is the one for an offset.
+  bool Serves(int32_t partition, int64_t offset) const {
+    return (offset < subscription.FilterBoundary(partition)) == is_previous;
+  }
 
   /// kUnprocessable when a filter does not compile.
   static Result<std::shared_ptr<const CompiledSubscription>> Compile(schema::Subscription s);
@@ -38,6 +47,8 @@ class MatchIndex {
 
  private:
   static const std::string* TypeOf(const CompiledSubscription& entry);
+  void Insert(const CompiledSubscription* entry);
+  void Erase(const CompiledSubscription* entry);
 
   std::unordered_map<Uuid, Entry> all_;
   std::unordered_map<std::string, std::vector<const CompiledSubscription*>> by_type_;

@@ -105,7 +105,9 @@ void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, c
   std::vector<schema::Target> targets;
   for (const auto* hit : hits_) {
     const auto& s = hit->subscription;
-    if (wanted(s.uuid, s.generation)) targets.push_back({s.uuid, s.generation, s.version});
+    bool serves = hit->Serves(id_.partition, record.offset);
+    if (serves && wanted(s.uuid, s.generation))
+      targets.push_back({s.uuid, s.generation, s.version});
   }
   if (targets.empty()) return guarded();
   auto counted = targets;

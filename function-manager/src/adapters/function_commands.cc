@@ -74,9 +74,20 @@ void FunctionCommands::Update(const schema::Request& request, Responder respond)
 void FunctionCommands::Delete(const schema::Request& request, Responder respond) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
+  std::string function = json::GetString(*body, "name");
+  std::string user;
+  subscriptions_.ForEach(schema::kSubscriptionKind, [&](const auto& entity) {
+    bool uses =
+        entity->org == request.org && json::GetString(entity->document, "function") == function;
+    if (uses) user = entity->name;
+  });
+  if (!user.empty()) {
+    return respond(Error{Code::kConflict, "function '" + function + "' is used by subscription '" +
+                                              user + "'; delete that first"});
+  }
   AnswerWithEntity(
       pool_,
-      [org = request.org, name = json::GetString(*body, "name"),
+      [org = request.org, name = function,
        if_match = request.if_match](pg::Transaction& tx) -> Result<StoredEntity> {
         EntityStore store(tx);
         ASSIGN_OR_RETURN(auto stored, store.Lock(kFunctionKind, org, name));

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "broker-adapters/rpc.h"
+#include "broker-adapters/state_table.h"
 #include "common/clock.h"
 #include "common/pg/pool.h"
 
@@ -11,8 +12,9 @@ namespace dispatch {
 /// `function.create|update|delete` for functions that the user runs: runtime `http` and a URL.
 class FunctionCommands {
  public:
-  FunctionCommands(Loop& loop, pg::Pool& pool, std::function<void()> committed)
-      : loop_(loop), pool_(pool), committed_(std::move(committed)) {}
+  FunctionCommands(Loop& loop, pg::Pool& pool, const broker::StateTable& subscriptions,
+                   std::function<void()> committed)
+      : loop_(loop), pool_(pool), subscriptions_(subscriptions), committed_(std::move(committed)) {}
 
   void Register(broker::RpcServer& server);
 
@@ -26,6 +28,7 @@ class FunctionCommands {
 
   Loop& loop_;
   pg::Pool& pool_;
+  const broker::StateTable& subscriptions_;
   std::function<void()> committed_;
 };
 
