@@ -15,6 +15,10 @@ namespace {
 // broker.
 constexpr int kTopicPropagationMs = 5'000;
 
+// How long a failed gapless producer waits for answers. The failure came as one, so the others are
+// close behind; some are never answered, as librdkafka keeps their requests to itself.
+constexpr Duration kInFlightGrace{3'000'000};
+
 /// Callbacks of records under way, by the number that librdkafka carries for us.
 class Slots {
  public:
@@ -49,6 +53,7 @@ struct Handle {
   std::shared_ptr<EventQueue> events;
   size_t in_flight = 0;
   bool failed = false;
+  SteadyTime failed_at;
 };
 
 class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
@@ -213,6 +218,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
   void Fail(Handle& handle) {
     if (handle.failed) return;
     handle.failed = true;
+    handle.failed_at = connection_->loop.Steady();
     char text[512] = "";
     rd_kafka_fatal_error(handle.rk.get(), text, sizeof text);
     log::Warning("producer failed and is built anew client={} reason=\"{}\"",
@@ -221,9 +227,10 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
   }
 
   void Purge(Handle& handle) const {
-    int in_flight = gapless() ? 0 : RD_KAFKA_PURGE_F_INFLIGHT;
-    rd_kafka_purge(handle.rk.get(),
-                   RD_KAFKA_PURGE_F_QUEUE | in_flight | RD_KAFKA_PURGE_F_NON_BLOCKING);
+    bool wait = gapless() && connection_->loop.Steady() < handle.failed_at + kInFlightGrace;
+    rd_kafka_purge(handle.rk.get(), RD_KAFKA_PURGE_F_QUEUE |
+                                        (wait ? 0 : RD_KAFKA_PURGE_F_INFLIGHT) |
+                                        RD_KAFKA_PURGE_F_NON_BLOCKING);
   }
 
   void End(Handle& handle) {
