@@ -96,7 +96,7 @@ def examine(subscription: Subscription, truth: Truth, statistics: dict | None) -
             )
         elif request.body != payload(request.event_id):
             fault("bytes", f"{request.event_id} arrived with other bytes")
-        if 200 <= status < 300:
+        if 200 <= status < 300 and request.event_id in wanted:
             delivered[request.event_id] += 1
     verdict.delivered = len(delivered)
     verdict.duplicated = sum(count - 1 for count in delivered.values())
