@@ -23,7 +23,7 @@ class FunctionCommands {
 
   void Create(const schema::Request& request, Responder respond);
   void Update(const schema::Request& request, Responder respond);
-  void Delete(const schema::Request& request, Responder respond);
+  void Delete(const schema::Request& request, Responder respond, int looks = 5);
   Responder Committing(Responder respond);
 
   Loop& loop_;
