@@ -126,8 +126,9 @@ void LogEvent(rd_kafka_t* rk, rd_kafka_event_t* event) {
     const char* text = nullptr;
     int level = 0;
     if (rd_kafka_event_log(event, &facility, &text, &level) != 0) return;
-    // Said of every producer that is to be gapless.
-    if (std::string_view(facility) == "CONFWARN") return;
+    // CONFWARN is said of every gapless producer; FAIL comes as an error event too, with a remedy.
+    std::string_view about(facility);
+    if (about == "CONFWARN" || about == "FAIL") return;
     if (level > 4 || !log::Sometimes("kafka.log", 2)) return;
     log::Warning("librdkafka handle={} facility={} text=\"{}\"", rd_kafka_name(rk), facility, text);
     return;

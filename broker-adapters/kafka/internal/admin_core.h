@@ -1,0 +1,223 @@
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "broker-adapters/broker.h"
+#include "broker-adapters/kafka/internal/connection.h"
+#include "broker-adapters/kafka/internal/errors.h"
+#include "broker-adapters/kafka/internal/event_queue.h"
+
+namespace dispatch::broker::kafka {
+
+/// A topic as the brokers describe it.
+struct Description {
+  int32_t partitions = 0;
+  bool all_led = true;
+};
+
+/// Requests go out on a handle of its own, made when first needed; the answers come as events.
+class AdminCore : public std::enable_shared_from_this<AdminCore> {
+ public:
+  static constexpr int kTimeoutMs = 5'000;
+  static constexpr Duration kLeaderPoll{30'000};
+  using OnResult = std::function<void(rd_kafka_event_t*)>;
+  using Send = std::function<void(rd_kafka_t*, rd_kafka_AdminOptions_t*, rd_kafka_queue_t*)>;
+
+  explicit AdminCore(ConnectionPtr connection) : connection_(std::move(connection)) {}
+
+  void Close() {
+    {
+      std::lock_guard lock(gate_->mutex);
+      gate_->closed = true;
+    }
+    if (events_) events_->Close();
+    waiting_.clear();
+    rk_.reset();
+  }
+
+  /// Sends one request. `on_result` gets its event; its error is looked at already.
+  void Request(rd_kafka_admin_op_t op, const std::string& what, const Send& send,
+               std::function<void(Status)> on_error, OnResult on_result) {
+    Status status = Open();
+    if (!status.ok()) return Later(std::move(on_error), std::move(status));
+    uint64_t id = next_id_++;
+    waiting_.emplace(id, [what, on_error = std::move(on_error),
+                          on_result = std::move(on_result)](rd_kafka_event_t* event) {
+      rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+      if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return on_result(event);
+      on_error(Status(MakeError(err, what, rd_kafka_event_error_string(event))));
+    });
+    AdminOptionsPtr options(rd_kafka_AdminOptions_new(rk_.get(), op));
+    char text[128];
+    rd_kafka_AdminOptions_set_request_timeout(options.get(), kTimeoutMs, text, sizeof text);
+    if (op == RD_KAFKA_ADMIN_OP_CREATETOPICS || op == RD_KAFKA_ADMIN_OP_DELETETOPICS ||
+        op == RD_KAFKA_ADMIN_OP_CREATEPARTITIONS) {
+      // Until the controller has done it.
+      rd_kafka_AdminOptions_set_operation_timeout(options.get(), kTimeoutMs, text, sizeof text);
+    }
+    rd_kafka_AdminOptions_set_opaque(options.get(), reinterpret_cast<void*>(id));
+    send(rk_.get(), options.get(), events_->get());
+  }
+
+  void Describe(const std::string& name, std::function<void(Result<Description>)> done) {
+    auto send = [name](rd_kafka_t* rk, rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
+      const char* names[] = {name.c_str()};
+      auto* topics = rd_kafka_TopicCollection_of_topic_names(names, 1);
+      rd_kafka_DescribeTopics(rk, topics, options, queue);
+      rd_kafka_TopicCollection_destroy(topics);
+    };
+    auto on_result = [name, done](rd_kafka_event_t* event) {
+      size_t count = 0;
+      auto** topics = rd_kafka_DescribeTopics_result_topics(
+          rd_kafka_event_DescribeTopics_result(event), &count);
+      if (count == 0) return done(Error{Code::kInternal, "describe " + name + ": no answer"});
+      const rd_kafka_error_t* error = rd_kafka_TopicDescription_error(topics[0]);
+      if (error != nullptr && rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return done(
+            MakeError(rd_kafka_error_code(error), "topic " + name, rd_kafka_error_string(error)));
+      }
+      auto** parts = rd_kafka_TopicDescription_partitions(topics[0], &count);
+      Description description{static_cast<int32_t>(count), count > 0};
+      for (size_t i = 0; i < count; ++i) {
+        description.all_led &= rd_kafka_TopicPartitionInfo_leader(parts[i]) != nullptr;
+      }
+      done(description);
+    };
+    Request(
+        RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, "describe topic " + name, send,
+        [done](Status s) { done(s.error()); }, on_result);
+  }
+
+  /// Until every partition up to `partitions` has a leader, on the broker that answers.
+  void AwaitLeaders(const std::string& name, int32_t partitions, SteadyTime limit,
+                    Admin::DoneStatus done) {
+    Describe(name, [this, name, partitions, limit, done](Result<Description> d) {
+      if (d.ok() && d->all_led && d->partitions >= partitions) return done(OkStatus());
+      if (connection_->loop.Steady() >= limit) {
+        return done(Status(Code::kUnavailable, "topic " + name +
+                                                   " was made, but its partitions have no leader "
+                                                   "yet: check that all brokers are up"));
+      }
+      connection_->loop.After(kLeaderPoll,
+                              [weak = weak_from_this(), name, partitions, limit, done] {
+                                auto self = weak.lock();
+                                if (self && self->rk_)
+                                  self->AwaitLeaders(name, partitions, limit, done);
+                              });
+    });
+  }
+
+  /// Asks for one offset of each partition: kEarliest, kLatest or a timestamp. -1: none is so late.
+  void Offsets(const std::string& name, int32_t partitions, int64_t spec,
+               std::function<void(Result<std::vector<int64_t>>)> done) {
+    auto send = [=](rd_kafka_t* rk, rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
+      ListPtr list(rd_kafka_topic_partition_list_new(partitions));
+      for (int32_t p = 0; p < partitions; ++p) {
+        rd_kafka_topic_partition_list_add(list.get(), name.c_str(), p)->offset = spec;
+      }
+      rd_kafka_ListOffsets(rk, list.get(), options, queue);
+    };
+    auto on_result = [=](rd_kafka_event_t* event) {
+      size_t count = 0;
+      auto** infos =
+          rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
+      std::vector<int64_t> offsets(static_cast<size_t>(partitions), -1);
+      for (size_t i = 0; i < count; ++i) {
+        auto* tp = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
+        if (tp->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+          return done(MakeError(tp->err, "offsets of " + name));
+        }
+        offsets.at(static_cast<size_t>(tp->partition)) = tp->offset;
+      }
+      done(std::move(offsets));
+    };
+    Request(
+        RD_KAFKA_ADMIN_OP_LISTOFFSETS, "offsets of " + name, send,
+        [done](Status s) { done(s.error()); }, on_result);
+  }
+
+  void ListTopics(Admin::Done<std::vector<TopicInfo>> done) {
+    Status status = Open();
+    if (!status.ok()) return done(status);
+    // The only request for all topics blocks.
+    connection_->worker.Run([rk = rk_, gate = gate_, done = std::move(done),
+                             loop = &connection_->loop, weak = weak_from_this()]() mutable {
+      auto result = AllTopics(rk.get());
+      std::lock_guard lock(gate->mutex);
+      if (gate->closed) return;
+      loop->Post([weak, done = std::move(done), result = std::move(result)]() mutable {
+        auto self = weak.lock();
+        if (self && self->rk_) done(std::move(result));
+      });
+    });
+  }
+
+  ConnectionPtr connection_;
+
+ private:
+  Status Open() {
+    if (rk_) return OkStatus();
+    Conf conf(connection_, "");
+    conf.Events(0);
+    ASSIGN_OR_RETURN(rk_, conf.Open(RD_KAFKA_PRODUCER));
+    auto on_event = [weak = weak_from_this()](EventPtr event) {
+      if (auto self = weak.lock()) self->OnEvent(event.get());
+    };
+    events_ = EventQueue::Open(connection_->loop, rk_, QueuePtr(rd_kafka_queue_get_main(rk_.get())),
+                               on_event);
+    return OkStatus();
+  }
+
+  void Later(std::function<void(Status)> done, Status status) {
+    connection_->loop.Post(
+        [weak = weak_from_this(), done = std::move(done), status = std::move(status)] {
+          if (!weak.expired()) done(status);
+        });
+  }
+
+  void OnEvent(rd_kafka_event_t* event) {
+    auto type = rd_kafka_event_type(event);
+    if (type == RD_KAFKA_EVENT_ERROR || type == RD_KAFKA_EVENT_LOG) {
+      return LogEvent(rk_.get(), event);
+    }
+    auto it = waiting_.find(reinterpret_cast<uint64_t>(rd_kafka_event_opaque(event)));
+    if (it == waiting_.end()) return;
+    OnResult on_result = std::move(it->second);
+    waiting_.erase(it);
+    on_result(event);
+  }
+
+  static Result<std::vector<TopicInfo>> AllTopics(rd_kafka_t* rk) {
+    const rd_kafka_metadata_t* metadata = nullptr;
+    rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 1, nullptr, &metadata, kTimeoutMs);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return MakeError(err, "list topics");
+    std::vector<TopicInfo> topics;
+    for (int i = 0; i < metadata->topic_cnt; ++i) {
+      const auto& topic = metadata->topics[i];
+      if (topic.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        topics.push_back({topic.topic, topic.partition_cnt});
+      }
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return topics;
+  }
+
+  // The loop may be gone after Close: the worker asks before it posts.
+  struct Gate {
+    std::mutex mutex;
+    bool closed = false;
+  };
+  std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  RkPtr rk_;
+  std::shared_ptr<EventQueue> events_;
+  std::unordered_map<uint64_t, OnResult> waiting_;
+  uint64_t next_id_ = 1;
+};
+
+}  // namespace dispatch::broker::kafka
