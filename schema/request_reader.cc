@@ -52,6 +52,31 @@ std::string RequestReader::RequiredString(std::string_view field) {
   return value;
 }
 
+std::string RequestReader::RequiredUrl(std::string_view field) {
+  std::string url = RequiredString(field);
+  bool http = url.starts_with("http://") || url.starts_with("https://");
+  if (!url.empty() && (!http || url.size() > 2048 || url.find_first_of(" \t\r\n") != url.npos)) {
+    Fault(field, "must be an absolute http or https URL of at most 2048 characters");
+  }
+  return url;
+}
+
+json::array RequestReader::Tags() {
+  json::array tags;
+  const auto* given = Array("tags");
+  if (given == nullptr) return tags;
+  for (const auto& tag : *given) {
+    const auto* object = tag.if_object();
+    if (object == nullptr || json::GetString(*object, "key").empty()) {
+      Fault("tags", "must be objects {\"key\", \"value\"}");
+      return {};
+    }
+    tags.push_back(
+        {{"key", json::GetString(*object, "key")}, {"value", json::GetString(*object, "value")}});
+  }
+  return tags;
+}
+
 int64_t RequestReader::Int(std::string_view field, int64_t fallback, int64_t min, int64_t max) {
   const auto* value = Find(field);
   if (value == nullptr) return fallback;

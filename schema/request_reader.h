@@ -22,6 +22,10 @@ class RequestReader {
 
   std::string String(std::string_view field, std::string_view fallback = {});
   std::string RequiredString(std::string_view field);
+  /// An absolute http or https URL of at most 2048 characters.
+  std::string RequiredUrl(std::string_view field);
+  /// `tags`: objects {"key", "value"}, with a key that is not empty.
+  json::array Tags();
   int64_t Int(std::string_view field, int64_t fallback, int64_t min, int64_t max);
   double Double(std::string_view field, double fallback, double min, double max);
   bool Bool(std::string_view field, bool fallback);

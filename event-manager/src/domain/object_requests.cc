@@ -23,22 +23,6 @@ constexpr std::initializer_list<std::string_view> kReadOnly = {
     "id",          "kind",         "revision",   "status", "reason", "org",
     "createdTime", "modifiedTime", "statistics", "spec",   "groups", "start"};
 
-json::array ReadTags(RequestReader& reader) {
-  json::array tags;
-  const auto* given = reader.Array("tags");
-  if (given == nullptr) return tags;
-  for (const auto& tag : *given) {
-    const auto* object = tag.if_object();
-    if (object == nullptr || json::GetString(*object, "key").empty()) {
-      reader.Fault("tags", "must be objects {\"key\", \"value\"}");
-      return {};
-    }
-    tags.push_back(
-        {{"key", json::GetString(*object, "key")}, {"value", json::GetString(*object, "value")}});
-  }
-  return tags;
-}
-
 bool IsEventType(std::string_view type) {
   return type.size() <= 128 && std::all_of(type.begin(), type.end(), [](unsigned char c) {
            return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
@@ -48,12 +32,7 @@ bool IsEventType(std::string_view type) {
 json::object ReadSink(const json::object& given, RequestReader& outer) {
   RequestReader reader(given, "sink");
   json::object sink;
-  std::string url = reader.RequiredString("url");
-  bool http = url.starts_with("http://") || url.starts_with("https://");
-  if (!url.empty() && (!http || url.size() > 2048 || url.find_first_of(" \t\r\n") != url.npos)) {
-    reader.Fault("url", "must be an absolute http or https URL of at most 2048 characters");
-  }
-  sink["url"] = url;
+  sink["url"] = reader.RequiredUrl("url");
   std::string mode = reader.String("mode", "binary");
   if (mode != "binary" && mode != "structured") {
     reader.Fault("mode", "must be binary or structured");
@@ -152,7 +131,7 @@ Result<json::object> TopicDocument(const json::object& request) {
   } else {
     document["retention"] = {{"time", "7d"}};
   }
-  document["tags"] = ReadTags(reader);
+  document["tags"] = reader.Tags();
   reader.Allow(kReadOnly);
   if (!reader.ok()) return reader.error();
   return document;
@@ -198,7 +177,7 @@ Result<json::object> SubscriptionDocument(const json::object& request) {
   }
   document["ordering"] = "none";
   if (const auto* secrets = reader.Array("secrets")) document["secrets"] = *secrets;
-  document["tags"] = ReadTags(reader);
+  document["tags"] = reader.Tags();
   if (request.contains("start") && !request.at("start").is_null()) {
     document["start"] = request.at("start");
     auto start = ParseStart(document);

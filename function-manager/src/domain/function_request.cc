@@ -22,13 +22,7 @@ Result<json::object> FunctionDocument(const std::string& body) {
     reader.Fault("runtime", "must be http, a function that you run at `url`");
   }
   document["runtime"] = runtime;
-  std::string url = reader.RequiredString("url");
-  bool absolute = url.starts_with("http://") || url.starts_with("https://");
-  if (!url.empty() &&
-      (!absolute || url.size() > 2048 || url.find_first_of(" \t\r\n") != url.npos)) {
-    reader.Fault("url", "must be an absolute http or https URL of at most 2048 characters");
-  }
-  document["url"] = url;
+  document["url"] = reader.RequiredUrl("url");
   auto timeout = reader.Duration("timeout", std::chrono::milliseconds(0),
                                  std::chrono::milliseconds(0), std::chrono::hours(1));
   if (timeout.count() > 0) document["timeout"] = FormatDuration(timeout);

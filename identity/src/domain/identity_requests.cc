@@ -28,22 +28,6 @@ constexpr std::initializer_list<std::string_view> kReadOnly = {
 constexpr char kNameRule[] =
     "must be 1 to 63 letters, digits, '_' and '-', the first a letter or a digit";
 
-json::array ReadTags(RequestReader& reader) {
-  json::array tags;
-  const auto* given = reader.Array("tags");
-  if (given == nullptr) return tags;
-  for (const auto& tag : *given) {
-    const auto* object = tag.if_object();
-    if (object == nullptr || json::GetString(*object, "key").empty()) {
-      reader.Fault("tags", "must be objects {\"key\", \"value\"}");
-      return {};
-    }
-    tags.push_back(
-        {{"key", json::GetString(*object, "key")}, {"value", json::GetString(*object, "value")}});
-  }
-  return tags;
-}
-
 std::string ReadName(RequestReader& reader) {
   std::string name = reader.RequiredString("name");
   if (!name.empty() && !schema::IsObjectName(name)) reader.Fault("name", kNameRule);
@@ -147,7 +131,7 @@ Result<json::object> OrganizationDocument(const json::object& request) {
   }
   document["name"] = name;
   document["kind"] = "Organization";
-  document["tags"] = ReadTags(reader);
+  document["tags"] = reader.Tags();
   reader.Allow(kReadOnly);
   if (!reader.ok()) return reader.error();
   return document;
@@ -190,7 +174,7 @@ Result<json::object> PolicyDocument(const json::object& request) {
   document["kind"] = "Policy";
   document["global"] = reader.Bool("global", false);
   ReadRules(reader, document);
-  document["tags"] = ReadTags(reader);
+  document["tags"] = reader.Tags();
   reader.Allow(kReadOnly);
   if (!reader.ok()) return reader.error();
   return document;
