@@ -12,16 +12,19 @@
 
 static const char kUsage[] =
     "usage: kafka-ready --brokers HOST:PORT[,...] [--timeout SECONDS] [--replicas N] [--group]\n"
+    "                   [--config FILE]\n"
     "  --brokers   bootstrap addresses\n"
     "  --timeout   give up after this many seconds (default 30)\n"
     "  --replicas  replicas of the topic it creates (default 1)\n"
-    "  --group     also consume through a consumer group\n";
+    "  --group     also consume through a consumer group\n"
+    "  --config    file of librdkafka properties, NAME=VALUE a line: for TLS and SASL\n";
 
 typedef struct {
   const char* brokers;
   int timeout_s;
   int replicas;
   bool group;
+  const char* config;
 } options_t;
 
 static int64_t start_ms;
@@ -68,8 +71,26 @@ static void no_log(const rd_kafka_t* client, int level, const char* facility, co
   (void)text;
 }
 
+static void set_from_file(rd_kafka_conf_t* conf, const char* path) {
+  char line[4096];
+  FILE* file = fopen(path, "r");
+  if (file == NULL) {
+    fprintf(stderr, "kafka-ready: cannot read %s\n", path);
+    exit(2);
+  }
+  while (fgets(line, sizeof line, file) != NULL) {
+    line[strcspn(line, "\r\n")] = '\0';
+    char* value = strchr(line, '=');
+    if (value == NULL || line[0] == '#') continue;
+    *value = '\0';
+    set(conf, line, value + 1);
+  }
+  fclose(file);
+}
+
 static rd_kafka_conf_t* new_conf(const options_t* options) {
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  if (options->config != NULL) set_from_file(conf, options->config);
   set(conf, "bootstrap.servers", options->brokers);
   set(conf, "reconnect.backoff.ms", "20");
   set(conf, "reconnect.backoff.max.ms", "100");
@@ -182,7 +203,7 @@ static bool consume(const options_t* options, const char* topic, bool group) {
 }
 
 static options_t parse(int argc, char** argv) {
-  options_t options = {NULL, 30, 1, false};
+  options_t options = {NULL, 30, 1, false, NULL};
   for (int i = 1; i < argc; ++i) {
     const bool more = i + 1 < argc;
     if (strcmp(argv[i], "--help") == 0) {
@@ -194,6 +215,8 @@ static options_t parse(int argc, char** argv) {
       options.brokers = argv[++i];
     } else if (more && strcmp(argv[i], "--timeout") == 0) {
       options.timeout_s = atoi(argv[++i]);
+    } else if (more && strcmp(argv[i], "--config") == 0) {
+      options.config = argv[++i];
     } else if (more && strcmp(argv[i], "--replicas") == 0) {
       options.replicas = atoi(argv[++i]);
     } else {

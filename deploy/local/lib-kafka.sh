@@ -42,20 +42,23 @@ kafka_voters() {
 }
 
 write_kafka_properties() {
-  local node=$1 dir replicas min_isr=1 port=${KAFKA_PORTS[$1 - 1]}
+  local node=$1 dir replicas min_isr=1 port=${KAFKA_PORTS[$1 - 1]} client=PLAINTEXT control=PLAINTEXT
+  ! is_secure || client=SASL_SSL control=SSL
   dir=$(kafka_dir "$node")
   replicas=$(kafka_replicas)
   ((replicas < 3)) || min_isr=2
   mkdir -p "$dir"
+  rm -f "$dir/server.properties"
+  (umask 077 && : >"$dir/server.properties") # it names a password when the stack is secure
   cat >"$dir/server.properties" <<EOF
 process.roles=broker,controller
 node.id=$node
 controller.quorum.voters=$(kafka_voters)
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:${KAFKA_CONTROLLER_PORTS[node - 1]}
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=$client://127.0.0.1:$port,CONTROLLER://127.0.0.1:${KAFKA_CONTROLLER_PORTS[node - 1]}
+advertised.listeners=$client://127.0.0.1:$port
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:$control,$client:$client
+inter.broker.listener.name=$client
 log.dirs=$dir/data
 auto.create.topics.enable=false
 default.replication.factor=$replicas
@@ -78,6 +81,7 @@ group.consumer.heartbeat.interval.ms=2000
 log.cleaner.dedupe.buffer.size=8388608
 log.segment.bytes=16777216
 EOF
+  ! is_secure || secure_kafka_properties >>"$dir/server.properties"
 }
 
 format_kafka() {
@@ -86,11 +90,15 @@ format_kafka() {
   [[ ! -f $dir/data/meta.properties ]] || return 0
   [[ ! -f $KAFKA_DEPS/kafka.jsa ]] || archive=(-XX:SharedArchiveFile="$KAFKA_DEPS/kafka.jsa")
   rm -rf "$dir/data"
+  # By file: it names passwords when the stack is secure.
+  (umask 077 && printf '%s\n' kafka.tools.StorageTool format -t "$KAFKA_CLUSTER_ID" \
+    -c "\"$dir/server.properties\"" >"$dir/format.words")
+  ! is_secure || kafka_scram_words >>"$dir/format.words"
   "$(java_bin)" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -Xlog:disable -Xmx128m \
     "${archive[@]}" -Dlog4j2.configurationFile="$LOCAL_DIR/kafka/log4j2.properties" \
-    -cp "$(kafka_class_path)" kafka.tools.StorageTool format -t "$KAFKA_CLUSTER_ID" \
-    -c "$dir/server.properties" >"$dir/format.log" 2>&1 ||
+    -cp "$(kafka_class_path)" "@$dir/format.words" >"$dir/format.log" 2>&1 ||
     die "Kafka could not format $(nice_path "$dir"): $(tail -n 3 "$dir/format.log")"
+  rm "$dir/format.words"
 }
 
 # start_kafka_node NODE [JVM-OPTION...]
@@ -130,8 +138,10 @@ start_kafka() {
 }
 
 kafka_ready() {
+  local config=()
+  ! is_secure || config=(--config "$KAFKA_CLIENT_FILE")
   "$DEPS_DIR/bin/kafka-ready" --brokers "$(kafka_bootstrap)" --timeout "$1" \
-    --replicas "$(kafka_replicas)" "${@:2}"
+    --replicas "$(kafka_replicas)" "${config[@]}" "${@:2}"
 }
 
 # Waits for an acks=all produce and its consumption; notices a node that dies meanwhile.

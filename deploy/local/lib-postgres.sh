@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # PostgreSQL: a private cluster on PG_PORT. Sourced after lib.sh. Each service has a role and a
-# database of the same name; role `dispatch` is the operator's superuser. Loopback only, no
-# passwords: who can open a socket on this machine's loopback can log in.
+# database of the same name; role `dispatch` is the operator's superuser. Loopback only. Unless the
+# stack is secure there are no passwords: who can open a socket on the loopback can log in.
 
 PG_BIN=${DISPATCH_PG_BIN:-/usr/lib/postgresql/15/bin}
 PG_DIR=$HOME_DIR/postgres
@@ -17,13 +17,16 @@ pg_user_prefix() {
   PG_PREFIX=(setpriv --reuid=postgres --regid=postgres --clear-groups env -u HOME -C /)
 }
 
-pg_url() { printf 'postgresql://%s@127.0.0.1:%s/%s' "$1" "$PG_PORT" "${2:-$1}"; }
+pg_url() {
+  printf 'postgresql://%s@127.0.0.1:%s/%s' "$1" "$PG_PORT" "${2:-$1}"
+  ! is_secure || printf '?%s' "$(secure_pg_query "$1")"
+}
 
 # A socket's path must fit in 107 bytes, and PostgreSQL must be able to reach the directory.
 pg_socket_dir() {
   local dir
   dir=$(readlink -m "$PG_DIR")/sock
-  ((${#dir} < 90)) || dir=
+  if is_secure || ((${#dir} >= 90)); then dir=; fi
   printf '%s' "$dir"
 }
 
@@ -71,6 +74,13 @@ EOF
 
 pg_write_access() {
   local name
+  if is_secure; then
+    for name in "${PG_DATABASES[@]}"; do
+      printf 'hostssl %s %s 127.0.0.1/32 scram-sha-256\n' "$name" "$name"
+    done
+    printf 'hostssl all dispatch 127.0.0.1/32 scram-sha-256\n'
+    return
+  fi
   printf 'local all dispatch trust\nhost all dispatch 127.0.0.1/32 trust\n'
   for name in "${PG_DATABASES[@]}"; do
     printf 'local %s %s trust\nhost %s %s 127.0.0.1/32 trust\n' "$name" "$name" "$name" "$name"
@@ -78,11 +88,17 @@ pg_write_access() {
 }
 
 pg_init() {
+  local secret=()
   [[ ! -f $PG_REAL_DIR/ready ]] || return 0
   rm -rf "$PG_REAL_DIR/data"
+  if is_secure; then
+    install_for_pg "$(password_file postgres-dispatch)" "$PG_REAL_DIR/password"
+    secret=(--pwfile="$PG_REAL_DIR/password")
+  fi
   "${PG_PREFIX[@]}" "$PG_BIN/initdb" -D "$PG_REAL_DIR/data" -U dispatch -A trust -E UTF8 \
-    --locale=C.UTF-8 >>"$LOG_DIR/postgres.log" 2>&1 ||
+    --locale=C.UTF-8 "${secret[@]}" >>"$LOG_DIR/postgres.log" 2>&1 ||
     die_with_log postgres "could not make its cluster."
+  rm -f "$PG_REAL_DIR/password"
   printf "include 'dispatch.conf'\n" >>"$PG_REAL_DIR/data/postgresql.conf"
 }
 
@@ -95,7 +111,11 @@ start_postgres() {
   pg_make_dir
   pg_init
   [[ -z $(pg_socket_dir) ]] || "${PG_PREFIX[@]}" mkdir -p "$PG_REAL_DIR/sock"
-  pg_write_settings >"$PG_REAL_DIR/data/dispatch.conf"
+  ! is_secure || install_pg_certificate
+  {
+    pg_write_settings
+    ! is_secure || secure_pg_settings
+  } >"$PG_REAL_DIR/data/dispatch.conf"
   pg_write_access >"$PG_REAL_DIR/data/pg_hba.conf"
   pg_clear_after_kill
   spawn postgres "${PG_PREFIX[@]}" "$PG_BIN/postgres" -D "$PG_REAL_DIR/data"
@@ -106,11 +126,14 @@ pg_sql() { "$PG_BIN/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$(pg_url dispatch post
 pg_answers() { [[ $(PGCONNECT_TIMEOUT=2 pg_sql <<<'select 1' 2>/dev/null) == 1 ]]; }
 
 pg_make_databases() {
-  local name
+  local name secret
   [[ ! -f $PG_DIR/ready ]] || return 0
   for name in "${PG_DATABASES[@]}"; do
+    secret=
+    ! is_secure || secret="alter role $name password '$(password "postgres-$name")';"
     pg_sql <<<"select 'create role $name login' where not exists
         (select from pg_roles where rolname = '$name') \gexec
+      $secret
       select 'create database $name owner $name' where not exists
         (select from pg_database where datname = '$name') \gexec
       revoke all on database $name from public"

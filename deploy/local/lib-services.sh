@@ -7,6 +7,8 @@
 . "$LOCAL_DIR/lib-kafka.sh"
 # shellcheck source=deploy/local/lib-postgres.sh
 . "$LOCAL_DIR/lib-postgres.sh"
+# shellcheck source=deploy/local/lib-secure.sh
+. "$LOCAL_DIR/lib-secure.sh"
 
 # Every port by name, with its default; more brokers than one take the next ones, 10 apart.
 declare -A PORTS=([kafka]=19092 [kafka-controller]=19093 [pg]=25432 [api]=8080
@@ -38,7 +40,7 @@ derive_ports() {
 }
 
 save_settings() {
-  declare -p PORTS KAFKA_BROKERS INVOCATIONS_PARTITIONS EXTRA_SETTINGS PRESET |
+  declare -p PORTS KAFKA_BROKERS INVOCATIONS_PARTITIONS EXTRA_SETTINGS PRESET SECURE |
     sed 's/^declare -[^ ]* //' >"$RUN_DIR/settings"
 }
 load_settings() {
@@ -75,7 +77,7 @@ make_service_key() {
   file=$(key_file service)
   mkdir -p "$HOME_DIR/keys"
   chmod 700 "$HOME_DIR/keys"
-  [[ -s $file ]] || (umask 077 && od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n' >"$file")
+  [[ -s $file ]] || (umask 077 && random_hex 32 >"$file")
 }
 
 # What a service is told, one KEY=VALUE a line.
@@ -85,6 +87,8 @@ service_settings() {
     "DISPATCH_SERVICE_KEY_FILE=$(key_file service)" \
     "DISPATCH_ADMIN_LISTEN=127.0.0.1:${PORTS[$name-admin]}" \
     "DISPATCH_REPLICATION_FACTOR=$(kafka_replicas)"
+  ! is_secure || printf '%s\n' DISPATCH_KAFKA_SECURITY_PROTOCOL=sasl_ssl \
+    "DISPATCH_KAFKA_SSL_CA=$TLS_DIR/ca.crt" "DISPATCH_CONFIG=$KEYS_DIR/$name.conf"
   case $name in
     identity)
       printf 'DISPATCH_PG_URL=%s\n' "$(pg_url dispatch_identity)"
@@ -152,12 +156,13 @@ write_env() {
       DISPATCH_PG_HOST 127.0.0.1 DISPATCH_PG_PORT "$PG_PORT" \
       DISPATCH_PG_SOCKET_DIR "$(pg_socket_dir)" \
       DISPATCH_PG_SUPERUSER_URL "$(pg_url dispatch postgres)"
+    ! is_secure || printf 'export %s=%q\n' DISPATCH_KAFKA_CLIENT_FILE "$KAFKA_CLIENT_FILE"
     for name in "${SERVICES[@]}"; do
       variable=${name//-/_}
       printf 'export DISPATCH_%s_ADMIN_URL=%s\n' "${variable^^}" "$(admin_url "$name")"
     done
     for name in "${PG_DATABASES[@]}"; do
-      printf 'export DISPATCH_PG_URL_%s=%s\n' "$(tr '[:lower:]' '[:upper:]' <<<"${name#dispatch_}")" \
+      printf 'export DISPATCH_PG_URL_%s=%q\n' "$(tr '[:lower:]' '[:upper:]' <<<"${name#dispatch_}")" \
         "$(pg_url "$name")"
     done
   } >"$RUN_DIR/env"

@@ -14,6 +14,9 @@ PRESET=${DISPATCH_PRESET:-release}
 PROGRAM=${0##*/}
 # shellcheck disable=SC2034
 SERVICES=(identity event-manager function-manager api-gateway)
+# Whether Kafka and PostgreSQL want TLS and passwords (lib-secure.sh).
+SECURE=false
+is_secure() { [[ $SECURE == true ]]; }
 
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s: %s\n' "$PROGRAM" "$*" >&2; }
