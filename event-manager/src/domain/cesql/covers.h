@@ -1,0 +1,13 @@
+#pragma once
+
+#include "event-manager/src/domain/access_key.h"
+#include "event-manager/src/domain/cesql/syntax.h"
+
+namespace dispatch::cesql {
+
+/// What attributes must be for the expression to hold, where attributes are Strings: from
+/// `attr = 'text'`, `attr LIKE 'start%'`, `attr LIKE '%end'`, `attr IN ('a', 'b')` and what AND and
+/// OR make of them. An error anywhere means that it does not hold, so that AND needs both sides.
+Covers CoversOf(const Syntax& syntax);
+
+}  // namespace dispatch::cesql
