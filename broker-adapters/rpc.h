@@ -39,8 +39,7 @@ class RpcClient {
   bool ready() const;
 
   /// `done` runs once, on the loop: the reply, the service's error, kDeadlineExceeded after
-  /// `timeout`, or kResourceExhausted at once when too much is in flight. A mutation is told apart
-  /// from its repeats by `idempotency_key` (empty: the correlation id, the same for retries).
+  /// `timeout`, or kResourceExhausted at once when too much is in flight.
   void Call(const std::string& service, schema::Request request, std::chrono::milliseconds timeout,
             std::function<void(Result<RpcReply>)> done);
 

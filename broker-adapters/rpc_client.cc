@@ -126,9 +126,6 @@ struct RpcClient::Impl : Reader::Listener, std::enable_shared_from_this<RpcClien
     Status admitted = Admit(request.org);
     if (!admitted.ok()) return Later(std::move(done), std::move(admitted));
     if (request.correlation_id.empty()) request.correlation_id = crypto::RandomBytes(16);
-    if (request.idempotency_key.empty()) {
-      request.idempotency_key = crypto::HexEncode(request.correlation_id);
-    }
     if (calls.contains(request.correlation_id)) {
       return Later(std::move(done),
                    Status(Code::kConflict, "a request with this correlation id is in flight"));

@@ -125,7 +125,7 @@ struct StateTable::Impl : Reader::Listener, std::enable_shared_from_this<StateTa
     slot.deleted_at = loop.Steady();
     if (!before && after) ++entities;
     if (before && !after) --entities;
-    if (on_change && (before || after)) on_change(state.kind, key, before, after);
+    if (on_change) on_change(state.kind, key, before, after);
     if (!closed) Wake(state.kind, key, state.version);
   }
 

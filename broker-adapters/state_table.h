@@ -30,7 +30,8 @@ struct Entity {
 /// without a valid MAC, knows its age by the owner's 1 s heartbeats. One owner.
 class StateTable {
  public:
-  /// `entity` is null for a delete; `before` is null for a new one.
+  /// `entity` is null for a delete; `before` is null for what was not there, also for the deletion
+  /// of an entity that this reader never saw.
   using OnChange = std::function<void(const std::string& kind, const std::string& key,
                                       const std::shared_ptr<const Entity>& before,
                                       const std::shared_ptr<const Entity>& entity)>;

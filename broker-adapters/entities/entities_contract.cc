@@ -238,34 +238,37 @@ TEST_F(Entities, ARepeatedMutationGetsTheFirstReply) {
   request.idempotency_key = "once";
   request.body = "{}";
   std::atomic<int> ran = 0;
-  std::atomic<int> repeated = 0;
-  auto once = [&] {
+  auto apply = [&](const schema::Request& asked) -> Result<broker::RpcReply> {
+    Result<broker::RpcReply> reply = Error{Code::kInternal, "not run"};
     auto status = pool_->RunNow([&](pg::Transaction& tx) -> Status {
-      Idempotency idempotency(tx);
-      ASSIGN_OR_RETURN(auto reply, idempotency.Begin(request));
-      if (reply) {
-        EXPECT_EQ(*reply, "done");
-        ++repeated;
-        return OkStatus();
-      }
-      ++ran;
-      return idempotency.Finish(request, "done");
+      reply = Once(tx, asked, [&]() -> Result<broker::RpcReply> {
+        return broker::RpcReply{json::object{{"run", ++ran}}, "topic", "acme/a", 7};
+      });
+      return reply.status();
     });
-    EXPECT_TRUE(status.ok()) << status.message();
+    return status.ok() ? std::move(reply) : Result<broker::RpcReply>(status.error());
   };
   std::vector<std::thread> threads;
-  for (int i = 0; i < 6; ++i) threads.emplace_back(once);
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&] {
+      auto reply = apply(request);
+      ASSERT_TRUE(reply.ok()) << reply.message();
+      EXPECT_EQ(json::Serialize(reply->body), R"({"run":1})");
+      EXPECT_EQ(reply->state_kind + reply->state_key, "topicacme/a");
+      EXPECT_EQ(reply->state_version, 7);
+    });
+  }
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(ran, 1);
-  EXPECT_EQ(repeated, 5);
-  request.body = "{\"other\":1}";
-  auto other = pool_->RunNow([&](pg::Transaction& tx) -> Status {
-    ASSIGN_OR_RETURN(auto reply, Idempotency(tx).Begin(request));
-    return OkStatus();
-  });
-  EXPECT_EQ(other.code(), Code::kUnprocessable);
+  auto other = request;
+  other.body = "{\"other\":1}";
+  EXPECT_EQ(apply(other).code(), Code::kUnprocessable);
+  other.idempotency_key.clear();
+  EXPECT_TRUE(apply(other).ok());
+  EXPECT_TRUE(apply(other).ok());
+  EXPECT_EQ(ran, 3);
   auto forgotten = pool_->RunNow([&](pg::Transaction& tx) -> Status {
-    ASSIGN_OR_RETURN(size_t count, Idempotency(tx).Forget(0));
+    ASSIGN_OR_RETURN(size_t count, ForgetRequests(tx, 0));
     EXPECT_EQ(count, 1u);
     return OkStatus();
   });

@@ -1,5 +1,7 @@
 #include "broker-adapters/entities/entity_reply.h"
 
+#include "broker-adapters/entities/idempotency.h"
+
 namespace dispatch {
 
 json::object ApiForm(const StoredEntity& entity) {
@@ -14,13 +16,17 @@ broker::RpcReply ReplyOf(const StoredEntity& entity) {
   return {ApiForm(entity), entity.kind, entity.Key(), entity.version};
 }
 
-void AnswerWithEntity(pg::Pool& pool, std::function<Result<StoredEntity>(pg::Transaction&)> work,
+void AnswerWithEntity(pg::Pool& pool, const schema::Request& request,
+                      std::function<Result<StoredEntity>(pg::Transaction&)> work,
                       broker::RpcServer::Responder respond) {
-  pool.Query<StoredEntity>(std::move(work),
-                           [respond = std::move(respond)](Result<StoredEntity> entity) {
-                             if (!entity.ok()) return respond(entity.error());
-                             respond(ReplyOf(*entity));
-                           });
+  pool.Query<broker::RpcReply>(
+      [request, work = std::move(work)](pg::Transaction& tx) {
+        return Once(tx, request, [&]() -> Result<broker::RpcReply> {
+          ASSIGN_OR_RETURN(auto entity, work(tx));
+          return ReplyOf(entity);
+        });
+      },
+      std::move(respond));
 }
 
 }  // namespace dispatch

@@ -11,8 +11,10 @@ json::object ApiForm(const StoredEntity& entity);
 /// The reply to a mutation of `entity`: its API form, and its version for read-your-writes.
 broker::RpcReply ReplyOf(const StoredEntity& entity);
 
-/// Runs `work` in a transaction of the pool and answers with the entity that it returns.
-void AnswerWithEntity(pg::Pool& pool, std::function<Result<StoredEntity>(pg::Transaction&)> work,
+/// Runs `work` in a transaction of the pool, once for an Idempotency-Key, and answers with the
+/// entity that it returns.
+void AnswerWithEntity(pg::Pool& pool, const schema::Request& request,
+                      std::function<Result<StoredEntity>(pg::Transaction&)> work,
                       broker::RpcServer::Responder respond);
 
 }  // namespace dispatch

@@ -1,10 +1,19 @@
 #include "broker-adapters/entities/idempotency.h"
 
+#include <chrono>
+#include <optional>
+#include <string>
+
 #include "common/crypto.h"
+#include "common/json.h"
+#include "common/log.h"
 
 namespace dispatch {
 
 namespace {
+
+constexpr auto kForgetEvery = std::chrono::hours(1);
+constexpr int kRememberHours = 24;
 
 constexpr char kBegin[] = R"(
   insert into idempotency (org, key, request_hash) values ($1, $2, $3::bytea)
@@ -21,31 +30,77 @@ std::string Hash(const schema::Request& request) {
   return pg::EncodeBytea(crypto::Sha256(text + request.body));
 }
 
+std::string Written(const broker::RpcReply& reply) {
+  return json::Serialize(json::object{{"body", reply.body},
+                                      {"kind", reply.state_kind},
+                                      {"key", reply.state_key},
+                                      {"version", reply.state_version}});
+}
+
+Result<broker::RpcReply> Read(const std::string& text) {
+  ASSIGN_OR_RETURN(auto stored, json::ParseObject(text));
+  return broker::RpcReply{stored["body"], json::GetString(stored, "kind"),
+                          json::GetString(stored, "key"), json::GetInt(stored, "version")};
+}
+
+// Nothing when the key is new.
+Result<std::optional<broker::RpcReply>> FindReply(pg::Transaction& tx,
+                                                  const schema::Request& request,
+                                                  const std::string& hash) {
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kFind, {request.org, request.idempotency_key, hash}));
+  if (rows.empty()) return std::optional<broker::RpcReply>();
+  if (!rows[0].Bool(0)) {
+    return Error{Code::kUnprocessable, "Idempotency-Key '" + request.idempotency_key +
+                                           "' was used for another request: take a new one"};
+  }
+  ASSIGN_OR_RETURN(auto reply, Read(rows[0].Text(1)));
+  return std::optional(std::move(reply));
+}
+
 }  // namespace
 
-Result<std::optional<std::string>> Idempotency::Begin(const schema::Request& request) {
+Result<broker::RpcReply> Once(pg::Transaction& tx, const schema::Request& request,
+                              const std::function<Result<broker::RpcReply>()>& change) {
   const std::string& key = request.idempotency_key;
+  if (key.empty()) return change();
   std::string hash = Hash(request);
-  ASSIGN_OR_RETURN(auto begun, tx_.Exec(kBegin, {request.org, key, hash}));
-  if (!begun.empty()) return std::optional<std::string>();
-  ASSIGN_OR_RETURN(auto rows, tx_.Exec(kFind, {request.org, key, hash}));
-  if (rows.empty()) {
+  ASSIGN_OR_RETURN(auto begun, tx.Exec(kBegin, {request.org, key, hash}));
+  if (begun.empty()) {
+    ASSIGN_OR_RETURN(auto earlier, FindReply(tx, request, hash));
+    if (earlier) return std::move(*earlier);
     return Error{Code::kUnavailable, "the first request with this key is being forgotten", true};
   }
-  if (!rows[0].Bool(0)) {
-    return Error{Code::kUnprocessable,
-                 "Idempotency-Key '" + key + "' was used for another request: take a new one"};
-  }
-  return std::optional(rows[0].Text(1));
+  ASSIGN_OR_RETURN(auto reply, change());
+  RETURN_IF_ERROR(tx.Exec(kFinish, {request.org, key, Written(reply)}));
+  return reply;
 }
 
-Status Idempotency::Finish(const schema::Request& request, const std::string& reply) {
-  RETURN_IF_ERROR(tx_.Exec(kFinish, {request.org, request.idempotency_key, reply}));
-  return OkStatus();
+broker::RpcServer::Handler AnsweringRepeats(pg::Pool& pool, broker::RpcServer::Handler handler) {
+  return [&pool, handler = std::move(handler)](schema::Request request,
+                                               broker::RpcServer::Responder respond) {
+    if (request.idempotency_key.empty()) return handler(std::move(request), std::move(respond));
+    pool.Query<std::optional<broker::RpcReply>>(
+        [request](pg::Transaction& tx) { return FindReply(tx, request, Hash(request)); },
+        [handler, request,
+         respond = std::move(respond)](Result<std::optional<broker::RpcReply>> earlier) {
+          if (!earlier.ok()) return respond(earlier.error());
+          if (*earlier) return respond(std::move(**earlier));
+          handler(request, respond);
+        });
+  };
 }
 
-Result<size_t> Idempotency::Forget(int hours) {
-  ASSIGN_OR_RETURN(auto rows, tx_.Exec(kForget, {std::to_string(hours)}));
+void KeepForgettingRequests(Loop& loop, pg::Pool& pool) {
+  pool.Run([](pg::Transaction& tx) { return ForgetRequests(tx, kRememberHours).status(); },
+           [](const Status& status) {
+             if (status.ok()) return;
+             log::Warning("old idempotency keys not removed error=\"{}\"", status.message());
+           });
+  loop.After(kForgetEvery, [&loop, &pool] { KeepForgettingRequests(loop, pool); });
+}
+
+Result<size_t> ForgetRequests(pg::Transaction& tx, int hours) {
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kForget, {std::to_string(hours)}));
   return rows.affected();
 }
 

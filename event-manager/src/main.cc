@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/entities/outbox_store_pg.h"
 #include "broker-adapters/kafka/kafka_broker.h"
 #include "broker-adapters/outbox_relay.h"
@@ -71,13 +72,15 @@ class EventManager {
     subscriptions_.Register(rpc_);
     lag_.Register(rpc_);
     FeedEngine(state_, engine_);
-    FollowOrganizations(organizations_,
-                        [this](const std::string& org) { topics_.EnsureDefault(org); });
+    FollowOrganizations(
+        organizations_, [this](const std::string& org) { topics_.EnsureDefault(org); },
+        [this](const std::string& org) { topics_.RemoveOrganization(org); });
     const Config& config = service_.config();
     auto specs = broker::InternalTopics(Replication(config),
                                         static_cast<int32_t>(config.Int("invocations-partitions")));
     broker::EnsureTopics(*broker_, service_.loop(), specs, [this] {
       relay_.Start();
+      KeepForgettingRequests(service_.loop(), pool_);
       state_.Start();
       organizations_.Start();
       progress_.Start();

@@ -1,6 +1,7 @@
 #include <memory>
 #include <random>
 
+#include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/entities/outbox_store_pg.h"
 #include "broker-adapters/kafka/kafka_broker.h"
 #include "broker-adapters/outbox_relay.h"
@@ -96,6 +97,7 @@ class FunctionManager {
                                         static_cast<int32_t>(config.Int("invocations-partitions")));
     broker::EnsureTopics(*broker_, service_.loop(), specs, [this] {
       relay_.Start();
+      KeepForgettingRequests(service_.loop(), pool_);
       subscriptions_.Start();
       functions_.Start();
       dead_letters_.Start();

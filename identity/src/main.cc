@@ -24,8 +24,6 @@ namespace {
 
 constexpr char kService[] = "identity";
 constexpr Duration kRetry = std::chrono::seconds(1);
-constexpr Duration kForgetEvery = std::chrono::hours(1);
-constexpr int kRememberHours = 24;  // of the API, for Idempotency-Key
 
 std::vector<Config::Setting> Settings() {
   auto settings = CommonSettings(true, "127.0.0.1:9094");
@@ -145,7 +143,7 @@ class Identity {
     serving_ = true;
     rpc_.Start();
     relay_.Start();
-    ForgetOldRequests();
+    KeepForgettingRequests(loop_, pool_);
     for (const StoredEntity& entity : made) {
       log::Info("first start: made kind={} organization={} name={}", entity.kind, entity.org,
                 entity.name);
@@ -157,15 +155,6 @@ class Identity {
                     .at_ms = ToMillis(loop_.Now()),
                     .request_id = "bootstrap"});
     }
-  }
-
-  void ForgetOldRequests() {
-    pool_.Run([](pg::Transaction& tx) { return Idempotency(tx).Forget(kRememberHours).status(); },
-              [](const Status& status) {
-                if (status.ok()) return;
-                log::Warning("old idempotency keys not removed error=\"{}\"", status.message());
-              });
-    loop_.After(kForgetEvery, [this] { ForgetOldRequests(); });
   }
 
   Service& service_;

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from conftest import make_key, make_org
 from lib.client import event
+from lib.kafka import topics
 from lib.wait import eventually, throughout
 
 SUBSCRIPTIONS = "/v1/event/subscriptions"
@@ -243,6 +244,25 @@ def test_deleted_organisation_takes_its_keys_along(admin, name):
     client.get("/v1/topics", expect=200)
     admin.delete(f"/v1/iam/organization/{called}", expect=204)
     eventually(lambda: client.get("/v1/topics").status_code == 401, "its key is refused", 2)
+
+
+def test_organisation_goes_when_it_is_empty_and_leaves_nothing(stack, admin, receiver, name):
+    called, hook = name("gone"), receiver.endpoint()
+    client = make_org(admin, called)
+    path = f"/v1/iam/organization/{called}"
+    client.post("/v1/topics", {"name": "orders"}, expect=201)
+    client.subscribe("all", "orders", hook.url)
+    assert "subscription 'all'" in admin.delete(path, expect=409).json()["message"]
+    client.delete("/v1/event/subscriptions/all")
+    assert "topic 'orders'" in admin.delete(path, expect=409).json()["message"]
+    client.delete("/v1/topics/orders")
+    admin.delete(path, expect=204)
+    eventually(
+        lambda: f"{called}.default" not in topics(stack.kafka_brokers),
+        "its topic 'default' goes with it",
+    )
+    again = admin.post("/v1/iam/organization", {"name": called}, expect=409)
+    assert "choose another" in again.json()["message"]
 
 
 def test_subscription_of_a_batch_from_another_organisation_stays_empty(two, receiver, name):

@@ -160,6 +160,16 @@ def test_name_that_exists_is_409(case):
     assert_is_error(case.client.post(case.path, case.body), 409)
 
 
+def test_idempotency_key_repeats_the_answer(case):
+    headers = {"Idempotency-Key": case.name}
+    first = case.client.post(case.path, case.body, headers=headers, expect=201).json()
+    again = case.client.post(case.path, case.body, headers=headers, expect=201).json()
+    assert (again["id"], again["revision"]) == (first["id"], first["revision"])
+    assert "key" not in again  # an API key's text is shown once
+    other = {**case.body, "name": case.name + "-2"}
+    assert_is_error(case.client.post(case.path, other, headers=headers), 422)
+
+
 def test_missing_object_is_404(case):
     path = f"{case.path}/{case.name}"
     body = assert_is_error(case.client.get(path), 404)

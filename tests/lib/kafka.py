@@ -17,6 +17,14 @@ def open_reader(brokers: str) -> Consumer:
     )
 
 
+def topics(brokers: str) -> set[str]:
+    consumer = open_reader(brokers)
+    try:
+        return set(consumer.list_topics(timeout=10).topics)
+    finally:
+        consumer.close()
+
+
 def read_all(brokers: str, topic: str, bound: float = 30) -> list[Message]:
     """Every record from the beginning to the end that the topic has now, in order by partition."""
     consumer = open_reader(brokers)

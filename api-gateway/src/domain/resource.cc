@@ -129,8 +129,9 @@ void Update(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
 
 void Delete(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {
   if (!MayChange(*call, *resource)) return;
-  services.Change(call, resource->owner, resource->kind + ".delete",
-                  json::object{{"name", call->request.Param("name")}},
+  std::string name = call->request.Param("name");
+  if (resource->check_delete && !resource->check_delete(*call, name)) return;
+  services.Change(call, resource->owner, resource->kind + ".delete", json::object{{"name", name}},
                   [call, resource](broker::RpcReply reply) {
                     if (!resource->delete_shows_object) return call->Send({204, {}, ""});
                     call->SendJson(200, json::value(Outcome(reply)));

@@ -25,6 +25,8 @@ struct Resource {
   bool is_organization = false;
   /// More rules for the body of a create or update; answers the call itself when they do not hold.
   std::function<bool(Call& call, const json::object& body)> check_body = {};
+  /// Whether the object of the path may be deleted; answers the call itself when it may not.
+  std::function<bool(Call& call, const std::string& name)> check_delete = {};
   /// Adds to the API form of one object before it is sent.
   std::function<void(const CallPtr& call, json::object form,
                      std::function<void(json::object)> done)>

@@ -29,12 +29,14 @@ void FeedEngine(broker::StateTable& table, MatchEngine& engine) {
 }
 
 void FollowOrganizations(broker::StateTable& table,
-                         std::function<void(const std::string& org)> appeared) {
-  table.OnChanged([appeared = std::move(appeared)](const std::string& kind, const std::string&,
-                                                   const EntityPtr& before,
-                                                   const EntityPtr& entity) {
-    bool fresh = before == nullptr && entity != nullptr;
-    if (kind == schema::kOrganizationKind && fresh) appeared(entity->name);
+                         std::function<void(const std::string& org)> appeared,
+                         std::function<void(const std::string& org)> gone) {
+  table.OnChanged([appeared = std::move(appeared), gone = std::move(gone)](
+                      const std::string& kind, const std::string& key, const EntityPtr& before,
+                      const EntityPtr& entity) {
+    if (kind != schema::kOrganizationKind) return;
+    if (entity == nullptr) return gone(key.substr(0, key.find('/')));
+    if (before == nullptr) appeared(entity->name);
   });
 }
 

@@ -12,8 +12,9 @@ namespace dispatch {
 /// that every instance learns alike, from one order of changes. Set before the table starts.
 void FeedEngine(broker::StateTable& table, MatchEngine& engine);
 
-/// Calls `appeared` for every organisation.
+/// Calls `appeared` for every organisation, and `gone` for every deletion of one.
 void FollowOrganizations(broker::StateTable& table,
-                         std::function<void(const std::string& org)> appeared);
+                         std::function<void(const std::string& org)> appeared,
+                         std::function<void(const std::string& org)> gone);
 
 }  // namespace dispatch

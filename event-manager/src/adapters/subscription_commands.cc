@@ -1,6 +1,7 @@
 #include "event-manager/src/adapters/subscription_commands.h"
 
 #include "broker-adapters/entities/entity_reply.h"
+#include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/topics.h"
 #include "schema/objects.h"
 
@@ -45,10 +46,8 @@ std::string NameIn(const schema::Request& request) {
 }  // namespace
 
 void SubscriptionCommands::Register(broker::RpcServer& server) {
-  auto handle = [&server](const char* method, auto handler) {
-    server.Handle(method, [handler](const schema::Request& request, Responder respond) {
-      handler(request, std::move(respond));
-    });
+  auto handle = [this, &server](const char* method, auto handler) {
+    server.Handle(method, AnsweringRepeats(pool_, handler));
   };
   handle("subscription.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
   handle("subscription.update", [this](const auto& r, auto d) { Update(r, std::move(d)); });
@@ -73,18 +72,19 @@ void SubscriptionCommands::Create(const schema::Request& request, Responder resp
   if (!document.ok()) return respond(document.error());
   auto start = ParseStart(*document);
   if (!start.ok()) return respond(start.error());
-  std::string org = request.org;
+  const std::string& org = request.org;
   std::string topic_name = json::GetString(*document, "topic");
   pool_.Query<StoredEntity>(
       [org, topic_name](pg::Transaction& tx) { return UsableTopic(tx, org, topic_name); },
-      [this, org, document = std::move(*document), start = *start,
+      [this, request, document = std::move(*document), start = *start,
        respond = std::move(respond)](Result<StoredEntity> topic) mutable {
         if (!topic.ok()) return respond(topic.error());
-        FindBoundaries(broker::EventTopic(org, topic->name), start,
-                       [this, org, document = std::move(document), topic = *topic,
+        FindBoundaries(broker::EventTopic(request.org, topic->name), start,
+                       [this, request, document = std::move(document), topic = *topic,
                         respond = std::move(respond)](Result<Boundaries> boundaries) mutable {
                          if (!boundaries.ok()) return respond(boundaries.error());
-                         Insert(org, std::move(document), topic, *boundaries, std::move(respond));
+                         Insert(request, std::move(document), topic, *boundaries,
+                                std::move(respond));
                        });
       });
 }
@@ -133,12 +133,12 @@ void SubscriptionCommands::AskBoundaries(const std::string& kafka_topic, const S
       });
 }
 
-void SubscriptionCommands::Insert(const std::string& org, json::object document,
+void SubscriptionCommands::Insert(const schema::Request& request, json::object document,
                                   const StoredEntity& topic, const Boundaries& boundaries,
                                   Responder respond) {
   StoredEntity entity;
   entity.kind = kSubscriptionKind;
-  entity.org = org;
+  entity.org = request.org;
   entity.name = json::GetString(document, "name");
   entity.uuid = Uuid::V7(loop_.Now());
   json::array offsets(boundaries.begin(), boundaries.end());
@@ -151,7 +151,7 @@ void SubscriptionCommands::Insert(const std::string& org, json::object document,
       {"topicUuid", topic.uuid.ToString()}, {"generation", 1}, {"boundaries", std::move(offsets)}};
   entity.document = std::move(document);
   AnswerWithEntity(
-      pool_,
+      pool_, request,
       [entity, topic](pg::Transaction& tx) -> Result<StoredEntity> {
         EntityStore store(tx);
         // Under the topic's lock, so that it cannot go meanwhile.
@@ -170,7 +170,7 @@ void SubscriptionCommands::Insert(const std::string& org, json::object document,
 void SubscriptionCommands::Apply(const schema::Request& request, const std::string& name,
                                  Change change, Responder respond) {
   AnswerWithEntity(
-      pool_,
+      pool_, request,
       [org = request.org, name, change = std::move(change), if_match = request.if_match,
        now_s = ToMillis(loop_.Now()) / 1000](pg::Transaction& tx) -> Result<StoredEntity> {
         EntityStore store(tx);
@@ -282,7 +282,7 @@ void SubscriptionCommands::Disable(const schema::Request& request, Responder res
 
 void SubscriptionCommands::Delete(const schema::Request& request, Responder respond) {
   AnswerWithEntity(
-      pool_,
+      pool_, request,
       [org = request.org, name = NameIn(request),
        if_match = request.if_match](pg::Transaction& tx) -> Result<StoredEntity> {
         EntityStore store(tx);

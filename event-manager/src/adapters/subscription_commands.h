@@ -45,7 +45,7 @@ class SubscriptionCommands {
                       std::function<void(Result<Boundaries>)> done, int tries = 30);
   void AskBoundaries(const std::string& kafka_topic, const StartAt& start,
                      std::function<void(Result<Boundaries>)> done);
-  void Insert(const std::string& org, json::object document, const StoredEntity& topic,
+  void Insert(const schema::Request& request, json::object document, const StoredEntity& topic,
               const Boundaries& boundaries, Responder respond);
   /// Locks the subscription, applies `change`, writes it back.
   void Apply(const schema::Request& request, const std::string& name, Change change,

@@ -1,6 +1,7 @@
 #include "event-manager/src/adapters/topic_commands.h"
 
 #include "broker-adapters/entities/entity_reply.h"
+#include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/topics.h"
 #include "common/log.h"
 #include "event-manager/src/domain/object_requests.h"
@@ -36,20 +37,30 @@ Result<StoredEntity> MarkDeleting(pg::Transaction& tx, const std::string& org,
   return topic;
 }
 
+// The subscriptions at once; the topics are returned, marked.
+Result<std::vector<StoredEntity>> ClearOrganization(pg::Transaction& tx, const std::string& org) {
+  EntityStore store(tx);
+  ASSIGN_OR_RETURN(auto subscriptions, store.List(kSubscriptionKind, org));
+  for (auto& subscription : subscriptions) {
+    RETURN_IF_ERROR(store.Delete(subscription, std::nullopt));
+  }
+  ASSIGN_OR_RETURN(auto topics, store.List(kTopicKind, org));
+  for (auto& topic : topics) {
+    topic.document["status"] = "DELETING";
+    RETURN_IF_ERROR(store.Update(topic, std::nullopt));
+  }
+  return topics;
+}
+
 }  // namespace
 
 void TopicCommands::Register(broker::RpcServer& server) {
-  server.Handle("topic.create", [this](schema::Request request, Responder respond) {
-    auto body = json::ParseObject(request.body);
-    if (!body.ok()) return respond(body.error());
-    Create(request.org, *body, std::move(respond));
-  });
-  server.Handle("topic.update", [this](schema::Request request, Responder respond) {
-    Update(request, std::move(respond));
-  });
-  server.Handle("topic.delete", [this](schema::Request request, Responder respond) {
-    Delete(request, std::move(respond));
-  });
+  auto handle = [this, &server](const char* method, auto handler) {
+    server.Handle(method, AnsweringRepeats(pool_, handler));
+  };
+  handle("topic.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
+  handle("topic.update", [this](const auto& r, auto d) { Update(r, std::move(d)); });
+  handle("topic.delete", [this](const auto& r, auto d) { Delete(r, std::move(d)); });
 }
 
 void TopicCommands::EnsureDefault(const std::string& org) {
@@ -65,23 +76,46 @@ void TopicCommands::EnsureDefault(const std::string& org) {
           loop_.After(std::chrono::seconds(2), [this, org] { EnsureDefault(org); });
         };
         if (!found.ok()) return retry(found.message());
-        Create(org, {{"name", "default"}}, [retry](Result<broker::RpcReply> reply) {
+        schema::Request request;
+        request.org = org;
+        request.body = R"({"name": "default"})";
+        Create(request, [retry](Result<broker::RpcReply> reply) {
           if (!reply.ok() && reply.code() != Code::kAlreadyExists) retry(reply.message());
         });
       });
 }
 
-void TopicCommands::Create(const std::string& org, const json::object& request, Responder respond) {
-  auto document = TopicDocument(request);
+void TopicCommands::RemoveOrganization(const std::string& org) {
+  auto retry = [this, org](const std::string& why) {
+    log::Warning("objects of a deleted organization not removed yet org={} error=\"{}\"", org, why);
+    loop_.After(std::chrono::seconds(2), [this, org] { RemoveOrganization(org); });
+  };
+  pool_.Query<std::vector<StoredEntity>>(
+      [org](pg::Transaction& tx) { return ClearOrganization(tx, org); },
+      [this, retry](Result<std::vector<StoredEntity>> topics) {
+        if (!topics.ok()) return retry(topics.message());
+        committed_();
+        for (StoredEntity& topic : *topics) {
+          Erase({}, std::move(topic), [retry](Result<broker::RpcReply> erased) {
+            if (!erased.ok() && erased.code() != Code::kNotFound) retry(erased.message());
+          });
+        }
+      });
+}
+
+void TopicCommands::Create(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  auto document = TopicDocument(*body);
   if (!document.ok()) return respond(document.error());
   std::string name = json::GetString(*document, "name");
   // The name first: Kafka's topic of another incarnation must not be taken over by mistake.
   pool_.Query<bool>(
-      [org, name](pg::Transaction& tx) -> Result<bool> {
+      [org = request.org, name](pg::Transaction& tx) -> Result<bool> {
         ASSIGN_OR_RETURN(auto found, EntityStore(tx).Find(kTopicKind, org, name));
         return found.has_value();
       },
-      [this, org, name, document = std::move(*document),
+      [this, request, name, document = std::move(*document),
        respond = std::move(respond)](Result<bool> taken) mutable {
         if (!taken.ok()) return respond(taken.error());
         if (*taken) {
@@ -90,18 +124,18 @@ void TopicCommands::Create(const std::string& org, const json::object& request, 
                                                          "or update it"});
         }
         broker::TopicSpec spec;
-        spec.name = broker::EventTopic(org, name);
+        spec.name = broker::EventTopic(request.org, name);
         spec.partitions = static_cast<int32_t>(json::GetInt(document, "partitions", 4));
         spec.replication_factor = replication_factor_;
         spec.config = TopicConfig(document);
         if (replication_factor_ >= 3) spec.config.emplace_back("min.insync.replicas", "2");
-        broker_.admin().CreateTopic(spec, [this, org, spec, document = std::move(document),
+        broker_.admin().CreateTopic(spec, [this, request, spec, document = std::move(document),
                                            respond = std::move(respond)](Status created) mutable {
-          if (created.ok()) return Insert(org, std::move(document), std::move(respond));
+          if (created.ok()) return Insert(request, std::move(document), std::move(respond));
           if (created.code() != Code::kAlreadyExists) return respond(created.error());
           // Left by a create that crashed before its entity, or made by hand: adopt it as it is.
           broker_.admin().DescribeTopic(
-              spec.name, [this, org, document = std::move(document),
+              spec.name, [this, request, document = std::move(document),
                           respond = std::move(respond)](Result<broker::TopicInfo> info) mutable {
                 if (!info.ok()) {
                   return respond(Error{Code::kConflict,
@@ -109,23 +143,24 @@ void TopicCommands::Create(const std::string& org, const json::object& request, 
                                        "'_'; choose another name"});
                 }
                 document["partitions"] = info->partitions;
-                Insert(org, std::move(document), std::move(respond));
+                Insert(request, std::move(document), std::move(respond));
               });
         });
       });
 }
 
-void TopicCommands::Insert(const std::string& org, json::object document, Responder respond) {
+void TopicCommands::Insert(const schema::Request& request, json::object document,
+                           Responder respond) {
   StoredEntity entity;
   entity.kind = kTopicKind;
-  entity.org = org;
+  entity.org = request.org;
   entity.name = json::GetString(document, "name");
   entity.uuid = Uuid::V7(loop_.Now());
   entity.document = std::move(document);
   entity.document["status"] = "READY";
   entity.document["createdTime"] = ToMillis(loop_.Now()) / 1000;
   AnswerWithEntity(
-      pool_,
+      pool_, request,
       [entity](pg::Transaction& tx) -> Result<StoredEntity> {
         StoredEntity stored = entity;
         RETURN_IF_ERROR(EntityStore(tx).Insert(stored));
@@ -147,10 +182,10 @@ void TopicCommands::Update(const schema::Request& request, Responder respond) {
       [org = request.org, name](pg::Transaction& tx) {
         return EntityStore(tx).Lock(kTopicKind, org, name);
       },
-      [this, name, document = std::move(*document), if_match = request.if_match,
+      [this, request, name, document = std::move(*document),
        respond = std::move(respond)](Result<StoredEntity> entity) mutable {
         if (!entity.ok()) return respond(entity.error());
-        if (if_match && *if_match != entity->version) {
+        if (request.if_match && *request.if_match != entity->version) {
           return respond(Error{Code::kPreconditionFailed, "topic '" + name + "' is at revision " +
                                                               std::to_string(entity->version) +
                                                               "; read it again"});
@@ -164,14 +199,14 @@ void TopicCommands::Update(const schema::Request& request, Responder respond) {
                                false,
                                {{"partitions", "must be at least " + std::to_string(now)}}});
         }
-        auto configure = [this, kafka, entity = *entity, document, if_match,
+        auto configure = [this, request, kafka, entity = *entity, document,
                           respond](Status grown) mutable {
           if (!grown.ok()) return respond(grown.error());
           broker_.admin().ConfigureTopic(
               kafka, TopicConfig(document),
-              [this, entity, document, if_match, respond](Status configured) mutable {
+              [this, request, entity, document, respond](Status configured) mutable {
                 if (!configured.ok()) return respond(configured.error());
-                Write(std::move(entity), std::move(document), if_match, std::move(respond));
+                Write(request, std::move(entity), std::move(document), std::move(respond));
               });
         };
         if (wanted == now) return configure({});
@@ -179,14 +214,14 @@ void TopicCommands::Update(const schema::Request& request, Responder respond) {
       });
 }
 
-void TopicCommands::Write(StoredEntity entity, json::object document,
-                          std::optional<int64_t> if_match, Responder respond) {
+void TopicCommands::Write(const schema::Request& request, StoredEntity entity,
+                          json::object document, Responder respond) {
   document["status"] = "READY";
   document["createdTime"] = json::GetInt(entity.document, "createdTime");
   document["modifiedTime"] = ToMillis(loop_.Now()) / 1000;
   AnswerWithEntity(
-      pool_,
-      [entity, document, if_match](pg::Transaction& tx) -> Result<StoredEntity> {
+      pool_, request,
+      [entity, document, if_match = request.if_match](pg::Transaction& tx) -> Result<StoredEntity> {
         EntityStore store(tx);
         ASSIGN_OR_RETURN(auto stored, store.Lock(kTopicKind, entity.org, entity.name));
         stored.document = document;
@@ -211,28 +246,29 @@ void TopicCommands::Delete(const schema::Request& request, Responder respond) {
       [org = request.org, name, if_match = request.if_match](pg::Transaction& tx) {
         return MarkDeleting(tx, org, name, if_match);
       },
-      [this, respond = std::move(respond)](Result<StoredEntity> topic) mutable {
+      [this, request, respond = std::move(respond)](Result<StoredEntity> topic) mutable {
         if (!topic.ok()) return respond(topic.error());
         committed_();
-        broker_.admin().DeleteTopic(
-            broker::EventTopic(topic->org, topic->name),
-            [this, topic = *topic, respond = std::move(respond)](Status deleted) mutable {
-              if (!deleted.ok() && deleted.code() != Code::kNotFound) {
-                return respond(deleted.error());
-              }
-              AnswerWithEntity(
-                  pool_,
-                  [org = topic.org,
-                   name = topic.name](pg::Transaction& tx) -> Result<StoredEntity> {
-                    EntityStore store(tx);
-                    ASSIGN_OR_RETURN(auto stored, store.Lock(kTopicKind, org, name));
-                    RETURN_IF_ERROR(store.Delete(stored, std::nullopt));
-                    return stored;
-                  },
-                  [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
-                    committed_();
-                    respond(std::move(reply));
-                  });
+        Erase(request, std::move(*topic), std::move(respond));
+      });
+}
+
+void TopicCommands::Erase(const schema::Request& request, StoredEntity topic, Responder respond) {
+  broker_.admin().DeleteTopic(
+      broker::EventTopic(topic.org, topic.name),
+      [this, request, topic, respond = std::move(respond)](Status deleted) mutable {
+        if (!deleted.ok() && deleted.code() != Code::kNotFound) return respond(deleted.error());
+        AnswerWithEntity(
+            pool_, request,
+            [org = topic.org, name = topic.name](pg::Transaction& tx) -> Result<StoredEntity> {
+              EntityStore store(tx);
+              ASSIGN_OR_RETURN(auto stored, store.Lock(kTopicKind, org, name));
+              RETURN_IF_ERROR(store.Delete(stored, std::nullopt));
+              return stored;
+            },
+            [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
+              committed_();
+              respond(std::move(reply));
             });
       });
 }

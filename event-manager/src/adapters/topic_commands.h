@@ -29,14 +29,20 @@ class TopicCommands {
   /// Makes the topic `default` of an organisation when it is missing.
   void EnsureDefault(const std::string& org);
 
+  /// Removes what a deleted organisation left here; tries until it is done. Its name is not given
+  /// again.
+  void RemoveOrganization(const std::string& org);
+
  private:
   using Responder = broker::RpcServer::Responder;
 
-  void Create(const std::string& org, const json::object& request, Responder respond);
+  void Create(const schema::Request& request, Responder respond);
   void Update(const schema::Request& request, Responder respond);
   void Delete(const schema::Request& request, Responder respond);
-  void Insert(const std::string& org, json::object document, Responder respond);
-  void Write(StoredEntity entity, json::object document, std::optional<int64_t> if_match,
+  // Of a topic that is marked: Kafka's topic, then the entity.
+  void Erase(const schema::Request& request, StoredEntity topic, Responder respond);
+  void Insert(const schema::Request& request, json::object document, Responder respond);
+  void Write(const schema::Request& request, StoredEntity entity, json::object document,
              Responder respond);
 
   broker::Broker& broker_;

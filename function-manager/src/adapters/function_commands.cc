@@ -2,6 +2,7 @@
 
 #include "broker-adapters/entities/entity_reply.h"
 #include "broker-adapters/entities/entity_store.h"
+#include "broker-adapters/entities/idempotency.h"
 #include "function-manager/src/domain/function_request.h"
 #include "schema/objects.h"
 
@@ -10,15 +11,12 @@ namespace dispatch {
 using schema::kFunctionKind;
 
 void FunctionCommands::Register(broker::RpcServer& server) {
-  server.Handle("function.create", [this](const schema::Request& request, Responder respond) {
-    Create(request, std::move(respond));
-  });
-  server.Handle("function.update", [this](const schema::Request& request, Responder respond) {
-    Update(request, std::move(respond));
-  });
-  server.Handle("function.delete", [this](const schema::Request& request, Responder respond) {
-    Delete(request, std::move(respond));
-  });
+  auto handle = [this, &server](const char* method, auto handler) {
+    server.Handle(method, AnsweringRepeats(pool_, handler));
+  };
+  handle("function.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
+  handle("function.update", [this](const auto& r, auto d) { Update(r, std::move(d)); });
+  handle("function.delete", [this](const auto& r, auto d) { Delete(r, std::move(d)); });
 }
 
 FunctionCommands::Responder FunctionCommands::Committing(Responder respond) {
@@ -41,7 +39,7 @@ void FunctionCommands::Create(const schema::Request& request, Responder respond)
   entity.document["createdTime"] = ToMillis(loop_.Now()) / 1000;
   entity.document["modifiedTime"] = ToMillis(loop_.Now()) / 1000;
   AnswerWithEntity(
-      pool_,
+      pool_, request,
       [entity](pg::Transaction& tx) -> Result<StoredEntity> {
         StoredEntity stored = entity;
         RETURN_IF_ERROR(EntityStore(tx).Insert(stored));
@@ -54,7 +52,7 @@ void FunctionCommands::Update(const schema::Request& request, Responder respond)
   auto document = FunctionDocument(request.body);
   if (!document.ok()) return respond(document.error());
   AnswerWithEntity(
-      pool_,
+      pool_, request,
       [org = request.org, if_match = request.if_match, document = *document,
        now_s = ToMillis(loop_.Now()) / 1000](pg::Transaction& tx) -> Result<StoredEntity> {
         EntityStore store(tx);
@@ -94,7 +92,7 @@ void FunctionCommands::Delete(const schema::Request& request, Responder respond,
                                               user + "'; delete that first"});
   }
   AnswerWithEntity(
-      pool_,
+      pool_, request,
       [org = request.org, name = function,
        if_match = request.if_match](pg::Transaction& tx) -> Result<StoredEntity> {
         EntityStore store(tx);

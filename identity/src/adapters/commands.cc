@@ -28,34 +28,16 @@ constexpr Method kMethods[] = {
     {"policy.delete", DeletePolicy},
 };
 
-// What a repeat of the request gets. A new key's text is in no table: the repeat goes without it.
-std::string Remembered(const broker::RpcReply& reply) {
-  json::object body = reply.body.as_object();
-  body.erase("key");
-  return json::Serialize(json::object{{"body", std::move(body)},
-                                      {"kind", reply.state_kind},
-                                      {"key", reply.state_key},
-                                      {"version", reply.state_version}});
-}
-
-Result<broker::RpcReply> Recall(const std::string& text) {
-  ASSIGN_OR_RETURN(auto stored, json::ParseObject(text));
-  return broker::RpcReply{stored["body"], json::GetString(stored, "kind"),
-                          json::GetString(stored, "key"), json::GetInt(stored, "version")};
-}
-
 }  // namespace
 
 Result<broker::RpcReply> ApplyOnce(pg::Transaction& tx, Change change, const Mutation& mutation) {
-  Idempotency once(tx);
-  bool has_key = !mutation.request.idempotency_key.empty();
-  if (has_key) {
-    ASSIGN_OR_RETURN(auto earlier, once.Begin(mutation.request));
-    if (earlier) return Recall(*earlier);
-  }
-  ASSIGN_OR_RETURN(Outcome outcome, change(tx, mutation));
-  broker::RpcReply reply = ReplyOf(outcome);
-  if (has_key) RETURN_IF_ERROR(once.Finish(mutation.request, Remembered(reply)));
+  std::string key_text;  // in no table: a repeat of the request goes without it
+  ASSIGN_OR_RETURN(auto reply, Once(tx, mutation.request, [&]() -> Result<broker::RpcReply> {
+                     ASSIGN_OR_RETURN(Outcome outcome, change(tx, mutation));
+                     key_text = std::exchange(outcome.key_text, {});
+                     return ReplyOf(outcome);
+                   }));
+  if (!key_text.empty()) reply.body.as_object()["key"] = key_text;
   return reply;
 }
 
@@ -85,13 +67,13 @@ void Commands::Run(schema::Request request, Change change, Responder respond) {
   }
   auto mutation = std::make_shared<const Mutation>(
       Mutation{std::move(request), std::move(*body), loop_.Now(), service_key_});
-  pool_.Query<Outcome>([change, mutation](pg::Transaction& tx) { return change(tx, *mutation); },
-                       [this, mutation, respond = std::move(respond)](Result<Outcome> outcome) {
-                         Audit(mutation->request, mutation->Name(), outcome.status());
-                         if (!outcome.ok()) return respond(outcome.error());
-                         committed_();
-                         respond(ReplyOf(*outcome));
-                       });
+  pool_.Query<broker::RpcReply>(
+      [change, mutation](pg::Transaction& tx) { return ApplyOnce(tx, change, *mutation); },
+      [this, mutation, respond = std::move(respond)](Result<broker::RpcReply> reply) {
+        Audit(mutation->request, mutation->Name(), reply.status());
+        if (reply.ok()) committed_();
+        respond(std::move(reply));
+      });
 }
 
 void Commands::Audit(const schema::Request& request, const std::string& name,

@@ -267,6 +267,8 @@ TEST_F(Identity, AnOrganizationTakesItsKeysAndPoliciesAlong) {
   ASSERT_TRUE(Apply(DeleteOrganization, admin, {{"name", "acme"}}).ok());
   EXPECT_THAT(Outbox(),
               ElementsAre("organization/acme gone", "apikey/acme gone", "policy/acme gone"));
+  // What other services hold under the name must not become another's.
+  EXPECT_EQ(Apply(CreateOrganization, admin, {{"name", "acme"}}).code(), Code::kAlreadyExists);
 }
 
 TEST_F(Identity, TheLastGlobalKeyStays) {

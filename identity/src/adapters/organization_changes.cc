@@ -16,12 +16,22 @@ Status DeleteAll(EntityStore& store, std::vector<StoredEntity> entities) {
   return {};
 }
 
+Status RequireUnused(pg::Transaction& tx, const std::string& name) {
+  ASSIGN_OR_RETURN(auto rows,
+                   tx.Exec("select 1 from retired_organizations where name = $1", {name}));
+  if (rows.empty()) return {};
+  return Error{Code::kAlreadyExists, "an organization '" + name +
+                                         "' was deleted, and names are not given again; choose "
+                                         "another"};
+}
+
 }  // namespace
 
 Result<Outcome> CreateOrganization(pg::Transaction& tx, const Mutation& mutation) {
   ASSIGN_OR_RETURN(auto document, OrganizationDocument(mutation.body));
   RETURN_IF_ERROR(RequireGlobal(tx, mutation.request.principal, "creating an organization"));
   std::string name = mutation.Name();
+  RETURN_IF_ERROR(RequireUnused(tx, name));
   auto entity = NewEntity(schema::kOrganizationKind, name, name, std::move(document), mutation.now);
   RETURN_IF_ERROR(EntityStore(tx).Insert(entity));
   return Outcome{std::move(entity)};
@@ -55,6 +65,7 @@ Result<Outcome> DeleteOrganization(pg::Transaction& tx, const Mutation& mutation
   RETURN_IF_ERROR(store.Delete(entity, mutation.request.if_match));
   RETURN_IF_ERROR(DeleteAll(store, std::move(keys)));
   RETURN_IF_ERROR(DeleteAll(store, std::move(policies)));
+  RETURN_IF_ERROR(tx.Exec("insert into retired_organizations (name) values ($1)", {name}));
   return Outcome{std::move(entity)};
 }
 

@@ -58,6 +58,25 @@ bool CheckPolicy(Call& call, const json::object& body) {
   return true;
 }
 
+// With its objects an organisation's events would go; the topic `default` goes with it.
+bool CheckEmpty(Call& call, const std::string& org, const Tables& tables) {
+  std::string left;
+  auto look = [&](const broker::StateTable& table, const std::string& kind) {
+    table.ForEach(kind, [&](const EntityPtr& entity) {
+      bool own = entity->org == org && !(kind == schema::kTopicKind && entity->name == "default");
+      if (own && left.empty()) left = fmt::format("{} '{}'", kind, entity->name);
+    });
+  };
+  look(tables.events, schema::kSubscriptionKind);
+  look(tables.events, schema::kTopicKind);
+  look(tables.functions, schema::kFunctionKind);
+  if (left.empty()) return true;
+  call.Fail({Code::kConflict, fmt::format("organization '{}' still has {}: delete its "
+                                          "subscriptions, topics and functions first",
+                                          org, left)});
+  return false;
+}
+
 }  // namespace
 
 void AddIamRoutes(Gateway& gateway, Backend& backend) {
@@ -67,7 +86,10 @@ void AddIamRoutes(Gateway& gateway, Backend& backend) {
                .paths = {"/v1/iam/organization"},
                .owner = identity,
                .write_actions = {auth::kAdmin},
-               .is_organization = true});
+               .is_organization = true,
+               .check_delete = [tables = backend.tables](Call& call, const std::string& name) {
+                 return CheckEmpty(call, name, tables);
+               }});
   AddResource(gateway, backend.services,
               {.kind = schema::kApiKeyKind,
                .paths = {"/v1/iam/keys"},
