@@ -1,6 +1,9 @@
 #include "event-manager/src/domain/filter.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <utility>
 
 namespace dispatch {
 
@@ -9,7 +12,7 @@ class FilterParser {
  public:
   Result<Filter> Parse(const json::value& value, const std::string& place, int depth) {
     if (depth > Filter::kMaxDepth) return Bad(place, "is nested deeper than 16 levels");
-    if (++nodes_ > Filter::kMaxNodes) return Bad(place, "makes more than 256 conditions in all");
+    RETURN_IF_ERROR(Count(place));
     if (!value.is_object()) return Bad(place, "must be an object with one dialect key");
     const auto& object = value.as_object();
     if (object.size() != 1) return Bad(place, "must have exactly one dialect key");
@@ -29,18 +32,21 @@ class FilterParser {
     if (dialect == "exact") return ParseText(Filter::Op::kExact, body, inner);
     if (dialect == "prefix") return ParseText(Filter::Op::kPrefix, body, inner);
     if (dialect == "suffix") return ParseText(Filter::Op::kSuffix, body, inner);
+    if (dialect == "sql") return ParseSql(body, inner);
+    if (dialect == "data") return ParseData(body, inner);
     return Bad(place, "has the unknown dialect '" + dialect +
-                          "'; use exact, prefix, suffix, all, any or not");
+                          "'; use exact, prefix, suffix, all, any, not, sql or data");
   }
 
-  Result<Filter> ParseList(const json::array& array, const std::string& place, int depth) {
-    Filter filter;
+  Result<Filter> ParseList(Filter::Op op, const json::array& array, const std::string& place,
+                           int depth) {
+    std::vector<Filter> children;
     for (size_t i = 0; i < array.size(); ++i) {
-      auto child = Parse(array[i], place + "[" + std::to_string(i) + "]", depth + 1);
+      auto child = Parse(array[i], fmt::format("{}[{}]", place, i), depth + 1);
       if (!child.ok()) return child.error();
-      filter.children_.push_back(std::move(*child));
+      children.push_back(std::move(*child));
     }
-    return filter;
+    return Group(op, std::move(children));
   }
 
  private:
@@ -48,23 +54,39 @@ class FilterParser {
     return {Code::kUnprocessable, place + " " + reason, false, {{place, reason}}};
   }
 
+  Status Count(const std::string& place) {
+    if (++nodes_ > Filter::kMaxNodes) return Bad(place, "makes more than 256 conditions in all");
+    return {};
+  }
+
+  // What needs the data comes last: the attributes often decide without it.
+  static Filter Group(Filter::Op op, std::vector<Filter> children) {
+    if (children.size() == 1) return std::move(children[0]);
+    Filter filter;
+    filter.op_ = op;
+    for (bool with_data : {false, true}) {
+      for (auto& child : children) {
+        if (child.NeedsData() == with_data) filter.children_.push_back(child);
+      }
+    }
+    return filter;
+  }
+
   Result<Filter> ParseGroup(Filter::Op op, const json::value& body, const std::string& place,
                             int depth) {
     if (!body.is_array() || body.as_array().empty()) {
       return Bad(place, "must be an array of at least one filter");
     }
-    auto filter = ParseList(body.as_array(), place, depth);
-    if (filter.ok()) filter->op_ = op;
-    return filter;
+    return ParseList(op, body.as_array(), place, depth);
   }
 
   Result<Filter> ParseText(Filter::Op op, const json::value& body, const std::string& place) {
     if (!body.is_object() || body.as_object().empty()) {
       return Bad(place, "must be an object of at least one attribute and its text");
     }
-    Filter filter;
+    std::vector<Filter> children;
     for (const auto& [name, text] : body.as_object()) {
-      if (++nodes_ > Filter::kMaxNodes) return Bad(place, "makes more than 256 conditions in all");
+      RETURN_IF_ERROR(Count(place));
       if (name.empty()) return Bad(place, "has an empty attribute name");
       if (!text.is_string() || text.as_string().empty()) {
         return Bad(place + "." + std::string(name), "must be text that is not empty");
@@ -73,12 +95,54 @@ class FilterParser {
       leaf.op_ = op;
       leaf.attribute_ = name;
       leaf.text_ = text.as_string();
-      filter.children_.push_back(std::move(leaf));
+      children.push_back(std::move(leaf));
     }
-    return filter;
+    return Group(Filter::Op::kAll, std::move(children));
+  }
+
+  Result<Filter> ParseSql(const json::value& body, const std::string& place) {
+    if (!body.is_string()) return Bad(place, "must be a CESQL expression, as text");
+    auto program = cesql::Program::Compile(body.get_string());
+    if (!program.ok()) return Bad(place, program.error().message);
+    if (!program->futile().empty()) return Bad(place, program->futile());
+    sql_nodes_ += program->nodes();
+    if (sql_nodes_ > Filter::kMaxSqlNodes) {
+      return Bad(place, "makes more than 1024 parts of CESQL expressions in all");
+    }
+    Filter leaf;
+    leaf.op_ = Filter::Op::kSql;
+    leaf.program_ = std::make_shared<const cesql::Program>(std::move(*program));
+    return leaf;
+  }
+
+  Result<Filter> ParseData(const json::value& body, const std::string& place) {
+    if (!body.is_object() || body.as_object().empty()) {
+      return Bad(place, "must be an object of at least one JSON pointer and its conditions");
+    }
+    std::vector<Filter> children;
+    for (const auto& [text, conditions] : body.as_object()) {
+      std::string field = fmt::format("{}[\"{}\"]", place, std::string_view(text));
+      auto pointer = JsonPointer::Parse(text);
+      if (!pointer.ok()) return Bad(field, pointer.error().message);
+      if (!conditions.is_object() || conditions.as_object().empty()) {
+        return Bad(field,
+                   fmt::format("must be an object of conditions: {}", DataCondition::kNames));
+      }
+      for (const auto& [name, operand] : conditions.as_object()) {
+        RETURN_IF_ERROR(Count(place));
+        auto condition = DataCondition::Parse(*pointer, name, operand);
+        if (!condition.ok()) return Bad(field + "." + std::string(name), condition.message());
+        Filter leaf;
+        leaf.op_ = Filter::Op::kData;
+        leaf.data_ = std::make_shared<const DataCondition>(std::move(*condition));
+        children.push_back(std::move(leaf));
+      }
+    }
+    return Group(Filter::Op::kAll, std::move(children));
   }
 
   size_t nodes_ = 0;
+  size_t sql_nodes_ = 0;
 };
 
 Result<Filter> Filter::Parse(const json::value& filter, const std::string& place) {
@@ -86,10 +150,10 @@ Result<Filter> Filter::Parse(const json::value& filter, const std::string& place
 }
 
 Result<Filter> Filter::ParseAll(const json::array& filters, const std::string& place) {
-  return FilterParser().ParseList(filters, place, 0);
+  return FilterParser().ParseList(Op::kAll, filters, place, 0);
 }
 
-bool Filter::Matches(const cloudevents::Event& event) const {
+bool Filter::Matches(const EventView& event) const {
   auto holds = [&event](const Filter& child) { return child.Matches(event); };
   switch (op_) {
     case Op::kAll:
@@ -98,10 +162,14 @@ bool Filter::Matches(const cloudevents::Event& event) const {
       return std::any_of(children_.begin(), children_.end(), holds);
     case Op::kNot:
       return !children_[0].Matches(event);
+    case Op::kSql:
+      return program_->Holds(event);
+    case Op::kData:
+      return data_->Holds(event.Data());
     default:
       break;
   }
-  const std::string* value = event.Find(attribute_);
+  const std::string* value = event.Attribute(attribute_);
   if (value == nullptr) return false;
   switch (op_) {
     case Op::kExact:
@@ -113,13 +181,38 @@ bool Filter::Matches(const cloudevents::Event& event) const {
   }
 }
 
-const std::string* Filter::RequiredType() const {
-  if (op_ == Op::kExact) return attribute_ == "type" ? &text_ : nullptr;
-  if (op_ != Op::kAll) return nullptr;
-  for (const auto& child : children_) {
-    if (const std::string* type = child.RequiredType()) return type;
+bool Filter::NeedsData() const {
+  return op_ == Op::kData || std::any_of(children_.begin(), children_.end(),
+                                         [](const Filter& child) { return child.NeedsData(); });
+}
+
+Covers Filter::Covers() const {
+  auto children = [this] {
+    std::vector<dispatch::Covers> parts;
+    for (const auto& child : children_) parts.push_back(child.Covers());
+    return parts;
+  };
+  switch (op_) {
+    case Op::kAll:
+      return CoversOfAll(children());
+    case Op::kAny:
+      return CoversOfAny(children());
+    case Op::kNot:
+      return {};
+    case Op::kSql:
+      return program_->covers();
+    case Op::kData: {
+      auto key = data_->RequiredKey();
+      if (!key) return {};
+      return {{{AccessKey::Kind::kData, data_->pointer().text(), std::move(*key)}}};
+    }
+    case Op::kExact:
+      return {{{AccessKey::Kind::kExact, attribute_, text_}}};
+    case Op::kPrefix:
+      return {{{AccessKey::Kind::kPrefix, attribute_, text_}}};
+    default:
+      return {{{AccessKey::Kind::kSuffix, attribute_, text_}}};
   }
-  return nullptr;
 }
 
 }  // namespace dispatch

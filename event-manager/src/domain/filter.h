@@ -1,42 +1,53 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "common/json.h"
 #include "common/result.h"
-#include "schema/cloudevents.h"
+#include "event-manager/src/domain/access_key.h"
+#include "event-manager/src/domain/cesql/program.h"
+#include "event-manager/src/domain/data_condition.h"
+#include "event-manager/src/domain/event_view.h"
 
 namespace dispatch {
 
-/// A compiled filter of the CloudEvents Subscriptions dialects exact, prefix, suffix, all, any and
-/// not. Immutable; evaluating it cannot fail. Text compares on the canonical form of attributes,
+/// A compiled filter: the CloudEvents Subscriptions dialects exact, prefix, suffix, all, any, not
+/// and sql (CESQL 1.0), and our `data` (fields of JSON data; docs/decisions/0005). Immutable and
+/// cheap to copy; evaluating it cannot fail. Text compares on the canonical form of attributes,
 /// with case.
 class Filter {
  public:
   /// Limits, so that one subscription cannot make matching slow for all.
   static constexpr int kMaxDepth = 16;
   static constexpr size_t kMaxNodes = 256;
+  static constexpr size_t kMaxSqlNodes = 1024;
 
   /// One filter object: exactly one dialect key. Errors name the place ("filters[0].all[1]") and
-  /// what is wrong: unknown dialect, empty object or array, values that are not text.
+  /// what is wrong: unknown dialect, empty object or array, values that are not text, the column of
+  /// a CESQL fault.
   static Result<Filter> Parse(const json::value& filter, const std::string& place);
 
   /// The array of a subscription: all must hold, an empty one holds always.
   static Result<Filter> ParseAll(const json::array& filters, const std::string& place = "filters");
 
-  bool Matches(const cloudevents::Event& event) const;
+  bool Matches(const EventView& event) const;
 
-  /// When the filter can only hold for one value of `type`: that value. For the index.
-  const std::string* RequiredType() const;
+  /// For the index: what events must have that the filter can hold for.
+  dispatch::Covers Covers() const;
 
  private:
-  enum class Op { kAll, kAny, kNot, kExact, kPrefix, kSuffix };
+  enum class Op { kAll, kAny, kNot, kExact, kPrefix, kSuffix, kSql, kData };
+
+  bool NeedsData() const;
 
   Op op_ = Op::kAll;
   std::string attribute_;
   std::string text_;
   std::vector<Filter> children_;
+  std::shared_ptr<const cesql::Program> program_;
+  std::shared_ptr<const DataCondition> data_;
 
   friend class FilterParser;
 };

@@ -1,5 +1,7 @@
 #include "event-manager/src/domain/match_index.h"
 
+#include <utility>
+
 namespace dispatch {
 
 Result<std::shared_ptr<const CompiledSubscription>> CompiledSubscription::Compile(
@@ -22,9 +24,19 @@ Result<std::shared_ptr<const CompiledSubscription>> CompiledSubscription::Compil
   return std::shared_ptr<const CompiledSubscription>(std::move(compiled));
 }
 
-const std::string* MatchIndex::TypeOf(const CompiledSubscription& entry) {
-  if (!entry.subscription.event_type.empty()) return &entry.subscription.event_type;
-  return entry.filter.RequiredType();
+bool CompiledSubscription::Matches(const EventView& event) const {
+  if (!subscription.event_type.empty()) {
+    const std::string* type = event.Attribute("type");
+    if (type == nullptr || *type != subscription.event_type) return false;
+  }
+  return filter.Matches(event);
+}
+
+Covers CompiledSubscription::Covers() const {
+  dispatch::Covers covers = filter.Covers();
+  if (subscription.event_type.empty()) return covers;
+  dispatch::Covers type = {{{AccessKey::Kind::kExact, "type", subscription.event_type}}};
+  return CoversOfAll({std::move(type), std::move(covers)});
 }
 
 void MatchIndex::Put(Entry entry) {
@@ -35,20 +47,41 @@ void MatchIndex::Put(Entry entry) {
   all_.emplace(id, std::move(entry));
 }
 
+const Cover* MatchIndex::ChooseCover(const Covers& covers) const {
+  // A value has many parts: one that is exact tells more, and data must be parsed.
+  constexpr size_t kInexact = 4;
+  const Cover* best = nullptr;
+  size_t least = 0;
+  for (const auto& cover : covers) {
+    size_t cost = 0;
+    for (const auto& key : cover) {
+      size_t weight = key.kind == AccessKey::Kind::kExact ? 1 : kInexact;
+      cost += (table_.Count(key) + 1) * weight;
+    }
+    if (best == nullptr || cost < least) {
+      best = &cover;
+      least = cost;
+    }
+  }
+  return best;
+}
+
 void MatchIndex::Insert(const CompiledSubscription* entry) {
-  const std::string* type = TypeOf(*entry);
-  (type != nullptr ? by_type_[*type] : any_type_).push_back(entry);
+  auto placed = std::make_unique<Placed>();
+  placed->entry = entry;
+  Covers covers = entry->Covers();
+  if (const Cover* cover = ChooseCover(covers)) placed->cover = *cover;
+  for (const auto& key : placed->cover) table_.Insert(key, placed.get());
+  if (placed->cover.empty()) rest_.push_back(placed.get());
+  placed_.emplace(entry, std::move(placed));
 }
 
 void MatchIndex::Erase(const CompiledSubscription* entry) {
-  const std::string* type = TypeOf(*entry);
-  if (type == nullptr) {
-    std::erase(any_type_, entry);
-    return;
-  }
-  auto bucket = by_type_.find(*type);
-  std::erase(bucket->second, entry);
-  if (bucket->second.empty()) by_type_.erase(bucket);
+  auto it = placed_.find(entry);
+  const Placed* placed = it->second.get();
+  for (const auto& key : placed->cover) table_.Erase(key, placed);
+  if (placed->cover.empty()) std::erase(rest_, placed);
+  placed_.erase(it);
 }
 
 void MatchIndex::Remove(const Uuid& subscription) {
@@ -64,18 +97,24 @@ const MatchIndex::Entry* MatchIndex::Find(const Uuid& subscription) const {
   return it == all_.end() ? nullptr : &it->second;
 }
 
-void MatchIndex::Match(const cloudevents::Event& event,
-                       std::vector<const CompiledSubscription*>* out) const {
-  if (const std::string* type = event.Find("type")) {
-    if (auto it = by_type_.find(*type); it != by_type_.end()) {
-      for (const auto* entry : it->second) {
-        if (entry->filter.Matches(event)) out->push_back(entry);
+size_t MatchIndex::Match(const cloudevents::Event& event,
+                         std::vector<const CompiledSubscription*>* out) const {
+  EventView view(event);
+  size_t looked_at = 0;
+  ++lookups_;
+  auto hold = [&](const std::vector<const Placed*>& candidates) {
+    for (const Placed* placed : candidates) {
+      if (placed->cover.size() > 1) {
+        if (placed->seen == lookups_) continue;
+        placed->seen = lookups_;
       }
+      ++looked_at;
+      if (placed->entry->Matches(view)) out->push_back(placed->entry);
     }
-  }
-  for (const auto* entry : any_type_) {
-    if (entry->filter.Matches(event)) out->push_back(entry);
-  }
+  };
+  table_.Lookup(view, hold);
+  hold(rest_);
+  return looked_at;
 }
 
 }  // namespace dispatch

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "common/result.h"
+#include "event-manager/src/domain/access_table.h"
 #include "event-manager/src/domain/filter.h"
 #include "schema/cloudevents.h"
 #include "schema/objects.h"
@@ -26,12 +28,18 @@ struct CompiledSubscription {
     return (offset < subscription.FilterBoundary(partition)) == is_previous;
   }
 
+  /// Whether the type and the filters hold.
+  bool Matches(const EventView& event) const;
+  /// Of the type and the filters.
+  dispatch::Covers Covers() const;
+
   /// kUnprocessable when a filter does not compile.
   static Result<std::shared_ptr<const CompiledSubscription>> Compile(schema::Subscription s);
 };
 
 /// The subscriptions of one topic, arranged so that an event is held against those that may match:
-/// one hash look-up for exact types, and a list of the rest. One owner.
+/// each is found by what events must have that it can match, under the cover that finds the fewest
+/// others; those without a cover are held against every event. One owner.
 class MatchIndex {
  public:
   using Entry = std::shared_ptr<const CompiledSubscription>;
@@ -42,17 +50,27 @@ class MatchIndex {
   size_t size() const { return all_.size(); }
   const std::unordered_map<Uuid, Entry>& all() const { return all_; }
 
-  /// Appends every subscription whose type and filters hold.
-  void Match(const cloudevents::Event& event, std::vector<const CompiledSubscription*>* out) const;
+  /// Appends every subscription whose type and filters hold, each once. Returns how many it had to
+  /// look at.
+  size_t Match(const cloudevents::Event& event,
+               std::vector<const CompiledSubscription*>* out) const;
 
  private:
-  static const std::string* TypeOf(const CompiledSubscription& entry);
+  struct Placed {
+    const CompiledSubscription* entry;
+    Cover cover;                // empty: in rest_
+    mutable uint64_t seen = 0;  // the look-up that met it last, when it has several keys
+  };
+
+  const Cover* ChooseCover(const Covers& covers) const;
   void Insert(const CompiledSubscription* entry);
   void Erase(const CompiledSubscription* entry);
 
   std::unordered_map<Uuid, Entry> all_;
-  std::unordered_map<std::string, std::vector<const CompiledSubscription*>> by_type_;
-  std::vector<const CompiledSubscription*> any_type_;
+  std::unordered_map<const CompiledSubscription*, std::unique_ptr<Placed>> placed_;
+  AccessTable<const Placed*> table_;
+  std::vector<const Placed*> rest_;
+  mutable uint64_t lookups_ = 0;
 };
 
 }  // namespace dispatch
