@@ -91,11 +91,7 @@ class FilterParser {
       if (!text.is_string() || text.as_string().empty()) {
         return Bad(place + "." + std::string(name), "must be text that is not empty");
       }
-      Filter leaf;
-      leaf.op_ = op;
-      leaf.attribute_ = name;
-      leaf.text_ = text.as_string();
-      children.push_back(std::move(leaf));
+      children.push_back(Leaf(op, std::string(name), std::string(text.as_string())));
     }
     return Group(Filter::Op::kAll, std::move(children));
   }
@@ -109,10 +105,31 @@ class FilterParser {
     if (sql_nodes_ > Filter::kMaxSqlNodes) {
       return Bad(place, "makes more than 1024 parts of CESQL expressions in all");
     }
+    if (program->conjunction()) return Conjunction(*program->conjunction());
     Filter leaf;
     leaf.op_ = Filter::Op::kSql;
     leaf.program_ = std::make_shared<const cesql::Program>(std::move(*program));
     return leaf;
+  }
+
+  static Filter Leaf(Filter::Op op, std::string attribute, std::string text) {
+    Filter leaf;
+    leaf.op_ = op;
+    leaf.attribute_ = std::move(attribute);
+    leaf.text_ = std::move(text);
+    return leaf;
+  }
+
+  // What a plain expression says in the other dialects, which are several times faster.
+  static Filter Conjunction(const std::vector<AccessKey>& keys) {
+    std::vector<Filter> children;
+    for (const auto& key : keys) {
+      Filter::Op op = key.kind == AccessKey::Kind::kPrefix   ? Filter::Op::kPrefix
+                      : key.kind == AccessKey::Kind::kSuffix ? Filter::Op::kSuffix
+                                                             : Filter::Op::kExact;
+      children.push_back(Leaf(op, key.name, key.text));
+    }
+    return Group(Filter::Op::kAll, std::move(children));
   }
 
   Result<Filter> ParseData(const json::value& body, const std::string& place) {

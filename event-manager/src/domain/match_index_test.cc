@@ -250,5 +250,28 @@ TEST(MatchIndexTest, FindsWhatHoldingEveryFilterFinds) {
   EXPECT_GT(saved, 100'000u);
 }
 
+TEST(MatchIndexTest, AnExpressionAsAFilterIsWhatItsProgramSays) {
+  Random random(1);
+  size_t lowered = 0;
+  size_t holding = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text = random.Expression(0);
+    auto program = cesql::Program::Compile(text);
+    ASSERT_TRUE(program.ok()) << text << ": " << program.message();
+    auto filter = Filter::Parse({{"sql", text}}, "f");
+    ASSERT_TRUE(filter.ok()) << filter.message();
+    cloudevents::Event event;
+    for (const char* name : {"type", "source", "subject", "ext"}) {
+      if (random.Below(5) > 0) event.Set(name, random.Text());
+    }
+    EventView view(event);
+    ASSERT_EQ(filter->Matches(view), program->Holds(view)) << text;
+    lowered += program->conjunction() ? 1 : 0;
+    holding += program->Holds(view) ? 1 : 0;
+  }
+  EXPECT_GT(lowered, 1000u);
+  EXPECT_GT(holding, 1000u);
+}
+
 }  // namespace
 }  // namespace dispatch::match_index_test

@@ -36,6 +36,7 @@ class Compiler {
     Check(root);
     program_.nodes_ = syntax_.nodes.size();
     program_.covers_ = CoversOf(syntax_);
+    program_.conjunction_ = ConjunctionOf(syntax_);
     return std::move(program_);
   }
 

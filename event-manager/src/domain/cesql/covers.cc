@@ -60,7 +60,32 @@ Covers Of(const Syntax& syntax, const Node& node) {
   }
 }
 
+// Appends the node's keys; false when it says more than keys can.
+bool AddConjunction(const Syntax& syntax, const Node& node, std::vector<AccessKey>* keys) {
+  Covers covers;
+  if (node.op == Op::kAnd) {
+    return AddConjunction(syntax, syntax.nodes[node.operands[0]], keys) &&
+           AddConjunction(syntax, syntax.nodes[node.operands[1]], keys);
+  }
+  if (node.op == Op::kEqual) {
+    covers = OfEqual(syntax.nodes[node.operands[0]], syntax.nodes[node.operands[1]]);
+  } else if (node.op == Op::kLike) {
+    LikePattern pattern(node.text);
+    bool whole = pattern.IsExact() || pattern.IsStart() || pattern.IsEnd();
+    if (whole) covers = OfLike(syntax.nodes[node.operands[0]], node.text);
+  }
+  if (covers.size() != 1) return false;
+  keys->push_back(std::move(covers[0][0]));
+  return true;
+}
+
 }  // namespace
+
+std::optional<std::vector<AccessKey>> ConjunctionOf(const Syntax& syntax) {
+  std::vector<AccessKey> keys;
+  if (!AddConjunction(syntax, syntax.nodes[syntax.root], &keys)) return std::nullopt;
+  return keys;
+}
 
 Covers CoversOf(const Syntax& syntax) { return Of(syntax, syntax.nodes[syntax.root]); }
 

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "event-manager/src/domain/access_key.h"
 #include "event-manager/src/domain/cesql/syntax.h"
 
@@ -9,5 +12,8 @@ namespace dispatch::cesql {
 /// `attr = 'text'`, `attr LIKE 'start%'`, `attr LIKE '%end'`, `attr IN ('a', 'b')` and what AND and
 /// OR make of them. An error anywhere means that it does not hold, so that AND needs both sides.
 Covers CoversOf(const Syntax& syntax);
+
+/// The keys, if the expression holds exactly when all of them do: AND of such comparisons.
+std::optional<std::vector<AccessKey>> ConjunctionOf(const Syntax& syntax);
 
 }  // namespace dispatch::cesql

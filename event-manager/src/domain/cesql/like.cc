@@ -36,6 +36,10 @@ LikePattern::LikePattern(std::string_view pattern) : pieces_(1) {
   }
 }
 
+bool LikePattern::IsLiteral(size_t piece) const {
+  return pieces_[piece].find(kAnyCharacter) == std::string::npos;
+}
+
 std::string_view LikePattern::LiteralStart() const {
   std::string_view first = pieces_.front();
   return first.substr(0, first.find(kAnyCharacter));

@@ -17,11 +17,15 @@ class LikePattern {
   Match Test(std::string_view text, size_t* work) const;
 
   /// What a text must be, begin with and end with to match, for an index. Exact: no wildcard.
-  bool IsExact() const { return pieces_.size() == 1 && LiteralStart().size() == pieces_[0].size(); }
+  bool IsExact() const { return pieces_.size() == 1 && IsLiteral(0); }
+  /// Nothing but "start%" and "%end".
+  bool IsStart() const { return pieces_.size() == 2 && IsLiteral(0) && pieces_[1].empty(); }
+  bool IsEnd() const { return pieces_.size() == 2 && pieces_[0].empty() && IsLiteral(1); }
   std::string_view LiteralStart() const;
   std::string_view LiteralEnd() const;
 
  private:
+  bool IsLiteral(size_t piece) const;
   static Match MatchForward(std::string_view piece, std::string_view text, size_t* position,
                             size_t* work);
   static Match MatchBackward(std::string_view piece, std::string_view text, size_t* end,

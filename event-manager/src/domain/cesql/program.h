@@ -32,6 +32,8 @@ class Program {
   const std::string& futile() const { return futile_; }
   /// For an index, of events whose attributes are all Strings.
   const Covers& covers() const { return covers_; }
+  /// As ConjunctionOf: what tests the same without running the program.
+  const std::optional<std::vector<AccessKey>>& conjunction() const { return conjunction_; }
   /// Literals, attributes, operators and calls of the source.
   size_t nodes() const { return nodes_; }
 
@@ -102,6 +104,7 @@ class Program {
   std::vector<const Signature*> functions_;
   std::string futile_;
   Covers covers_;
+  std::optional<std::vector<AccessKey>> conjunction_;
   size_t nodes_ = 0;
 };
 
