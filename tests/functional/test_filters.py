@@ -1,4 +1,4 @@
-"""Which events a subscription gets: every dialect of the CloudEvents Subscriptions API."""
+"""Which events a subscription gets: every dialect of the CloudEvents Subscriptions API, and `data`."""
 
 import pytest
 from conftest import settled_ids
@@ -8,6 +8,12 @@ EVENTS = {
     "b": {"type": "order.paid", "source": "/us/shop", "tenant": "seven"},
     "c": {"type": "user.created", "source": "/eu/crm"},
     "d": {"type": "ORDER.created", "source": "/eu/shop"},
+}
+
+DATA = {
+    "a": {"order": {"country": "DE", "total": 10.0}},
+    "c": {"order": {"country": "DE", "total": 100}},
+    "d": {"order": {"total": 99.5, "items": [{"sku": "x-1"}]}},
 }
 
 CASES = {
@@ -51,6 +57,30 @@ CASES = {
         },
         "a",
     ),
+    "sql": ({"filters": [{"sql": "type LIKE 'order.%' AND source = '/eu/shop'"}]}, "a"),
+    "sql compares numbers": ({"filters": [{"sql": "subject > 6"}]}, "a"),
+    "sql on what is not there is an error": ({"filters": [{"sql": "NOT (tenant = 'x')"}]}, "b"),
+    "sql with functions": (
+        {"filters": [{"sql": "LOWER(type) IN ('order.created', 'user.created')"}]},
+        "acd",
+    ),
+    "sql inside not": ({"filters": [{"not": {"sql": "EXISTS subject OR EXISTS tenant"}}]}, "cd"),
+    "data": ({"filters": [{"data": {"/order/country": {"exact": "DE"}}}]}, "ac"),
+    "data by number": ({"filters": [{"data": {"/order/total": {"gte": 10, "lt": 100}}}]}, "ad"),
+    "data that is not there": ({"filters": [{"data": {"/order": {"exists": False}}}]}, "b"),
+    "data inside any": (
+        {
+            "filters": [
+                {
+                    "any": [
+                        {"data": {"/order/items/0/sku": {"prefix": "x-"}}},
+                        {"sql": "tenant = 'seven'"},
+                    ]
+                }
+            ]
+        },
+        "bd",
+    ),
     "several filters must all hold": (
         {"filters": [{"prefix": {"type": "order."}}, {"prefix": {"source": "/us"}}]},
         "b",
@@ -72,7 +102,7 @@ def subscribed(org, topic, receiver, name) -> dict:
         org.subscribe(called, topic, hook.url, **fields)
         made[case] = called, hook
     for event_id, attributes in EVENTS.items():
-        org.publish(topic, id=event_id, **attributes)
+        org.publish(topic, id=event_id, data=DATA.get(event_id), **attributes)
     yield made
     for called, _ in made.values():
         org.delete(f"/v1/event/subscriptions/{called}")
@@ -123,3 +153,32 @@ def test_malformed_filter_is_refused_with_its_place(org, topic, name, filters):
     }
     answer = org.post("/v1/event/subscriptions", body, expect=422).json()
     assert any(detail["field"].startswith("filters") for detail in answer["details"])
+
+
+@pytest.mark.parametrize(
+    ("filters", "field", "reason"),
+    [
+        (
+            [{"sql": "type = "}],
+            "filters[0].sql",
+            "column 8: the expression ends where a value is expected",
+        ),
+        (
+            [{"not": {"sql": "LENGHT(id) > 3"}}],
+            "filters[0].not.sql",
+            "column 1: there is no function LENGHT with 1 argument",
+        ),
+        ([{"data": {"order": {"exact": 1}}}], 'filters[0].data["order"]', "a JSON pointer"),
+    ],
+    ids=["syntax", "function", "pointer"],
+)
+def test_fault_in_an_expression_names_place_and_remedy(org, topic, name, filters, field, reason):
+    body = {
+        "name": name(),
+        "topic": topic,
+        "filters": filters,
+        "sink": {"url": "http://127.0.0.1:1/"},
+    }
+    answer = org.post("/v1/event/subscriptions", body, expect=422).json()
+    details = {detail["field"]: detail["reason"] for detail in answer["details"]}
+    assert reason in details[field]

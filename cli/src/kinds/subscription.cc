@@ -9,8 +9,17 @@ namespace {
 Status FillFilters(const Arguments& flags, json::object& document) {
   json::array filters;
   for (const std::string& text : flags.All("filter")) {
+    // No CESQL expression begins with a brace or a bracket.
+    size_t first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string::npos) return UsageError("--filter is empty");
+    if (text[first] != '{' && text[first] != '[') {
+      filters.push_back(json::object{{"sql", text}});
+      continue;
+    }
     ASSIGN_OR_RETURN(auto filter, JsonOf("filter", text));
-    if (!filter.is_object()) return UsageError("--filter is a JSON object, one for each filter");
+    if (!filter.is_object()) {
+      return UsageError("--filter is a JSON object or a CESQL expression, one for each filter");
+    }
     filters.push_back(std::move(filter));
   }
   if (!filters.empty() || flags.Has("all-events")) document["filters"] = std::move(filters);
@@ -108,8 +117,9 @@ Kind SubscriptionKind() {
       .flags = {{.name = "topic", .value = "NAME", .help = "whose events (default: default)"},
                 {.name = "event-type", .value = "TYPE", .help = "events of exactly this type"},
                 {.name = "filter",
-                 .value = "JSON",
-                 .help = "exact, prefix, suffix, all, any, not; all must hold",
+                 .value = "CESQL|JSON",
+                 .help = "an expression, or {\"exact\": ...}, prefix, suffix, all, any, not, sql, "
+                         "data; all must hold",
                  .repeatable = true},
                 {.name = "all-events", .help = "every event of the topic"},
                 {.name = "sink-url", .value = "URL", .help = "where they are posted to"},
@@ -141,7 +151,10 @@ Kind SubscriptionKind() {
       .examples = {"dispatch create subscription orders-demo --topic orders --event-type "
                    "order.created \\\n    --sink-url http://127.0.0.1:9000/",
                    "dispatch create sub big --topic orders --sink-url https://example.com/hook \\\n"
-                   "    --filter '{\"prefix\": {\"type\": \"order.\"}}' --start earliest"}};
+                   "    --filter '{\"prefix\": {\"type\": \"order.\"}}' --start earliest",
+                   "dispatch create sub urgent --sink-url https://example.com/hook \\\n"
+                   "    --filter \"type LIKE 'order.%' AND priority > 5\" \\\n"
+                   "    --filter '{\"data\": {\"/order/total\": {\"gte\": 100}}}'"}};
 }
 
 }  // namespace dispatch::cli
