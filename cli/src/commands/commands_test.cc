@@ -78,6 +78,8 @@ TEST_F(Verbs, CreatesASubscription) {
                    "http://x/",
                    "--filter",
                    R"({"prefix": {"type": "o."}})",
+                   "--filter",
+                   "priority > 5",
                    "--max-in-flight",
                    "5",
                    "--timeout",
@@ -89,10 +91,12 @@ TEST_F(Verbs, CreatesASubscription) {
                    "X-A: b"}),
             0)
       << m.err;
-  EXPECT_EQ(Sent(), R"(POST /v1/subscriptions {"name":"s","topic":"orders",)"
-                    R"("filters":[{"prefix":{"type":"o."}}],"eventType":"order.created",)"
-                    R"("sink":{"url":"http://x/","headers":{"X-A":"b"}},"start":"earliest",)"
-                    R"("maxInFlight":5,"timeout":"30s","paused":true})");
+  EXPECT_EQ(
+      Sent(),
+      R"(POST /v1/subscriptions {"name":"s","topic":"orders",)"
+      R"("filters":[{"prefix":{"type":"o."}},{"sql":"priority > 5"}],"eventType":"order.created",)"
+      R"("sink":{"url":"http://x/","headers":{"X-A":"b"}},"start":"earliest",)"
+      R"("maxInFlight":5,"timeout":"30s","paused":true})");
   ASSERT_EQ(m.Run({"create", "sub", "s", "--start", "2026-01-01T00:00:00Z", "--all-events"}), 0);
   EXPECT_THAT(Sent(1), HasSubstr(R"("filters":[],"start":{"time":"2026-01-01T00:00:00Z"})"));
 }
