@@ -14,7 +14,7 @@
 namespace dispatch {
 
 /// A compiled filter: the CloudEvents Subscriptions dialects exact, prefix, suffix, all, any, not
-/// and sql (CESQL 1.0), and our `data` (fields of JSON data; docs/decisions/0005). Immutable and
+/// and sql (CESQL 1.0), and our `data` (fields of JSON data; docs/decisions/0004). Immutable and
 /// cheap to copy; evaluating it cannot fail. Text compares on the canonical form of attributes,
 /// with case.
 class Filter {
