@@ -100,7 +100,10 @@ Status MigrateWhenUp(Pool& pool, const std::vector<Migration>& migrations,
   auto until = SystemClock().Steady() + patience;
   while (true) {
     auto status = Migrate(pool, migrations);
-    if (status.code() != Code::kUnavailable || SystemClock().Steady() >= until) return status;
+    if (status.code() != Code::kUnavailable || !status.error().retryable ||
+        SystemClock().Steady() >= until) {
+      return status;
+    }
     log::Warning("PostgreSQL is away, waiting for it error=\"{}\"", status.message());
     std::this_thread::sleep_for(std::chrono::seconds(1));
   }

@@ -146,6 +146,11 @@ Status Pool::Impl::Serve(internal::Session& session, const Pool::Work& work) {
   seconds.Observe(std::chrono::duration<double>(end - start).count());
   if (status.code() == Code::kUnavailable) {
     failures.Add();
+    // Who runs already outlives a password or a certificate that is being changed.
+    if (Error error = status.error(); !error.retryable) {
+      error.retryable = true;
+      status = std::move(error);
+    }
     if (!session.connected()) {
       std::lock_guard lock(mutex);
       down_until = end + kDownTime;

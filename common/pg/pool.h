@@ -103,7 +103,8 @@ class Pool {
         });
   }
 
-  /// Runs `work` on the calling thread on a connection of its own; for start-up.
+  /// Runs `work` on the calling thread on a connection of its own; for start-up. Unlike Run's, an
+  /// error kUnavailable is not retryable when only another pg-url can help.
   Status RunNow(const Work& work);
 
  private:
@@ -122,7 +123,8 @@ struct Migration {
 /// Refuses (kConflict) a database that is newer than the program, or whose recorded text differs.
 Status Migrate(Pool& pool, const std::vector<Migration>& migrations);
 
-/// The same for start-up: waits, with a warning, while PostgreSQL is away, at most `patience`.
+/// The same for start-up: waits, with a warning, while PostgreSQL is away, at most `patience`, and
+/// not at all for what only another pg-url can mend.
 Status MigrateWhenUp(Pool& pool, const std::vector<Migration>& migrations,
                      std::chrono::seconds patience = std::chrono::seconds(120));
 

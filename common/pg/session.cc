@@ -70,6 +70,47 @@ Failure Classify() {
   }
 }
 
+struct SettingFault {
+  std::string_view sign;  // in libpq's text
+  std::string_view remedy;
+};
+
+// Refusals that no waiting mends. libpq gives no code for them, only text.
+constexpr SettingFault kSettingFaults[] = {
+    {"certificate verify failed",
+     "sslrootcert in the setting pg-url must name the authority that signed the server's "
+     "certificate"},
+    {"root certificate file",
+     "sslrootcert in the setting pg-url must name a file with the authority that signed the "
+     "server's certificate"},
+    {"does not match host name",
+     "the setting pg-url must name the server by a name that is in its certificate"},
+    {"server does not support SSL",
+     "the setting pg-url asks for TLS by sslmode: turn ssl on in the server, or ask for less"},
+    {"password authentication failed",
+     "the user or the password in the setting pg-url, or in the file of its passfile, is wrong"},
+    {"no password supplied",
+     "the server wants a password: put it into the setting pg-url, or name a file of mode 0600 "
+     "there with passfile"},
+    {"no encryption", "the server wants TLS: add sslmode=verify-full to the setting pg-url"},
+    {"no pg_hba.conf entry",
+     "the server's pg_hba.conf lets nobody in like this: check the setting pg-url, or add a line"},
+};
+
+// Why no connection came about. libpq's text names the host and the user, never the password.
+Error ConnectError(const char* text) {
+  std::string line = FirstLine(text);
+  for (const SettingFault& fault : kSettingFaults) {
+    if (line.find(fault.sign) == std::string::npos) continue;
+    return {Code::kUnavailable,
+            fmt::format("cannot connect to PostgreSQL: {}: {}", line, fault.remedy), false};
+  }
+  return {Code::kUnavailable,
+          fmt::format("cannot connect to PostgreSQL: {}: see that it is up, and the setting pg-url",
+                      line),
+          true};
+}
+
 // Adds what the URL or the key=value words leave open.
 std::string ConnectionString(const PoolOptions& options) {
   auto seconds = std::max<int64_t>(
@@ -210,10 +251,7 @@ Status Session::Connect() {
     handle_ = std::move(handle);
     return OkStatus();
   } catch (const std::exception& e) {
-    // libpq's text names the host and the user, never the password.
-    return {Code::kUnavailable,
-            fmt::format("cannot connect to PostgreSQL: {}; see the setting pg-url",
-                        FirstLine(e.what()))};
+    return ConnectError(e.what());
   }
 }
 

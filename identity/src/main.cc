@@ -42,7 +42,7 @@ pg::PoolOptions PoolOptionsOf(const Config& config) {
   pg::PoolOptions options;
   options.url = config.String("pg-url");
   options.connections = static_cast<int>(config.Int("pg-connections"));
-  options.application_name = kService;
+  options.application_name = "dispatch-identity";
   return options;
 }
 

@@ -24,6 +24,28 @@ void Destroy(rd_kafka_t* rk) {
   rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
+// Which of our settings librdkafka speaks of.
+const char* SettingIn(std::string_view text) {
+  constexpr std::pair<std::string_view, const char*> kNames[] = {
+      {"bootstrap.servers", "kafka-brokers"},
+      {"security.protocol", "kafka-security-protocol"},
+      {"sasl.mechanism", "kafka-sasl-mechanism"},
+      {"sasl.username", "kafka-sasl-username and kafka-sasl-password"},
+      {"ssl.ca.location", "kafka-ssl-ca"},
+      {"ssl.certificate.location", "kafka-ssl-certificate"},
+      {"ssl.key.location", "kafka-ssl-key"},
+  };
+  for (const auto& [theirs, ours] : kNames) {
+    if (text.find(theirs) != std::string_view::npos) return ours;
+  }
+  return "kafka-*";
+}
+
+Error Refused(const std::string& text) {
+  return {Code::kInvalidArgument, "librdkafka refused its configuration: " + text +
+                                      ": check the setting " + SettingIn(text)};
+}
+
 }  // namespace
 
 struct Worker::State {
@@ -104,15 +126,10 @@ Conf& Conf::Events(int events) {
 }
 
 Result<RkPtr> Conf::Open(rd_kafka_type_t type) {
-  if (!error_.empty()) {
-    return Error{Code::kInvalidArgument, "librdkafka refused its configuration: " + error_};
-  }
+  if (!error_.empty()) return Refused(error_);
   char text[256];
   rd_kafka_t* rk = rd_kafka_new(type, conf_.get(), text, sizeof text);
-  if (rk == nullptr) {
-    return Error{Code::kInvalidArgument, std::string("librdkafka refused its configuration: ") +
-                                             text + ": check the kafka-* settings"};
-  }
+  if (rk == nullptr) return Refused(text);
   (void)conf_.release();  // it belongs to the handle now
   rd_kafka_set_log_queue(rk, nullptr);
   return RkPtr(rk, [connection = connection_](rd_kafka_t* handle) {

@@ -47,6 +47,18 @@ Code CodeOf(rd_kafka_resp_err_t err) {
 
 namespace {
 
+// librdkafka tells some faults of TLS as those of the connection: its text knows better.
+const char* RemedyByText(std::string_view detail) {
+  auto has = [&](const char* sign) { return detail.find(sign) != std::string_view::npos; };
+  if (has("certificate verify failed")) {
+    return "kafka-ssl-ca must name the authority that signed the brokers' certificates";
+  }
+  if (has("security.protocol") || has("SSL handshake") || has("SSL routines")) {
+    return "check kafka-security-protocol: the brokers speak another protocol there";
+  }
+  return nullptr;
+}
+
 const char* Remedy(rd_kafka_resp_err_t err) {
   switch (err) {
     case RD_KAFKA_RESP_ERR__TRANSPORT:
@@ -55,7 +67,7 @@ const char* Remedy(rd_kafka_resp_err_t err) {
     case RD_KAFKA_RESP_ERR__TIMED_OUT:
     case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
     case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
-      return "check kafka-brokers, and that the brokers are up";
+      return "check kafka-brokers and kafka-security-protocol, and that the brokers are up";
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
     case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
@@ -95,7 +107,9 @@ Error MakeError(rd_kafka_resp_err_t err, const std::string& what, const char* de
     code = Code::kAlreadyExists;
   }
   std::string message = what + ": " + (detail != nullptr ? detail : rd_kafka_err2str(err));
-  if (const char* remedy = Remedy(err)) message += std::string(": ") + remedy;
+  const char* remedy = detail != nullptr ? RemedyByText(detail) : nullptr;
+  if (remedy == nullptr) remedy = Remedy(err);
+  if (remedy != nullptr) message += std::string(": ") + remedy;
   return Error{code, std::move(message), RetryableByDefault(code)};
 }
 
