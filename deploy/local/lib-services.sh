@@ -86,7 +86,7 @@ service_settings() {
   printf '%s\n' "DISPATCH_KAFKA_BROKERS=$(kafka_bootstrap)" \
     "DISPATCH_SERVICE_KEY_FILE=$(key_file service)" \
     "DISPATCH_ADMIN_LISTEN=127.0.0.1:${PORTS[$name-admin]}" \
-    "DISPATCH_REPLICATION_FACTOR=$(kafka_replicas)"
+    "DISPATCH_REPLICATION_FACTOR=$(kafka_replicas)" "DISPATCH_INSTANCE_ID=$name-1"
   ! is_secure || printf '%s\n' DISPATCH_KAFKA_SECURITY_PROTOCOL=sasl_ssl \
     "DISPATCH_KAFKA_SSL_CA=$TLS_DIR/ca.crt" "DISPATCH_CONFIG=$KEYS_DIR/$name.conf"
   case $name in
@@ -130,6 +130,12 @@ service_answers() {
     "$(admin_url "$1")/readyz" 2>/dev/null) == 200 ]]
 }
 
+# The gateway is ready before it has heard of the first key of a new installation.
+api_takes_key() {
+  [[ $(curl -s -o /dev/null -w '%{http_code}' --max-time 2 "$(api_url)/v1/status" \
+    -H @<(printf 'Authorization: Bearer %s' "$(<"$(key_file admin)")") 2>/dev/null) == 200 ]]
+}
+
 await_service() {
   local name=$1 deadline=$((SECONDS + ${DISPATCH_READY_TIMEOUT:-60}))
   until service_answers "$name"; do
@@ -138,6 +144,9 @@ await_service() {
       "${DISPATCH_READY_TIMEOUT:-60} s: $(cat "$RUN_DIR/$name.readyz" 2>/dev/null)"
     sleep 0.05
   done
+  [[ $name == api-gateway && -s $(key_file admin) ]] && is_alive identity || return 0
+  wait_until 20 api_takes_key ||
+    warn "the API does not take the key in $(nice_path "$(key_file admin)"): identity's log tells more"
 }
 
 build_services() {

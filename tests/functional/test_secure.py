@@ -1,0 +1,236 @@
+"""Kafka and PostgreSQL by TLS and passwords: a stack of its own from `up --secure`."""
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from lib.client import Client
+from lib.stack import DATABASES, LOCAL, SERVICES, Stack
+from lib.wait import eventually
+
+
+@pytest.fixture(scope="module")
+def secure():
+    home = Path(tempfile.mkdtemp(prefix="dispatch-secure."))
+    home.chmod(0o755)  # root's PostgreSQL runs as user postgres
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("DISPATCH_")}
+    kept = {k: os.environ[k] for k in ("DISPATCH_PRESET", "DISPATCH_DEPS_DIR") if k in os.environ}
+    environment = {**clean, **kept, "DISPATCH_HOME": str(home)}
+    try:
+        subprocess.run(
+            [LOCAL / "up", "--secure", "--no-build", "--ports", "auto", "--quiet"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            check=True,
+        )
+        yield Stack(home)
+    finally:
+        subprocess.run([LOCAL / "down", "--purge"], env=environment, stdout=subprocess.DEVNULL)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def kafka_settings(stack) -> dict[str, str]:
+    """Those of the operator's client."""
+    lines = Path(stack.env["DISPATCH_KAFKA_CLIENT_FILE"]).read_text().splitlines()
+    settings = dict(line.split("=", 1) for line in lines)
+    return {"bootstrap.servers": stack.kafka_brokers, **settings}
+
+
+def program_of(stack, service) -> tuple[list[str], dict[str, str]]:
+    """Command line and environment of a running service."""
+    process = Path(f"/proc/{stack.pid(service)}")
+    words = process.joinpath("cmdline").read_text().split("\0")[:-1]
+    entries = process.joinpath("environ").read_text().split("\0")
+    return words, dict(entry.split("=", 1) for entry in entries if entry)
+
+
+@contextlib.contextmanager
+def another(stack, service, **settings):
+    """A second process of the service with other settings; its output."""
+    words, environment = program_of(stack, service)
+    changed = {**environment, "DISPATCH_ADMIN_LISTEN": "127.0.0.1:0", **settings}
+    if service == "api-gateway":
+        changed["DISPATCH_LISTEN"] = "127.0.0.1:0"
+    process = subprocess.Popen(
+        words, env=changed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+def line_with(process, wanted: str, bound: float = 15) -> str:
+    """The first line of its output that has the text."""
+    seen = b""
+    deadline = time.monotonic() + bound
+    while time.monotonic() < deadline:
+        if not select.select([process.stdout], [], [], 0.2)[0]:
+            continue
+        chunk = os.read(process.stdout.fileno(), 65536)
+        seen += chunk
+        for line in seen.decode(errors="replace").splitlines():
+            if wanted in line:
+                return line
+        if not chunk:
+            break
+    raise AssertionError(f"no line with {wanted!r} in {bound} s:\n{seen.decode()}")
+
+
+@pytest.fixture(scope="module")
+def other_authority(tmp_path_factory) -> Path:
+    """A certificate authority that signed nothing here."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    subprocess.run(
+        [*command.split(), "-subj", "/CN=other", "-keyout", "ca.key", "-out", "ca.crt"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    return folder / "ca.crt"
+
+
+def test_an_event_is_delivered(secure, receiver):
+    admin = Client(secure.api_url, secure.admin_key)
+    hook = receiver.endpoint()
+    admin.create_topic("orders")
+    admin.subscribe("all", "orders", hook.url)
+    event_id = admin.publish("orders")["id"]
+    admin.settled("all", matched=1)
+    assert hook.event_ids == [event_id]
+
+
+def test_every_connection_to_postgresql_is_encrypted(secure):
+    with psycopg.connect(secure.pg_url) as connection:
+        rows = connection.execute(
+            "select application_name, usename, ssl, version from pg_stat_ssl"
+            " join pg_stat_activity using (pid) where backend_type = 'client backend'"
+        ).fetchall()
+    assert all(ssl_on and version in ("TLSv1.2", "TLSv1.3") for _, _, ssl_on, version in rows)
+    users = {name: user for name, user, _, _ in rows if name.startswith("dispatch-")}
+    assert users == {f"dispatch-{service}": role for service, role in DATABASES.items()}
+
+
+def test_kafka_takes_clients_by_tls_only(secure):
+    properties = (secure.home / "kafka" / "1" / "server.properties").read_text()
+    (listeners,) = [x for x in properties.splitlines() if x.startswith("listeners=")]
+    schemes = {x.split("://")[0] for x in listeners.removeprefix("listeners=").split(",")}
+    assert schemes == {"SASL_SSL", "CONTROLLER"}
+    assert "listener.security.protocol.map=CONTROLLER:SSL,SASL_SSL:SASL_SSL" in properties
+    trusting = ssl.create_default_context(cafile=secure.home / "tls" / "ca.crt")
+    host, port = secure.kafka_brokers.split(":")
+    with socket.create_connection((host, int(port)), 10) as plain:
+        with trusting.wrap_socket(plain, server_hostname=host) as encrypted:
+            assert encrypted.version() in ("TLSv1.2", "TLSv1.3")
+    for service in SERVICES:
+        assert program_of(secure, service)[1]["DISPATCH_KAFKA_SECURITY_PROTOCOL"] == "sasl_ssl"
+
+
+def test_kafka_refuses_plain_text_and_wrong_passwords(secure):
+    good = kafka_settings(secure)
+    assert AdminClient(good).list_topics(timeout=10).topics
+    errors = []
+    quiet = {"bootstrap.servers": secure.kafka_brokers, "log_level": 0, "error_cb": errors.append}
+
+    def is_refused(name: str, **settings):
+        client = AdminClient({**quiet, **settings})
+        eventually(
+            lambda: client.poll(0.1) and name in [error.name() for error in errors],
+            f"a client with {settings} is told {name}",
+        )
+        with pytest.raises(KafkaException):
+            client.list_topics(timeout=0.5)
+
+    is_refused("_AUTHENTICATION", **{**good, "sasl.password": "wrong"})
+    with pytest.raises(KafkaException):
+        AdminClient(quiet).list_topics(timeout=2)
+
+
+@pytest.mark.parametrize(
+    "parameters, why",
+    [
+        ("sslmode=disable", "no encryption"),
+        ("sslmode=require&password=wrong", "password authentication failed"),
+        ("sslmode=require&passfile=/none", "no password supplied"),
+    ],
+)
+def test_postgresql_refuses_plain_text_and_wrong_passwords(secure, parameters, why):
+    address = secure.pg_url.partition("?")[0]
+    with pytest.raises(psycopg.OperationalError, match=why):
+        psycopg.connect(f"{address}?{parameters}&connect_timeout=5")
+
+
+def test_keys_and_passwords_are_closed_and_on_no_command_line(secure):
+    secrets = []
+    for folder in ("tls", "keys"):
+        assert stat.S_IMODE((secure.home / folder).stat().st_mode) == 0o700
+        for file in (secure.home / folder).iterdir():
+            if file.suffix != ".crt":
+                assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+            if file.suffix == ".password":
+                secrets.append(file.read_text())
+    assert len(secrets) >= len(SERVICES) + len(DATABASES)
+    for part in ("kafka", "postgres", *SERVICES):
+        process = Path(f"/proc/{secure.pid(part)}")
+        shown = process.joinpath("cmdline").read_text() + process.joinpath("environ").read_text()
+        assert not [secret for secret in secrets if secret in shown], part
+        assert not [secret for secret in secrets if secret in secure.log(part)], part
+
+
+def test_wrong_settings_of_kafka_are_named(secure, other_authority):
+    with (
+        another(secure, "api-gateway", DISPATCH_KAFKA_SASL_PASSWORD="wrong") as password,
+        another(secure, "event-manager", DISPATCH_KAFKA_SSL_CA=str(other_authority)) as authority,
+        another(secure, "identity", DISPATCH_KAFKA_SECURITY_PROTOCOL="plaintext") as protocol,
+        another(secure, "identity", DISPATCH_KAFKA_SSL_CA="/none") as missing,
+    ):
+        assert "Authentication failed" in line_with(password, "kafka-sasl-password")
+        assert "certificate verify failed" in line_with(authority, "kafka-ssl-ca must name")
+        line_with(protocol, "kafka-security-protocol")
+        line_with(missing, "kafka-ssl-ca")
+        eventually(lambda: missing.poll() == 1, "without the file it does not start")
+
+
+def test_wrong_settings_of_postgresql_are_named(secure, other_authority):
+    """It says so and ends: waiting would not help."""
+
+    def with_url(service, change):
+        url = change(program_of(secure, service)[1]["DISPATCH_PG_URL"])
+        return another(secure, service, DISPATCH_PG_URL=url)
+
+    authority = str(secure.home / "tls" / "ca.crt")
+    with (
+        with_url("identity", lambda u: u.replace(authority, str(other_authority))) as wrong_authority,
+        with_url("event-manager", lambda u: u.replace("@", ":wrong@")) as password,
+        with_url("function-manager", lambda u: u.split("?")[0] + "?sslmode=disable") as plain,
+    ):
+        for process, remedy in (
+            (wrong_authority, "sslrootcert in the setting pg-url must name the authority"),
+            (password, "the password in the setting pg-url"),
+            (plain, "add sslmode=verify-full to the setting pg-url"),
+        ):
+            line_with(process, remedy)
+            eventually(lambda process=process: process.poll() == 1, "it ends with 1")
+
+
+def test_security_is_not_switched_on_or_off_with_data(secure):
+    """What was made secure stays so without the option."""
+    done = secure.tool("up", "--no-build")
+    assert secure.env["DISPATCH_KAFKA_CLIENT_FILE"] in done.stdout
+    assert "sslmode=verify-full" in secure.tool("status").stdout
