@@ -16,6 +16,7 @@
 #include "common/crypto.h"
 #include "common/http/server.h"
 #include "common/runtime/service.h"
+#include "common/version.h"
 
 // The composition root: what the gateway is made of, and the order of start and stop.
 namespace dispatch::gateway {
@@ -72,7 +73,8 @@ struct App {
                  .on_denied = [this](const Call& call,
                                      const std::string& route) { denials.Write(call, route); }}),
         backend{loop, {identity, events, functions}, services, publisher} {
-    AddRoutes(gateway, backend, OpenApiDocument(), DISPATCH_VERSION);
+    AddRoutes(gateway, backend, OpenApiDocument(),
+              {std::string(BuildVersion()), std::string(BuildCommit())});
     identity.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
       directory.OnChanged(kind, key, entity);
     });

@@ -4,6 +4,7 @@
 
 #include "common/event_loop.h"
 #include "common/http/client.h"
+#include "common/version.h"
 
 namespace dispatch::cli {
 
@@ -54,7 +55,7 @@ class HttpApi : public Api {
     http::ClientOptions options;
     options.allow_private_addresses = true;
     options.verify_tls = !connection.insecure;
-    options.user_agent = "dispatch-cli/" DISPATCH_VERSION;
+    options.user_agent = fmt::format("dispatch-cli/{}", BuildVersion());
     return options;
   }
 

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "cli/src/command.h"
+#include "common/version.h"
 
 namespace dispatch::cli {
 
@@ -75,6 +76,10 @@ int Help(const Command& command, const std::vector<std::string>& words, std::ost
 
 int Main(std::vector<std::string> words, const Environment& environment, std::ostream& out,
          std::ostream& err, const std::function<std::unique_ptr<Api>(const Connection&)>& connect) {
+  if (words == std::vector<std::string>{"--version"}) {
+    out << fmt::format("dispatch {}\n", BuildText());
+    return 0;
+  }
   std::string verb = TakeVerb(words);
   if (verb.empty()) {
     bool asked = AsksForHelp(words);

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/runtime/internal/process_metrics.h"
+#include "common/version.h"
 
 namespace dispatch {
 
@@ -79,13 +80,13 @@ int Service::Start(int argc, const char* const* argv) {
     return 0;
   }
   if (impl.config.version_requested()) {
-    fmt::print("{} {}\n", impl.name, DISPATCH_VERSION);
+    fmt::print("{} {}\n", impl.name, BuildText());
     return 0;
   }
   log::Init(impl.name,
             impl.config.String("log-format") == "json" ? log::Format::kJson : log::Format::kText);
   internal::RaiseOpenFileLimit();
-  impl.process = std::make_unique<internal::ProcessMetrics>(impl.name, DISPATCH_VERSION);
+  impl.process = std::make_unique<internal::ProcessMetrics>(impl.name, std::string(BuildVersion()));
   impl.loop.OnTerminate(
       [&impl](int signal) { impl.BeginStop(signal == SIGINT ? "interrupted" : "terminated"); });
   Status admin = impl.StartAdmin();
@@ -93,7 +94,8 @@ int Service::Start(int argc, const char* const* argv) {
     log::Error("cannot start setting=admin-listen error=\"{}\"", admin.message());
     return 1;
   }
-  log::Info("starting version={} admin-port={}", DISPATCH_VERSION, impl.admin_port);
+  log::Info("starting version={} commit={} admin-port={}", BuildVersion(), BuildCommit(),
+            impl.admin_port);
   return -1;
 }
 

@@ -143,7 +143,9 @@ def test_context_is_kept(run, stack, org):
 
 
 def test_version(run):
-    assert run("version").stdout
+    client, server = run("version").stdout.splitlines()
+    assert client.removeprefix("Client: ") == server.removeprefix("Server: ")
+    assert run("--version").stdout == f"dispatch {client.removeprefix('Client: ')}\n"
 
 
 def test_error_goes_to_stderr_with_code_1(run):

@@ -1,7 +1,13 @@
 """Admin ports, versions, status: what an operator looks at."""
 
+import os
+import re
+import subprocess
+
 import pytest
-from lib.stack import SERVICES
+from lib.stack import ROOT, SERVICES
+
+BIN = ROOT / "build" / os.environ.get("DISPATCH_PRESET", "release") / "bin"
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -57,6 +63,18 @@ def test_attempts_are_counted(stack, org, topic, hook):
 def test_version_names_what_runs(admin):
     version = admin.with_key(None).get("/v1/version", expect=200).json()
     assert version["version"]
+    assert version["commit"] == "" or re.fullmatch(r"[0-9a-f]{40}(-dirty)?", version["commit"])
+
+
+@pytest.mark.parametrize("program", (*SERVICES, "dispatch"))
+def test_each_program_tells_its_version(program, admin):
+    binary = BIN / program
+    if not binary.exists():
+        pytest.skip(f"{binary} is not built")
+    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+    version = admin.with_key(None).get("/v1/version", expect=200).json()
+    commit = f" ({version['commit']})" if version["commit"] else ""
+    assert told == f"{program} {version['version']}{commit}\n"
     assert version["platform"].startswith("linux/")
 
 

@@ -13,6 +13,7 @@ TEST_F(GatewayTest, OpenRoutesNeedNoKey) {
   auto version = Send("GET", "/v1/version", "", {}, false);
   EXPECT_EQ(version.status, 200);
   EXPECT_EQ(version.Text("version"), "1.2.3");
+  EXPECT_EQ(version.Text("commit"), "abcdef");
   EXPECT_EQ(Send("GET", "/v1/openapi.json", "", {}, false).status, 200);
 }
 

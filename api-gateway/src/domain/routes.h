@@ -27,11 +27,16 @@ void AddSubscriptionRoutes(Gateway& gateway, Backend& backend);
 void AddDeliveryRoutes(Gateway& gateway, Backend& backend);
 void AddFunctionRoutes(Gateway& gateway, Backend& backend);
 void AddIamRoutes(Gateway& gateway, Backend& backend);
-/// `openapi` is the JSON document; `version` the program's.
+/// What the program is, for /v1/version; without a commit when it was built without git.
+struct Version {
+  std::string number;
+  std::string commit;
+};
+/// `openapi` is the JSON document.
 void AddOperationRoutes(Gateway& gateway, Backend& backend, std::string openapi,
-                        std::string version);
+                        const Version& version);
 
 /// All of them.
-void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, std::string version);
+void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Version& version);
 
 }  // namespace dispatch::gateway

@@ -262,9 +262,9 @@ TEST_F(Verbs, TheLocalStackNeedsItsSource) {
 }
 
 TEST_F(Verbs, VersionAsksTheServerWhenThereIsOne) {
-  m.Answer(200, R"({"version": "9.9"})");
+  m.Answer(200, R"({"version": "9.9", "commit": "abc"})");
   ASSERT_EQ(m.Run({"version"}), 0);
-  EXPECT_THAT(m.out, HasSubstr("Server: 9.9"));
+  EXPECT_THAT(m.out, HasSubstr("Server: 9.9 (abc)\n"));
   m.variables.erase("DISPATCH_HOST");
   ASSERT_EQ(m.Run({"version"}), 0);
   EXPECT_THAT(m.out, HasSubstr("Server: unknown"));

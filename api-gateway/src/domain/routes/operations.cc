@@ -59,9 +59,11 @@ void SendLag(const CallPtr& call, Backend& backend) {
                        });
 }
 
-json::object VersionDocument(const std::string& version) {
-  return {{"version", version},        {"commit", ""},
-          {"buildDate", ""},           {"compiler", fmt::format("clang {}", __clang_version__)},
+json::object VersionDocument(const Version& version) {
+  return {{"version", version.number},
+          {"commit", version.commit},
+          {"buildDate", ""},  // none, so that the same sources make the same program
+          {"compiler", fmt::format("clang {}", __clang_version__)},
           {"goVersion", ""},  // VMware's CLI reads it
           {"platform", "linux/x86_64"}};
 }
@@ -69,7 +71,7 @@ json::object VersionDocument(const std::string& version) {
 }  // namespace
 
 void AddOperationRoutes(Gateway& gateway, Backend& backend, std::string openapi,
-                        std::string version) {
+                        const Version& version) {
   const Access open{Access::Check::kOpen};
   gateway.Add({"GET", "/healthz", open,
                [](CallPtr call) { call->SendJson(200, std::string(R"({"status":"ok"})")); }});
@@ -88,14 +90,14 @@ void AddOperationRoutes(Gateway& gateway, Backend& backend, std::string openapi,
                [&backend](CallPtr call) { SendLag(call, backend); }});
 }
 
-void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, std::string version) {
+void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Version& version) {
   AddEventRoutes(gateway, backend);
   AddTopicRoutes(gateway, backend);
   AddSubscriptionRoutes(gateway, backend);
   AddDeliveryRoutes(gateway, backend);
   AddFunctionRoutes(gateway, backend);
   AddIamRoutes(gateway, backend);
-  AddOperationRoutes(gateway, backend, std::move(openapi), std::move(version));
+  AddOperationRoutes(gateway, backend, std::move(openapi), version);
 }
 
 }  // namespace dispatch::gateway

@@ -204,7 +204,7 @@ class GatewayTest : public ::testing::Test {
   Backend backend_{loop_, {identity_, events_, functions_}, service_client_, publisher_};
   // Before the tables start, which the constructor's body does.
   const bool wired_ = [this] {
-    AddRoutes(gateway_, backend_, "{}", "1.2.3");
+    AddRoutes(gateway_, backend_, "{}", {"1.2.3", "abcdef"});
     identity_.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
       directory_.OnChanged(kind, key, entity);
     });
