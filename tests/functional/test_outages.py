@@ -21,6 +21,7 @@ def publish_some(org, topic) -> tuple[int, str]:
         f"/v1/topics/{topic}/events", sent, headers={"Content-Type": "application/cloudevents+json"}
     )
     if answer.status_code == 503:
+        assert "127.0.0.1" not in answer.text, answer.text
         assert int(answer.headers["Retry-After"]) >= 1
     return answer.status_code, sent["id"]
 
@@ -40,9 +41,14 @@ def test_postgresql_away(healthy, org, topic, hook, name):
             answer = org.post("/v1/topics", {"name": name("pg"), "partitions": 1})
             assert answer.status_code == 503, answer.text
             assert int(answer.headers["Retry-After"]) >= 1
+            assert "try again" in answer.json()["message"]
+            assert "127.0.0.1" not in answer.text and str(stack.pg_port) not in answer.text
+            request = answer.json()["requestId"]
             refusals += 1
         assert org.get("/v1/topics").status_code == 200, "metadata is read from the cache"
     assert refusals >= 1
+    (line,) = [x for x in stack.log("api-gateway").splitlines() if f"request-id={request}" in x]
+    assert f"port {stack.pg_port}" in line, "the log tells the operator"
     stack.restart("postgres")
     called = name("after")
     eventually(

@@ -6,6 +6,7 @@
 
 #include "api-gateway/src/domain/error_table.h"
 #include "broker-adapters/topics.h"
+#include "common/log.h"
 #include "schema/cloudevents_scan.h"
 
 namespace dispatch::gateway {
@@ -37,9 +38,11 @@ Error Explain(const Error& error) {
     case Code::kTooLarge:
       return error;
     default:
-      return {Code::kUnavailable,
-              fmt::format("Kafka did not confirm the event ({}): try again with the same id",
-                          error.message),
+      // librdkafka's words name brokers and settings, which are the operator's.
+      if (log::Sometimes("publish.failed", 5)) {
+        log::Warning("event not confirmed reason=\"{}\"", error.message);
+      }
+      return {Code::kUnavailable, "Kafka did not confirm the event: try again with the same id",
               true};
   }
 }

@@ -8,6 +8,7 @@ namespace dispatch::gateway::resource_test {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class ResourceTest : public testing::GatewayTest {
  protected:
@@ -90,10 +91,27 @@ TEST_F(ResourceTest, ErrorsOfTheOwnerBecomeStatuses) {
   EXPECT_EQ(status(Code::kPreconditionFailed), 412);
   EXPECT_EQ(status(Code::kNotFound), 404);
   EXPECT_EQ(status(Code::kResourceExhausted), 429);
-  EXPECT_EQ(status(Code::kUnavailable), 503);
-  EXPECT_EQ(status(Code::kInternal), 500);
   auto details = Send("PUT", "/v1/functions/f", "{}").Json().as_object().at("details").as_array();
   EXPECT_EQ(json::GetString(details[0].as_object(), "field"), "url");
+}
+
+TEST_F(ResourceTest, WhatBrokeInsideIsForTheLogOnly) {
+  ServeKind(kFunctionManager, "function");
+  for (auto [code, expected] :
+       {std::pair(Code::kUnavailable, 503), std::pair(Code::kDeadlineExceeded, 503),
+        std::pair(Code::kFenced, 503), std::pair(Code::kInternal, 500)}) {
+    answer_ = [code = code](const auto&) {
+      return Error{code, "connection to server at 10.0.0.7, port 5432 failed", true, {}};
+    };
+    ::testing::internal::CaptureStderr();
+    auto answer = Send("PUT", "/v1/function/f", "{}");
+    std::string log = ::testing::internal::GetCapturedStderr();
+    EXPECT_EQ(answer.status, expected);
+    EXPECT_THAT(answer.body, Not(HasSubstr("10.0.0.7")));
+    EXPECT_THAT(answer.Text("message"), HasSubstr("function-manager"));
+    EXPECT_THAT(log, HasSubstr("10.0.0.7, port 5432"));
+    EXPECT_THAT(log, HasSubstr(answer.Text("requestId")));
+  }
 }
 
 TEST_F(ResourceTest, BodiesMustBeJsonObjects) {

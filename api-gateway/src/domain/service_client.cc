@@ -1,6 +1,9 @@
 #include "api-gateway/src/domain/service_client.h"
 
+#include <fmt/format.h>
+
 #include "api-gateway/src/domain/views.h"
+#include "common/log.h"
 
 namespace dispatch::gateway {
 
@@ -11,6 +14,28 @@ constexpr std::chrono::milliseconds kReadTimeout{5'000};
 constexpr std::chrono::milliseconds kChangeTimeout{15'000};
 constexpr Duration kReadYourWritesWait = std::chrono::seconds(2);
 constexpr size_t kMaxIdempotencyKey = 255;
+
+// For faults that are not the caller's; empty for those that are.
+std::string PublicMessage(const std::string& service, Code code) {
+  switch (code) {
+    case Code::kUnavailable:
+    case Code::kFenced:
+    case Code::kCancelled:
+      return fmt::format("{} cannot do this at the moment: try again in some seconds", service);
+    case Code::kDeadlineExceeded:
+      return fmt::format(
+          "{} did not answer in time, and may have done it: try again in some "
+          "seconds, a change with an Idempotency-Key",
+          service);
+    case Code::kInternal:
+      return fmt::format(
+          "{} failed: its operator finds why by the requestId in the log of "
+          "api-gateway",
+          service);
+    default:
+      return {};
+  }
+}
 
 }  // namespace
 
@@ -28,10 +53,19 @@ schema::Request ServiceClient::NewRequest(const Call& call, std::string method,
   return request;
 }
 
-Error ServiceClient::Explain(Error error) const {
-  if (error.code == Code::kResourceExhausted && rpc_.in_flight() >= max_in_flight_) {
-    error.code = Code::kUnavailable;
+Error ServiceClient::Explain(const Call& call, const std::string& service, Error error) const {
+  if (error.code == Code::kResourceExhausted) {
+    if (rpc_.in_flight() >= max_in_flight_) error.code = Code::kUnavailable;
+    return error;
   }
+  std::string told = PublicMessage(service, error.code);
+  if (told.empty()) return error;
+  if (log::Sometimes("service.failed", 5)) {
+    log::Warning("service failed service={} request-id={} code={} reason=\"{}\"", service,
+                 call.request_id, CodeName(error.code), error.message);
+  }
+  error.message = std::move(told);
+  error.details.clear();
   return error;
 }
 
@@ -44,8 +78,8 @@ void ServiceClient::TryAsk(const CallPtr& call, const std::string& service, std:
 void ServiceClient::Ask(const CallPtr& call, const std::string& service, std::string method,
                         json::value body, Answered done) {
   TryAsk(call, service, std::move(method), std::move(body), kReadTimeout,
-         [this, call, done = std::move(done)](Result<broker::RpcReply> reply) {
-           if (!reply.ok()) return call->Fail(Explain(reply.error()));
+         [this, call, service, done = std::move(done)](Result<broker::RpcReply> reply) {
+           if (!reply.ok()) return call->Fail(Explain(*call, service, reply.error()));
            done(std::move(*reply));
          });
 }
@@ -63,9 +97,9 @@ void ServiceClient::Change(const CallPtr& call, const Owner& owner, std::string 
     request.idempotency_key = *key;
   }
   rpc_.Call(owner.service, std::move(request), kChangeTimeout,
-            [this, call, &table = owner.table,
+            [this, call, service = owner.service, &table = owner.table,
              done = std::move(done)](Result<broker::RpcReply> reply) mutable {
-              if (!reply.ok()) return call->Fail(Explain(reply.error()));
+              if (!reply.ok()) return call->Fail(Explain(*call, service, reply.error()));
               if (reply->state_kind.empty()) return done(std::move(*reply));
               call->AddHeader("X-Dispatch-Version", VersionMark(reply->state_kind, reply->state_key,
                                                                 reply->state_version));

@@ -40,8 +40,9 @@ class ServiceClient {
 
  private:
   schema::Request NewRequest(const Call& call, std::string method, const json::value& body) const;
-  /// Tells our full queue from the caller's own limit.
-  Error Explain(Error error) const;
+  /// What the caller is told: our full queue is not the caller's own limit, and what broke inside
+  /// is for the log, since it names addresses, tables and settings that are the operator's.
+  Error Explain(const Call& call, const std::string& service, Error error) const;
 
   broker::RpcClient& rpc_;
   const size_t max_in_flight_;
