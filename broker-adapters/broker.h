@@ -152,7 +152,7 @@ class Admin {
 
 struct GroupOptions {
   std::string group;
-  std::string instance_id;  // static membership; empty: dynamic
+  std::string instance_id;  // static membership; empty: as the broker was told, or dynamic
   std::string client_id;
   /// Bound on what is fetched ahead and not yet given to the listener.
   size_t max_prefetch_bytes = 8 * 1024 * 1024;

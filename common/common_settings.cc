@@ -36,6 +36,10 @@ std::vector<Config::Setting> CommonSettings(bool with_postgres, std::string_view
        .help = "the key of our certificate (PEM)",
        .unit = "file",
        .group = "Kafka"},
+      {.name = "instance-id",
+       .help = "names this process among its service's, the same after each restart: it then goes "
+               "on at once where it was killed; empty: the others wait for the end of its session",
+       .group = "Kafka"},
       {.name = "replication-factor",
        .type = Type::kInt,
        .default_value = "1",

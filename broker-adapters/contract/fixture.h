@@ -35,8 +35,10 @@ class ReaderLog : public Reader::Listener {
 /// unless told otherwise.
 class Member : public GroupConsumer::Listener {
  public:
-  Member(Broker& broker, const std::string& group, int64_t start = kCommitted)
-      : start_at(start), consumer(broker.NewGroupConsumer({.group = group}, *this)) {}
+  Member(Broker& broker, const std::string& group, int64_t start = kCommitted,
+         const std::string& instance = "")
+      : start_at(start),
+        consumer(broker.NewGroupConsumer({.group = group, .instance_id = instance}, *this)) {}
 
   void OnAssigned(const std::vector<TopicPartition>& partitions, uint64_t g) override {
     EXPECT_GT(g, generation);

@@ -118,6 +118,28 @@ TEST_P(GroupTest, SurvivorsTakeOverFromACrashedMember) {
   EXPECT_GT(driver->loop().Steady() - crashed, Duration(2'000'000)) << "it did not just leave";
 }
 
+TEST_P(GroupTest, ARestartedInstanceTakesItsPlaceAtOnce) {
+  std::string topic = NewTopic(4);
+  std::string group = Unique("group");
+  auto other = driver->Connect("other");
+  auto survivor = std::make_unique<Member>(*other, group, kEarliest, "a");
+  survivor->consumer->Subscribe({topic});
+  auto victim = std::make_unique<Member>(*broker, group, kEarliest, "b");
+  victim->consumer->Subscribe({topic});
+  ASSERT_TRUE(
+      driver->RunUntil([&] { return survivor->owned.size() == 2 && victim->owned.size() == 2; }));
+  auto owned = victim->owned;
+  int revocations = survivor->revocations;
+  victim.reset();  // without leaving: a crash
+  SteadyTime crashed = driver->loop().Steady();
+  Member again(*broker, group, kEarliest, "b");
+  again.consumer->Subscribe({topic});
+  ASSERT_TRUE(driver->RunUntil([&] { return again.owned.size() == 2; }));
+  EXPECT_LT(driver->loop().Steady() - crashed, Duration(2'000'000));
+  EXPECT_EQ(again.owned, owned);
+  EXPECT_EQ(survivor->revocations, revocations);
+}
+
 TEST_P(GroupTest, ARestartGoesOnAtTheCommit) {
   std::string topic = NewTopic(1);
   std::string group = Unique("group");

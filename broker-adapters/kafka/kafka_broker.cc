@@ -16,6 +16,7 @@ class KafkaBroker : public Broker {
   }
   std::unique_ptr<GroupConsumer> NewGroupConsumer(GroupOptions options,
                                                   GroupConsumer::Listener& listener) override {
+    if (options.instance_id.empty()) options.instance_id = connection_->options.instance_id;
     return kafka::NewGroupConsumer(connection_, std::move(options), listener);
   }
   std::unique_ptr<Reader> NewReader(std::string client_id, Reader::Listener& listener,
@@ -42,6 +43,7 @@ KafkaOptions KafkaOptions::FromConfig(const Config& config, std::string client_i
   options.ssl_ca = config.String("kafka-ssl-ca");
   options.ssl_certificate = config.String("kafka-ssl-certificate");
   options.ssl_key = config.String("kafka-ssl-key");
+  options.instance_id = config.String("instance-id");
   return options;
 }
 

@@ -19,7 +19,11 @@ struct KafkaOptions {
   std::string ssl_ca;
   std::string ssl_certificate;
   std::string ssl_key;
-  /// "auto": KIP-848 where the cluster has it, else classic. "consumer" and "classic" force one.
+  /// Names this process in its groups, the same after each restart: what takes its place at once
+  /// then, instead of after the session of the dead. Empty: a new member each time.
+  std::string instance_id;
+  /// "auto": classic with an instance_id (KIP-848 keeps the place of a dead member until its
+  /// session ends), else KIP-848 where the cluster has it. "consumer" and "classic" force one.
   std::string group_protocol = "auto";
 
   /// From the kafka-* settings of CommonSettings.

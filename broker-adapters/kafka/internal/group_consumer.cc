@@ -24,7 +24,9 @@ class GroupCore : public Consumer {
       : Consumer(std::move(connection)), options_(std::move(options)), listener_(&listener) {}
 
   void Open() {
-    classic_ = connection_->options.group_protocol == "classic" || connection_->classic_only;
+    const std::string& protocol = connection_->options.group_protocol;
+    classic_ = protocol == "classic" || connection_->classic_only ||
+               (protocol == "auto" && !options_.instance_id.empty());
     Conf conf(connection_, options_.client_id);
     conf.Set("group.id", options_.group)
         .Set("enable.auto.commit", "false")
@@ -253,7 +255,13 @@ class GroupCore : public Consumer {
     bool unsupported = err == RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION ||
                        err == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
     bool fall_back = unsupported && !classic_ && connection_->options.group_protocol == "auto";
-    if (!fall_back) {
+    if (err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
+      log::Error(
+          "another process joined with our instance id: give each its own instance-id; going on "
+          "without one group={} instance={}",
+          options_.group, options_.instance_id);
+      options_.instance_id.clear();
+    } else if (!fall_back) {
       log::Error("group member failed and joins anew group={} reason=\"{}\"", options_.group, text);
     }
     Reopen(fall_back);
