@@ -29,3 +29,8 @@ if(DISPATCH_SANITIZE)
                       -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${DISPATCH_SANITIZE})
 endif()
+
+option(DISPATCH_FUZZ "Build the fuzz targets of tests/fuzz, with clang" OFF)
+if(DISPATCH_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
