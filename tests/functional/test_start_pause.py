@@ -145,7 +145,8 @@ def test_delete_stops_retries(org, topic, receiver, subscribe, name):
     hook = receiver.endpoint(Answer(503))
     other = receiver.endpoint(Answer(503))
     called = name("deleted")
-    retry = {"maxAttempts": 1000, "minBackoff": "50ms", "factor": 1, "jitter": 0}
+    # Seldom enough that no endpoint is given up for a while.
+    retry = {"maxAttempts": 1000, "minBackoff": "200ms", "factor": 1, "jitter": 0}
     org.subscribe(called, topic, hook.url, retry=retry)
     subscribe(other.url, retry=retry)
     org.publish(topic)
@@ -156,7 +157,7 @@ def test_delete_stops_retries(org, topic, receiver, subscribe, name):
     def late(endpoint):
         return [request for request in endpoint.requests if request.time >= end]
 
-    eventually(lambda: len(late(other)) >= 10, "another's retries go on")
+    eventually(lambda: len(late(other)) >= 3, "another's retries go on")
     assert not late(hook), "retries stop"
 
 
