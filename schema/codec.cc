@@ -258,6 +258,13 @@ wire::Progress ToWire(const Progress& in) {
   out.oldest_pending_ms = in.oldest_pending_ms;
   out.last_failure = in.last_failure;
   out.written_ms = in.written_ms;
+  if (in.circuit) {
+    wire::Circuit circuit;
+    circuit.state = static_cast<wire::CircuitState::type>(in.circuit->state);
+    circuit.since_ms = in.circuit->since_ms;
+    circuit.reason = in.circuit->reason;
+    out.__set_circuit(circuit);
+  }
   return out;
 }
 
@@ -273,6 +280,13 @@ Progress FromWire(wire::Progress&& in) {
   out.oldest_pending_ms = in.oldest_pending_ms;
   out.last_failure = std::move(in.last_failure);
   out.written_ms = in.written_ms;
+  if (in.__isset.circuit) {
+    // A state of a later version is none that holds anything back.
+    auto state = static_cast<int>(in.circuit.state);
+    if (state < 0 || state > static_cast<int>(CircuitState::kHalfOpen)) state = 0;
+    out.circuit = Circuit{static_cast<CircuitState>(state), in.circuit.since_ms,
+                          std::move(in.circuit.reason)};
+  }
   return out;
 }
 

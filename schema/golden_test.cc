@@ -72,7 +72,13 @@ Invocation MakeInvocation() {
   return m;
 }
 
-Progress MakeProgress() { return {Id(1), 2, 3, {10, 7, 1, 1}, 4, 5, 6, 7, "503", 8}; }
+Progress MakeProgress() { return {Id(1), 2, 3, {10, 7, 1, 1}, 4, 5, 6, 7, "503", 8, {}}; }
+
+Progress MakeProgressWithCircuit() {
+  Progress m = MakeProgress();
+  m.circuit = Circuit{CircuitState::kOpen, 9, "503 from h"};
+  return m;
+}
 
 DeadLetter MakeDeadLetter() {
   return {{Id(1), 2, 3, Id(9), 4, Id(20)},
@@ -146,6 +152,11 @@ TEST(GoldenTest, Progress) {
   Check(MakeProgress(),
         "18100102030405060708090a0b0c0d0e0f10150416061c1614160e16021602001608160a160c160e1803"
         "353033161000");
+}
+TEST(GoldenTest, ProgressWithCircuit) {
+  Check(MakeProgressWithCircuit(),
+        "18100102030405060708090a0b0c0d0e0f10150416061c1614160e16021602001608160a160c160e1803"
+        "35303316101c15021612180a3530332066726f6d20680000");
 }
 TEST(GoldenTest, DeadLetter) {
   Check(MakeDeadLetter(),

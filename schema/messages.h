@@ -118,6 +118,16 @@ struct DeliveryCounters {
   int64_t settled() const { return delivered + dead_lettered + cancelled; }
 };
 
+enum class CircuitState { kClosed = 0, kOpen = 1, kHalfOpen = 2 };
+
+/// Whether a subscription's endpoint gets attempts, as one instance of function-manager sees it.
+struct Circuit {
+  CircuitState state = CircuitState::kClosed;
+  int64_t since_ms = 0;  // when it opened; 0 when closed
+  std::string reason;    // "503 from http://host since 10:02:05Z"; empty when closed
+  bool operator==(const Circuit&) const = default;
+};
+
 /// dispatch.progress: what one invocations partition did for one subscription.
 struct Progress {
   Uuid subscription;
@@ -130,6 +140,7 @@ struct Progress {
   int64_t oldest_pending_ms = 0;  // source timestamp of the oldest unsettled, 0 for none
   std::string last_failure;       // "503 from host", empty when the last attempt went well
   int64_t written_ms = 0;
+  std::optional<Circuit> circuit;  // missing from older writers
 };
 
 /// dispatch.dead-letters

@@ -100,6 +100,18 @@ struct DeliveryCounters {
   4: i64 cancelled
 }
 
+enum CircuitState {
+  CLOSED = 0
+  OPEN = 1
+  HALF_OPEN = 2
+}
+
+struct Circuit {
+  1: CircuitState state
+  2: i64 since_ms
+  3: string reason
+}
+
 struct Progress {
   1: binary subscription
   2: i32 partition
@@ -111,6 +123,7 @@ struct Progress {
   8: i64 oldest_pending_ms
   9: string last_failure
   10: i64 written_ms
+  11: optional Circuit circuit
 }
 
 struct DeadLetter {

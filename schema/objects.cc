@@ -31,6 +31,14 @@ RetryPolicy ReadRetry(const json::object* o) {
   return policy;
 }
 
+std::optional<RateLimit> ReadRateLimit(const json::object* o) {
+  if (o == nullptr) return std::nullopt;
+  RateLimit limit;
+  limit.events = std::max<int64_t>(1, json::GetInt(*o, "events", limit.events));
+  limit.per = ReadDuration(*o, "per", limit.per);
+  return limit;
+}
+
 std::vector<int64_t> ReadOffsets(const json::array* array) {
   std::vector<int64_t> offsets;
   if (array == nullptr) return offsets;
@@ -83,6 +91,9 @@ Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const s
   s.retry = ReadRetry(json::GetObject(document, "retry"));
   s.timeout = ReadDuration(document, "timeout", s.timeout);
   s.max_in_flight = static_cast<int32_t>(json::GetInt(document, "maxInFlight", s.max_in_flight));
+  if (json::GetString(document, "ordering") == "key") s.ordering = Ordering::kKey;
+  if (json::GetString(document, "onFailure") == "park") s.on_failure = OnFailure::kPark;
+  s.rate_limit = ReadRateLimit(json::GetObject(document, "rateLimit"));
   s.paused = json::GetBool(document, "paused");
   if (const auto* internal = json::GetObject(document, "internal")) {
     auto topic_uuid = Uuid::Parse(json::GetString(*internal, "topicUuid"));

@@ -43,6 +43,19 @@ struct RetryPolicy {
   double jitter = 0.2;  // 0..1: the delay is drawn from [1 - jitter, 1] of the backoff
 };
 
+/// kKey: the events of one partition key go one at a time, in log order.
+enum class Ordering { kNone, kKey };
+
+/// Ordered, what a failing event means for those behind it: they wait until it is delivered or
+/// dead-lettered, or it becomes a dead letter when its tries in memory are used up.
+enum class OnFailure { kBlock, kPark };
+
+/// At most so many attempts are started in each such time.
+struct RateLimit {
+  int64_t events = 1;
+  std::chrono::milliseconds per{1'000};
+};
+
 enum class DeliveryMode { kBinary, kStructured };
 
 struct Sink {
@@ -65,6 +78,9 @@ struct Subscription {
   RetryPolicy retry;
   std::chrono::milliseconds timeout{30'000};
   int32_t max_in_flight = 512;
+  Ordering ordering = Ordering::kNone;
+  OnFailure on_failure = OnFailure::kBlock;
+  std::optional<RateLimit> rate_limit;
   bool paused = false;
   int32_t generation = 1;
   /// Per partition, the first offset that this generation matches; missing: 0.

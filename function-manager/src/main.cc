@@ -147,7 +147,8 @@ class FunctionManager {
   }
   static Invoker::Options InvokerOptions(const Config& config) {
     Invoker::Options options;
-    options.dispatcher.max_in_flight = static_cast<int32_t>(config.Int("max-in-flight"));
+    options.dispatcher.scheduler.max_in_flight = static_cast<int32_t>(config.Int("max-in-flight"));
+    options.partitions = static_cast<int32_t>(config.Int("invocations-partitions"));
     return options;
   }
 

@@ -36,7 +36,7 @@ class World::Endpoints : public Sender {
     Answer answer;
     answer.status = 200;
     Duration latency = world_.Between(milliseconds(1), milliseconds(20));
-    if (sub.rejects) {
+    if (sub.rejects && !world_.healed_) {  // its circuit may stay open until then
       answer.status = 400;
     } else if (faults && world_.Chance(0.2)) {
       answer.status = 503;
@@ -143,6 +143,8 @@ void World::StartFunctionManager(int index) {
   manager->broker = cluster_.Connect("function-manager-" + std::to_string(index));
   Invoker::Options options;
   options.limits = {64, 1024 * 1024, 100'000};  // small, so that windows fill
+  options.partitions = kInvocationsPartitions;
+  options.dispatcher.scheduler.circuit.longest_hold = seconds(5);
   manager->invoker = std::make_unique<Invoker>(
       *manager->broker, loop_, invoke_store_, *manager, *endpoints_, manager->log,
       [this] { return std::uniform_real_distribution<double>(0, 1)(random_); },

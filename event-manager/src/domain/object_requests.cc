@@ -73,6 +73,34 @@ json::object ReadRetry(const json::object& given, RequestReader& outer) {
   return retry;
 }
 
+void ReadOrdering(RequestReader& reader, json::object& document) {
+  std::string ordering = reader.String("ordering", "none");
+  std::string on_failure = reader.String("onFailure");
+  document["ordering"] = ordering;
+  if (ordering != "none" && ordering != "key") reader.Fault("ordering", "must be none or key");
+  if (ordering != "key") {
+    if (!on_failure.empty()) reader.Fault("onFailure", "is for \"ordering\": \"key\" only");
+    return;
+  }
+  if (on_failure.empty()) on_failure = "block";
+  if (on_failure != "block" && on_failure != "park") {
+    reader.Fault("onFailure", "must be block or park");
+  }
+  document["onFailure"] = on_failure;
+}
+
+void ReadRateLimit(RequestReader& reader, json::object& document) {
+  const auto* given = reader.Object("rateLimit");
+  if (given == nullptr) return;
+  RequestReader inner(*given, "rateLimit");
+  if (!inner.Has("events")) inner.Fault("events", "is required: how many in each \"per\"");
+  auto events = inner.Int("events", 1, 1, 1'000'000);
+  auto per = inner.Duration("per", std::chrono::seconds(1), milliseconds(100), hours(24));
+  inner.Allow({});
+  reader.Take(inner);
+  document["rateLimit"] = {{"events", events}, {"per", FormatDuration(per)}};
+}
+
 void ReadTarget(RequestReader& reader, json::object& document) {
   std::string function = reader.String("function");
   const auto* sink = reader.Object("sink");
@@ -172,10 +200,8 @@ Result<json::object> SubscriptionDocument(const json::object& request) {
       FormatDuration(reader.Duration("timeout", d.timeout, milliseconds(100), hours(1)));
   document["maxInFlight"] = reader.Int("maxInFlight", d.max_in_flight, 1, 10'000);
   document["paused"] = reader.Bool("paused", false);
-  if (reader.String("ordering", "none") != "none") {
-    reader.Fault("ordering", "must be none: this version has no order by key");
-  }
-  document["ordering"] = "none";
+  ReadOrdering(reader, document);
+  ReadRateLimit(reader, document);
   if (const auto* secrets = reader.Array("secrets")) document["secrets"] = *secrets;
   document["tags"] = reader.Tags();
   if (request.contains("start") && !request.at("start").is_null()) {

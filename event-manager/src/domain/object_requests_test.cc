@@ -46,6 +46,18 @@ TEST(ObjectRequestsTest, SubscriptionDefaults) {
   EXPECT_EQ(s->at("start").as_string(), "latest");
 }
 
+TEST(ObjectRequestsTest, OrderAndRate) {
+  auto s = SubscriptionDocument(Object(
+      R"({"name":"s","eventType":"a","function":"f","ordering":"key","rateLimit":{"events":5}})"));
+  ASSERT_TRUE(s.ok()) << s.message();
+  EXPECT_EQ(s->at("ordering").as_string(), "key");
+  EXPECT_EQ(s->at("onFailure").as_string(), "block");
+  EXPECT_EQ(s->at("rateLimit").at("events").as_int64(), 5);
+  EXPECT_EQ(s->at("rateLimit").at("per").as_string(), "1s");
+  // What we answer is accepted again.
+  EXPECT_EQ(*SubscriptionDocument(*s), *s);
+}
+
 TEST(ObjectRequestsTest, SubscriptionFaults) {
   struct Case {
     const char* request;
@@ -62,8 +74,15 @@ TEST(ObjectRequestsTest, SubscriptionFaults) {
            {R"({"name":"s","filters":[{"like":{}}],"function":"f"})", {"filters[0]"}},
            {R"({"name":"s","eventType":"a","function":"f","retry":{"jitter":2,"minBackof":"1s"}})",
             {"retry.jitter", "retry.minBackof"}},
-           {R"({"name":"s","eventType":"a","function":"f","timeout":"0s","ordering":"key"})",
+           {R"({"name":"s","eventType":"a","function":"f","timeout":"0s","ordering":"total"})",
             {"timeout", "ordering"}},
+           {R"({"name":"s","eventType":"a","function":"f","onFailure":"park"})", {"onFailure"}},
+           {R"({"name":"s","eventType":"a","function":"f","ordering":"key","onFailure":"skip"})",
+            {"onFailure"}},
+           {R"({"name":"s","eventType":"a","function":"f","rateLimit":{"per":"1ms","burst":2}})",
+            {"rateLimit.events", "rateLimit.per", "rateLimit.burst"}},
+           {R"({"name":"s","eventType":"a","function":"f","rateLimit":{"events":0}})",
+            {"rateLimit.events"}},
            {R"({"name":"s","eventType":"a","function":"f","start":"now"})", {"start"}},
            {R"({"name":"s","eventType":"a","function":"f","evenType":"b"})", {"evenType"}},
        }) {

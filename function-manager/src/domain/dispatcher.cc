@@ -37,15 +37,13 @@ Dispatcher::Dispatcher(Loop& loop, Host& host, broker::Producer& dead_letters,
       catalog_(catalog),
       sender_(sender),
       attempts_(attempts),
-      random_(std::move(random)),
-      options_(options) {}
+      random_(random),
+      options_(options),
+      scheduler_(std::move(random), options.scheduler) {}
 
-Dispatcher::~Dispatcher() { loop_.Cancel(resume_); }
-
-Lane& Dispatcher::LaneOf(const std::shared_ptr<const schema::Subscription>& subscription) {
-  Lane& lane = lanes_[subscription->uuid];
-  lane.subscription = subscription;
-  return lane;
+Dispatcher::~Dispatcher() {
+  loop_.Cancel(resume_);
+  loop_.Cancel(wake_);
 }
 
 void Dispatcher::Take(DeliveryPtr delivery) {
@@ -65,9 +63,12 @@ void Dispatcher::Take(DeliveryPtr delivery) {
   if (cancelled) return Finish(delivery, InvocationPartition::Outcome::kCancelled);
   delivery->state = State::kQueued;
   delivery->since = loop_.Steady();
-  Lane& lane = LaneOf(found.subscription);
-  lane.queue.push_back(std::move(delivery));
-  Pump(lane);
+  Lane* lane = scheduler_.Find(found.subscription->uuid);
+  if (lane == nullptr || lane->subscription != found.subscription) {
+    lane = &scheduler_.Update(found.subscription, catalog_.SinkOf(*found.subscription));
+  }
+  scheduler_.Push(*lane, std::move(delivery));
+  Pump();
 }
 
 void Dispatcher::TakeAfter(DeliveryPtr delivery, std::chrono::milliseconds delay) {
@@ -75,45 +76,39 @@ void Dispatcher::TakeAfter(DeliveryPtr delivery, std::chrono::milliseconds delay
   WaitInMemory(delivery, delay);
 }
 
-void Dispatcher::Pump(Lane& lane) {
-  if (pumping_) return;  // the loop below goes on with it
+void Dispatcher::Pump() {
+  if (pumping_ || resume_ != kNoTimer) return;  // the loop below, or the timer, goes on with it
   pumping_ = true;
-  while (lane.MayStart()) {
+  while (Lane* lane = scheduler_.Next(loop_.Steady())) {
     if (host_.membership_age() > options_.membership_limit) {
       // We may have been replaced: hold everything until the group confirms us.
-      if (resume_ == kNoTimer) {
-        resume_ = loop_.After(options_.hold_retry, [this] {
-          resume_ = kNoTimer;
-          for (auto& [id, lane] : lanes_) Pump(lane);
-        });
-      }
+      resume_ = loop_.After(options_.hold_retry, [this] {
+        resume_ = kNoTimer;
+        Pump();
+      });
       break;
     }
-    if (in_flight_ >= options_.max_in_flight) {
-      if (!lane.starved) starved_.push_back(lane.subscription->uuid);
-      lane.starved = true;
-      break;
-    }
-    DeliveryPtr delivery = std::move(lane.queue.front());
-    lane.queue.pop_front();
+    DeliveryPtr delivery = std::move(lane->queue.front());
+    lane->queue.pop_front();
     auto partition = delivery->partition.lock();
-    if (partition == nullptr || delivery->state != State::kQueued) continue;
-    if (host_.revoking(partition->partition())) continue;
-    Attempt(lane, std::move(delivery));
+    if (partition == nullptr || host_.revoking(partition->partition())) continue;
+    Attempt(*lane, std::move(delivery));
   }
   pumping_ = false;
+  ArmWake();
 }
 
-void Dispatcher::PumpStarved() {
-  // Each lane that waited for a place gets its turn, round robin.
-  while (!starved_.empty() && in_flight_ < options_.max_in_flight) {
-    Uuid id = starved_.front();
-    starved_.pop_front();
-    auto it = lanes_.find(id);
-    if (it == lanes_.end()) continue;
-    it->second.starved = false;
-    Pump(it->second);
-  }
+void Dispatcher::ArmWake() {
+  auto at = scheduler_.wake_at();
+  if (!at || (wake_at_ && *wake_at_ <= *at)) return;
+  loop_.Cancel(wake_);
+  wake_at_ = at;
+  wake_ = loop_.After(std::max(Duration::zero(), *at - loop_.Steady()), [this] {
+    wake_ = kNoTimer;
+    wake_at_.reset();
+    scheduler_.Wake(loop_.Steady());
+    Pump();
+  });
 }
 
 void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
@@ -128,75 +123,82 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
     return;
   }
   auto partition = delivery->partition.lock();
+  SteadyTime now = loop_.Steady();
   delivery->state = State::kInFlight;
-  delivery->since = loop_.Steady();
+  delivery->since = now;
   if (delivery->first_attempt_ms == 0) delivery->first_attempt_ms = now_ms();
-  if (lane.in_flight == 0) lane.last_answer = loop_.Steady();
-  ++lane.in_flight;
-  ++in_flight_;
+  scheduler_.Update(lane.subscription, sink);
+  auto ticket = scheduler_.Started(lane, now);
+  if (ticket.probe != 0) host_.CircuitChanged(subscription.uuid);
   ++in_flight_by_partition_[partition->partition()];
   SendRequest request;
-  request.sink = *sink;
   request.webhook_id = delivery->id.WebhookId();
   request.attempt = delivery->attempts + 1;
   request.timeout = subscription.timeout;
   request.event = delivery->event;
+  request.sink = std::move(*sink);
   sender_.Send(std::move(request),
                [this, alive = std::weak_ptr(alive_), delivery, uuid = subscription.uuid,
-                index = partition->partition(), sink = *sink](Answer answer) {
+                index = partition->partition(), url = lane.endpoint_url,
+                ticket = std::move(ticket)](Answer answer) {
                  if (alive.expired()) return;
-                 --in_flight_;
                  if (--in_flight_by_partition_[index] == 0) in_flight_by_partition_.erase(index);
-                 Answered(delivery, uuid, sink, std::move(answer));
-                 PumpStarved();
+                 Answered(delivery, uuid, url, ticket, std::move(answer));
+                 Pump();
                });
 }
 
-void Dispatcher::Answered(const DeliveryPtr& delivery, const Uuid& uuid, const schema::Sink& sink,
-                          Answer answer) {
-  auto lane = lanes_.find(uuid);
-  if (lane == lanes_.end()) return;
+void Dispatcher::Answered(const DeliveryPtr& delivery, const Uuid& uuid, const std::string& url,
+                          const Scheduler::Ticket& ticket, Answer answer) {
+  Lane* lane = scheduler_.Find(uuid);
+  if (lane == nullptr) return;
   // The newest settings count for what comes next; the lane may outlive the subscription.
-  auto subscription = lane->second.subscription;
-  --lane->second.in_flight;
-  lane->second.last_answer = loop_.Steady();
+  auto subscription = lane->subscription;
   Effect effect = EffectOf(answer);
   AttemptCounter(effect).Add();
-  std::string described = effect == Effect::kDelivered ? "" : Describe(answer, sink.url);
-  lane->second.last_failure = described;
-
+  std::string described = effect == Effect::kDelivered ? "" : Describe(answer, url);
+  bool changed = scheduler_.Ended(*lane, ticket, answer, described, loop_.Steady(), loop_.Now());
+  if (changed) {
+    log::Info("circuit subscription={} reason=\"{}\"", subscription->Key(),
+              lane->circuit.reason().empty() ? "closed" : lane->circuit.reason());
+    host_.CircuitChanged(uuid);
+  }
   auto partition = delivery->partition.lock();
   if (partition != nullptr && delivery->state == State::kInFlight) {
-    ++delivery->attempts;
-    delivery->last_status = answer.status;
-    delivery->last_error = described;
-    auto& account = partition->accounts()[uuid];
-    account.last_failure = described;
-    account.changed = true;
-    switch (effect) {
-      case Effect::kDelivered:
-        Log(*delivery, *subscription, answer, "delivered", "", 0);
-        Finish(delivery, InvocationPartition::Outcome::kDelivered);
-        break;
-      case Effect::kRetry:
-        Retry(delivery, *subscription, answer, described, true);
-        break;
-      case Effect::kReject:
-        Log(*delivery, *subscription, answer, "dead-lettered", described, 0);
-        Bury(delivery, subscription->name, "rejected");
-        break;
-      case Effect::kGone:
-        Log(*delivery, *subscription, answer, "dead-lettered", described, 0);
-        host_.DisableSubscription(*subscription, described);
-        Bury(delivery, subscription->name, "gone");
-        break;
-    }
+    Settle(delivery, *partition, *subscription, answer, effect, described);
   }
-  // The handlers above may have changed the lanes.
-  lane = lanes_.find(uuid);
-  if (lane == lanes_.end()) return;
-  Pump(lane->second);
-  if (lane->second.deleted && lane->second.in_flight == 0) lanes_.erase(lane);
+  // What is above may have changed the lanes.
+  lane = scheduler_.Find(uuid);
+  if (lane != nullptr && lane->deleted && lane->in_flight == 0) scheduler_.Remove(uuid);
+}
+
+void Dispatcher::Settle(const DeliveryPtr& delivery, InvocationPartition& partition,
+                        const schema::Subscription& subscription, const Answer& answer,
+                        Effect effect, const std::string& described) {
+  ++delivery->attempts;
+  delivery->last_status = answer.status;
+  delivery->last_error = described;
+  auto& account = partition.accounts()[subscription.uuid];
+  account.last_failure = described;
+  account.changed = true;
+  switch (effect) {
+    case Effect::kDelivered:
+      Log(*delivery, subscription, answer, "delivered", "", 0);
+      Finish(delivery, InvocationPartition::Outcome::kDelivered);
+      break;
+    case Effect::kRetry:
+      Retry(delivery, subscription, answer, described, true);
+      break;
+    case Effect::kReject:
+      Log(*delivery, subscription, answer, "dead-lettered", described, 0);
+      Bury(delivery, subscription.name, "rejected");
+      break;
+    case Effect::kGone:
+      Log(*delivery, subscription, answer, "dead-lettered", described, 0);
+      host_.DisableSubscription(subscription, described);
+      Bury(delivery, subscription.name, "gone");
+      break;
+  }
 }
 
 void Dispatcher::Retry(const DeliveryPtr& delivery, const schema::Subscription& subscription,
@@ -279,88 +281,14 @@ void Dispatcher::Finish(const DeliveryPtr& delivery, InvocationPartition::Outcom
   delivery->state = State::kDone;
 }
 
-bool Dispatcher::MaySpill(const InvocationPartition& partition, const Uuid& subscription) {
-  auto& accounts = const_cast<InvocationPartition&>(partition).accounts();
-  return partition.unsaved_rows() < options_.max_unsaved_rows &&
-         partition.rows() < options_.max_rows_per_partition &&
-         accounts[subscription].rows < options_.max_rows_per_subscription;
-}
-
-void Dispatcher::SubscriptionChanged(const Uuid& subscription) {
-  auto it = lanes_.find(subscription);
-  if (it == lanes_.end()) return;
-  auto found = catalog_.Find(subscription, 0, Duration::zero());
-  if (found.known == Catalog::Known::kPresent) {
-    it->second.subscription = found.subscription;
-    return Pump(it->second);
-  }
-  if (found.known != Catalog::Known::kDeleted) return;
-  auto queue = std::move(it->second.queue);
-  it->second.queue.clear();
-  for (const auto& delivery : queue) {
-    if (delivery->state == State::kQueued) {
-      Finish(delivery, InvocationPartition::Outcome::kCancelled);
-    }
-  }
-  it->second.deleted = true;
-  if (it->second.in_flight == 0) lanes_.erase(it);
-}
-
-void Dispatcher::Tend(InvocationPartition& partition) {
-  bool pressed = !partition.tracker().half_empty();
-  SteadyTime now = loop_.Steady();
-  Duration limit = pressed ? options_.sideline_pressed : options_.sideline_after;
-  // Settling changes the set: collect first.
-  std::vector<DeliveryPtr> held;
-  std::vector<DeliveryPtr> aside;
-  for (const auto& delivery : partition.deliveries()) {
-    if (delivery->state == State::kHeld) {
-      held.push_back(delivery);
-      continue;
-    }
-    if (delivery->record_offset < 0) continue;
-    if (delivery->state == State::kInFlight && now - delivery->since >= limit) {
-      aside.push_back(delivery);
-    } else if (pressed && delivery->state == State::kWaiting) {
-      aside.push_back(delivery);
-    } else if (pressed && delivery->state == State::kQueued && now - delivery->since >= limit) {
-      // Only behind an endpoint that answers nothing: a busy one gets through its queue.
-      auto lane = lanes_.find(delivery->id.subscription);
-      if (lane != lanes_.end() && lane->second.in_flight > 0 &&
-          now - lane->second.last_answer >= limit) {
-        aside.push_back(delivery);
-      }
-    }
-  }
-  for (const auto& delivery : held) Take(delivery);
-  for (const auto& delivery : aside) {
-    if (!MaySpill(partition, delivery->id.subscription)) break;
-    bool in_flight = delivery->state == State::kInFlight;
-    std::chrono::milliseconds wait{0};
-    if (in_flight) {
-      auto lane = lanes_.find(delivery->id.subscription);
-      auto timeout = lane == lanes_.end() ? std::chrono::milliseconds(30'000)
-                                          : lane->second.subscription->timeout;
-      wait = timeout + options_.sideline_grace;
-    } else if (delivery->state == State::kWaiting) {
-      loop_.Cancel(delivery->timer);
-      wait = options_.memory_wait;
-    }
-    partition.Spill(*delivery, now_ms() + wait.count(), in_flight);
-  }
-}
-
-void Dispatcher::SidelineAll(InvocationPartition& partition) {
-  std::vector<DeliveryPtr> in_flight;
-  for (const auto& delivery : partition.deliveries()) {
-    if (delivery->state == State::kInFlight && !delivery->has_row) in_flight.push_back(delivery);
-  }
-  for (const auto& delivery : in_flight) {
-    auto lane = lanes_.find(delivery->id.subscription);
-    auto timeout = lane == lanes_.end() ? std::chrono::milliseconds(30'000)
-                                        : lane->second.subscription->timeout;
-    partition.Spill(*delivery, now_ms() + (timeout + options_.sideline_grace).count(), true);
-  }
+schema::Circuit Dispatcher::CircuitOf(const Uuid& subscription) {
+  schema::Circuit circuit;
+  const Lane* lane = scheduler_.Find(subscription);
+  if (lane == nullptr) return circuit;
+  circuit.state = static_cast<schema::CircuitState>(lane->circuit.state(loop_.Steady()));
+  circuit.since_ms = ToMillis(lane->circuit.since());
+  circuit.reason = lane->circuit.reason();
+  return circuit;
 }
 
 size_t Dispatcher::in_flight(const InvocationPartition& partition) const {

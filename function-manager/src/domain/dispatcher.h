@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "broker-adapters/broker.h"
 #include "common/clock.h"
@@ -13,17 +13,17 @@
 #include "function-manager/src/domain/catalog.h"
 #include "function-manager/src/domain/delivery.h"
 #include "function-manager/src/domain/invocation_partition.h"
-#include "function-manager/src/domain/lane.h"
+#include "function-manager/src/domain/scheduler.h"
 #include "function-manager/src/domain/sender.h"
 
 namespace dispatch {
 
-/// Takes deliveries to their end: lanes, attempts, retries, dead letters. Every decision about one
-/// delivery is here; the books are the partition's. One owner.
+/// Takes deliveries to their end: attempts, retries, dead letters. Every decision about one
+/// delivery is here; which is next is the scheduler's, the books are the partition's. One owner.
 class Dispatcher {
  public:
   struct Options {
-    int32_t max_in_flight = 2048;  // attempts under way in the whole instance
+    Scheduler::Options scheduler;
     Duration membership_limit = std::chrono::seconds(6);
     std::chrono::milliseconds memory_wait{5'000};  // shorter retries wait in memory
     Duration sideline_after = std::chrono::seconds(10);
@@ -31,7 +31,8 @@ class Dispatcher {
     std::chrono::milliseconds sideline_grace{2'000};
     int64_t max_rows_per_subscription = 100'000;
     int64_t max_rows_per_partition = 1'000'000;
-    size_t max_unsaved_rows = 5'000;  // of a partition, while PostgreSQL is away
+    size_t most_rows_in_memory = 1'000;  // of a partition: what the wheel loads
+    size_t max_unsaved_rows = 5'000;     // of a partition, while PostgreSQL is away
     Duration hold_retry = std::chrono::milliseconds(100);
     std::chrono::milliseconds no_sink_delay{5'000};
   };
@@ -47,6 +48,8 @@ class Dispatcher {
     /// A subscription's endpoint answered 410: it is to be disabled, for this reason.
     virtual void DisableSubscription(const schema::Subscription& subscription,
                                      const std::string& reason) = 0;
+    /// The circuit of a subscription opened, closed or is being probed.
+    virtual void CircuitChanged(const Uuid& subscription) = 0;
   };
 
   Dispatcher(Loop& loop, Host& host, broker::Producer& dead_letters, const Catalog& catalog,
@@ -63,22 +66,31 @@ class Dispatcher {
   /// Puts the attempts of a partition that are under way into the retry store: the partition goes.
   void SidelineAll(InvocationPartition& partition);
   size_t in_flight(const InvocationPartition& partition) const;
-  size_t in_flight() const { return in_flight_; }
+  size_t in_flight() const { return static_cast<size_t>(scheduler_.in_flight()); }
+  /// The share of dispatch.invocations that is ours, 0 to 1: rate limits are for the installation.
+  void SetShare(double share) { scheduler_.SetShare(share); }
+  schema::Circuit CircuitOf(const Uuid& subscription);
 
  private:
-  Lane& LaneOf(const std::shared_ptr<const schema::Subscription>& subscription);
-  void Pump(Lane& lane);
-  void PumpStarved();
+  void Pump();
+  void ArmWake();
   void Attempt(Lane& lane, DeliveryPtr delivery);
-  void Answered(const DeliveryPtr& delivery, const Uuid& subscription, const schema::Sink& sink,
-                Answer answer);
+  void Answered(const DeliveryPtr& delivery, const Uuid& subscription, const std::string& url,
+                const Scheduler::Ticket& ticket, Answer answer);
+  void Settle(const DeliveryPtr& delivery, InvocationPartition& partition,
+              const schema::Subscription& subscription, const Answer& answer, Effect effect,
+              const std::string& described);
   void Retry(const DeliveryPtr& delivery, const schema::Subscription& subscription,
              const Answer& answer, const std::string& described, bool counted);
   void WaitInMemory(const DeliveryPtr& delivery, std::chrono::milliseconds delay);
   void Bury(const DeliveryPtr& delivery, const std::string& subscription_name,
             const std::string& reason);
   void Finish(const DeliveryPtr& delivery, InvocationPartition::Outcome outcome);
-  bool MaySpill(const InvocationPartition& partition, const Uuid& subscription);
+  bool MaySpill(InvocationPartition& partition, const Uuid& subscription);
+  void MoveAside(InvocationPartition& partition, const DeliveryPtr& delivery, Lane* lane);
+  void ThinOut(InvocationPartition& partition, Lane& lane, std::vector<DeliveryPtr> queued,
+               bool pressed, bool crowded);
+  void PutBack(InvocationPartition& partition, const DeliveryPtr& delivery, Lane& lane);
   void Log(const Delivery& delivery, const schema::Subscription& subscription, const Answer& answer,
            const std::string& outcome, const std::string& message, int64_t next_ms);
   int64_t now_ms() const { return ToMillis(loop_.Now()); }
@@ -91,12 +103,12 @@ class Dispatcher {
   AttemptLog& attempts_;
   std::function<double()> random_;
   Options options_;
-  std::unordered_map<Uuid, Lane> lanes_;
-  std::deque<Uuid> starved_;
-  int32_t in_flight_ = 0;
+  Scheduler scheduler_;
   std::unordered_map<int32_t, size_t> in_flight_by_partition_;
   bool pumping_ = false;
-  TimerId resume_ = kNoTimer;
+  TimerId resume_ = kNoTimer;  // after our membership was in doubt
+  TimerId wake_ = kNoTimer;
+  std::optional<SteadyTime> wake_at_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

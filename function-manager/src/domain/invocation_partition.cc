@@ -94,7 +94,10 @@ std::vector<DeliveryPtr> InvocationPartition::TakeIn(const broker::Record& recor
   if (state.left == 0) {
     tracker_.Complete(record.offset);
   } else {
-    if (state.left < count) partials_.insert(record.offset);
+    if (state.left < count) {
+      partials_.insert(record.offset);
+      tracker_.Release(record.offset, count - state.left, 0);
+    }
     records_.emplace(record.offset, std::move(state));
   }
   return taken;
@@ -201,6 +204,7 @@ void InvocationPartition::CompletePart(Delivery& delivery) {
     tracker_.Complete(offset);
   } else {
     partials_.insert(offset);
+    tracker_.Release(offset, 1, 0);
   }
 }
 

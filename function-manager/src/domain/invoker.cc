@@ -64,6 +64,18 @@ bool Invoker::revoking(int32_t partition) const {
   return it == owned_.end() || it->second.revoking;
 }
 
+void Invoker::CircuitChanged(const Uuid& subscription) {
+  for (auto& [partition, owned] : owned_) {
+    auto account = owned.books->accounts().find(subscription);
+    if (account != owned.books->accounts().end()) account->second.changed = true;
+  }
+}
+
+void Invoker::ShareChanged() {
+  auto all = static_cast<double>(std::max(1, options_.partitions));
+  dispatcher_->SetShare(std::min(1.0, static_cast<double>(owned_.size()) / all));
+}
+
 // ---- assignment ----
 
 void Invoker::OnAssigned(const std::vector<broker::TopicPartition>& partitions,
@@ -108,6 +120,7 @@ void Invoker::Claim(std::vector<int32_t> partitions, uint64_t generation) {
       owned.books = std::make_shared<InvocationPartition>(std::move(claim), options_.limits);
       consumer_->Start(InvocationsOf(partition), start, generation);
     }
+    ShareChanged();
   });
 }
 
@@ -324,6 +337,7 @@ void Invoker::LoadDue(int32_t partition) {
 
 void Invoker::ProgressTick() {
   progress_timer_ = loop_.After(options_.progress_interval, [this] { ProgressTick(); });
+  ShareChanged();
   int64_t expired = ToMillis(loop_.Now()) - options_.mark_ttl.count();
   for (auto& [partition, owned] : owned_) {
     PublishProgress(owned);
@@ -351,6 +365,7 @@ void Invoker::PublishProgress(const Owned& owned) {
     progress.oldest_pending_ms = counts.oldest_ms;
     progress.last_failure = account.last_failure;
     progress.written_ms = ToMillis(loop_.Now());
+    progress.circuit = dispatcher_->CircuitOf(subscription);
     broker::ProduceRecord record;
     record.topic = broker::kProgressTopic;
     record.key = subscription.ToString() + "/" + std::to_string(progress.partition);

@@ -33,6 +33,7 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
     Duration wheel_interval = std::chrono::milliseconds(250);
     std::chrono::milliseconds wheel_horizon{1'000};
     size_t wheel_limit = 1'000;
+    int32_t partitions = 16;  // of dispatch.invocations; ours is the share that we own
     std::chrono::milliseconds mark_ttl = std::chrono::hours(24);
     Dispatcher::Options dispatcher;
   };
@@ -81,6 +82,8 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
                            const std::string& reason) override {
     disable_(subscription, reason);
   }
+  void CircuitChanged(const Uuid& subscription) override;
+  void ShareChanged();
 
   void Claim(std::vector<int32_t> partitions, uint64_t generation);
   void Release(std::vector<int32_t> partitions, SteadyTime deadline, std::function<void()> release);

@@ -1,0 +1,149 @@
+// The half of Dispatcher that moves aside: what hangs, what waits behind it, what is held.
+
+#include <algorithm>
+#include <unordered_map>
+#include <vector>
+
+#include "common/log.h"
+#include "function-manager/src/domain/dispatcher.h"
+
+namespace dispatch {
+
+namespace {
+
+using State = Delivery::State;
+using std::chrono::milliseconds;
+
+}  // namespace
+
+bool Dispatcher::MaySpill(InvocationPartition& partition, const Uuid& subscription) {
+  return partition.unsaved_rows() < options_.max_unsaved_rows &&
+         partition.rows() < options_.max_rows_per_partition &&
+         partition.accounts()[subscription].rows < options_.max_rows_per_subscription;
+}
+
+void Dispatcher::SubscriptionChanged(const Uuid& subscription) {
+  Lane* lane = scheduler_.Find(subscription);
+  if (lane == nullptr) return;
+  auto found = catalog_.Find(subscription, 0, Duration::zero());
+  if (found.known == Catalog::Known::kPresent) {
+    scheduler_.Update(found.subscription, catalog_.SinkOf(*found.subscription));
+    return Pump();
+  }
+  if (found.known != Catalog::Known::kDeleted) return;
+  auto queue = std::move(lane->queue);
+  lane->queue.clear();
+  for (const auto& delivery : queue) {
+    if (delivery->state == State::kQueued) {
+      Finish(delivery, InvocationPartition::Outcome::kCancelled);
+    }
+  }
+  lane->deleted = true;
+  if (lane->in_flight == 0) scheduler_.Remove(subscription);
+}
+
+void Dispatcher::Tend(InvocationPartition& partition) {
+  bool pressed = !partition.tracker().half_empty();
+  bool crowded = 2 * partition.rows_in_memory() >= options_.most_rows_in_memory;
+  SteadyTime now = loop_.Steady();
+  Duration limit = pressed ? options_.sideline_pressed : options_.sideline_after;
+  // Settling changes the set: collect first.
+  std::vector<DeliveryPtr> held;
+  std::vector<DeliveryPtr> aside;
+  std::unordered_map<Uuid, std::vector<DeliveryPtr>> queued;
+  for (const auto& delivery : partition.deliveries()) {
+    switch (delivery->state) {
+      case State::kHeld:
+        held.push_back(delivery);
+        break;
+      case State::kInFlight:
+        if (delivery->record_offset >= 0 && now - delivery->since >= limit) {
+          aside.push_back(delivery);
+        }
+        break;
+      case State::kWaiting:
+        if (delivery->record_offset >= 0 && pressed) aside.push_back(delivery);
+        break;
+      case State::kQueued:
+        if (pressed || crowded || now - delivery->since >= limit) {
+          queued[delivery->id.subscription].push_back(delivery);
+        }
+        break;
+      default:
+        break;
+    }
+  }
+  for (const auto& delivery : held) Take(delivery);
+  for (const auto& delivery : aside) {
+    if (!MaySpill(partition, delivery->id.subscription)) break;
+    MoveAside(partition, delivery, scheduler_.Find(delivery->id.subscription));
+  }
+  for (auto& [subscription, deliveries] : queued) {
+    Lane* lane = scheduler_.Find(subscription);
+    if (lane != nullptr) ThinOut(partition, *lane, std::move(deliveries), pressed, crowded);
+  }
+}
+
+void Dispatcher::ThinOut(InvocationPartition& partition, Lane& lane,
+                         std::vector<DeliveryPtr> queued, bool pressed, bool crowded) {
+  SteadyTime now = loop_.Steady();
+  Duration limit = pressed || crowded ? options_.sideline_pressed : options_.sideline_after;
+  bool stalled = Scheduler::Stalled(lane, now, limit);
+  // A busy endpoint gets through its queue; but not at the cost of others that share the window.
+  bool hog = pressed && partition.accounts().size() > 1 &&
+             2 * queued.size() > partition.tracker().limits().max_incomplete / 2;
+  if (!stalled && !hog) return;
+  // The newest stay behind when there is no order: they would wait longest.
+  size_t kept = stalled ? 0 : queued.size() / 2;
+  size_t moved = 0;
+  for (const auto& delivery : queued) {
+    if (delivery->record_offset < 0 && !crowded) continue;
+    if (stalled && now - delivery->since < options_.sideline_pressed) continue;
+    if (delivery->state != State::kQueued || kept-- > 0) continue;
+    if (!MaySpill(partition, delivery->id.subscription) && !delivery->has_row) break;
+    PutBack(partition, delivery, lane);
+    ++moved;
+  }
+  if (moved == 0) return;
+  // They are not to pile up in a lane that starts nothing.
+  std::erase_if(lane.queue, [](const auto& d) { return d->state != State::kQueued; });
+}
+
+void Dispatcher::PutBack(InvocationPartition& partition, const DeliveryPtr& delivery, Lane& lane) {
+  // From now on it is waiting for an attempt: its age counts from here.
+  if (delivery->first_attempt_ms == 0) delivery->first_attempt_ms = now_ms();
+  const auto& subscription = *lane.subscription;
+  if (now_ms() - delivery->first_attempt_ms > subscription.retry.max_age.count()) {
+    if (!lane.circuit.reason().empty()) delivery->last_error = lane.circuit.reason();
+    return Bury(delivery, subscription.name, "attempts-exhausted");
+  }
+  int64_t rows = partition.accounts()[subscription.uuid].rows;
+  Duration hold = scheduler_.HoldFor(lane, rows, loop_.Steady());
+  partition.Spill(*delivery, now_ms() + std::chrono::duration_cast<milliseconds>(hold).count(),
+                  false);
+}
+
+void Dispatcher::MoveAside(InvocationPartition& partition, const DeliveryPtr& delivery,
+                           Lane* lane) {
+  bool in_flight = delivery->state == State::kInFlight;
+  milliseconds wait = options_.memory_wait;
+  if (in_flight) {
+    wait = lane == nullptr ? milliseconds(30'000) : lane->subscription->timeout;
+    wait += options_.sideline_grace;
+  } else {
+    loop_.Cancel(delivery->timer);
+  }
+  partition.Spill(*delivery, now_ms() + wait.count(), in_flight);
+}
+
+void Dispatcher::SidelineAll(InvocationPartition& partition) {
+  std::vector<DeliveryPtr> in_flight;
+  for (const auto& delivery : partition.deliveries()) {
+    if (delivery->state == State::kInFlight && !delivery->has_row) in_flight.push_back(delivery);
+  }
+  for (const auto& delivery : in_flight) {
+    MoveAside(partition, delivery, scheduler_.Find(delivery->id.subscription));
+  }
+}
+
+}  // namespace dispatch
