@@ -81,13 +81,19 @@ def subscriptions() -> list[Subscription]:
     ]
 
 
+def rejects(event_id: str) -> bool:
+    """A quarter of the events, always the same: if half were rejected, the circuit would hold the
+    rest, as it should."""
+    return hashlib.sha256(event_id.encode()).digest()[0] < 64
+
+
 def behaviours(seed: int) -> dict[str, object]:
     """How endpoints answer, by the subscription's name; the others say 200 at once."""
     dice = random.Random(seed)
     busy = Answer(503)
     return {
         "flaky": lambda request: busy if dice.random() < 0.2 else OK,
-        "rejecting": Answer(400),
+        "rejecting": lambda request: Answer(400) if rejects(request.headers["ce-id"]) else OK,
         "slow": Answer(200, delay=0.25),
     }
 
