@@ -10,10 +10,9 @@
 #include "api-gateway/src/domain/routes.h"
 #include "api-gateway/src/domain/service_client.h"
 #include "api-gateway/src/openapi_document.h"
-#include "broker-adapters/kafka/kafka_broker.h"
+#include "broker-adapters/service/run_service.h"
 #include "broker-adapters/topics.h"
 #include "common/config.h"
-#include "common/crypto.h"
 #include "common/http/server.h"
 #include "common/runtime/service.h"
 #include "common/version.h"
@@ -133,17 +132,13 @@ void Flush(EventLoop& loop, const Publisher& publisher, SteadyTime deadline,
 
 int Main(int argc, const char* const* argv) {
   Service service("api-gateway", "HTTP in: REST and CloudEvents over Kafka", Settings());
-  if (int code = service.Start(argc, argv); code >= 0) return code;
+  int exit_code = 0;
+  auto base = broker::StartOnKafka(service, "api-gateway", argc, argv, &exit_code);
+  if (base == nullptr) return exit_code;
   EventLoop& loop = service.loop();
   const Config& config = service.config();
-
-  auto service_key = crypto::ReadKeyFile(config.String("service-key-file"));
-  auto broker = broker::ConnectKafka(loop, broker::KafkaOptions::FromConfig(config, "api-gateway"));
-  if (!service_key.ok() || !broker.ok()) {
-    service.Fail(service_key.ok() ? broker.message() : service_key.message());
-    return 1;
-  }
-  broker::RecordSigner signer(*service_key);
+  broker::Broker& broker = *base->broker;
+  broker::RecordSigner signer(base->service_key);
 
   std::unique_ptr<App> app;
   http::Server server(loop, {}, [&app](http::Request request, auto writer) {
@@ -170,8 +165,8 @@ int Main(int argc, const char* const* argv) {
   });
 
   auto replication_factor = static_cast<int16_t>(config.Int("replication-factor"));
-  broker::EnsureTopics(**broker, loop, NeededTopics(replication_factor), [&] {
-    app = std::make_unique<App>(loop, **broker, signer, *service_key, config);
+  broker::EnsureTopics(broker, loop, NeededTopics(replication_factor), [&] {
+    app = std::make_unique<App>(loop, broker, signer, base->service_key, config);
   });
   return service.Run();
 }

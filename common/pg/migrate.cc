@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <thread>
 
 #include "common/crypto.h"
 #include "common/log.h"
@@ -11,6 +10,8 @@
 namespace dispatch::pg {
 
 namespace {
+
+constexpr Duration kAway = std::chrono::seconds(1);
 
 struct Applied {
   std::string name;
@@ -95,18 +96,15 @@ Status Migrate(Pool& pool, const std::vector<Migration>& migrations) {
   return OkStatus();
 }
 
-Status MigrateWhenUp(Pool& pool, const std::vector<Migration>& migrations,
-                     std::chrono::seconds patience) {
-  auto until = SystemClock().Steady() + patience;
-  while (true) {
-    auto status = Migrate(pool, migrations);
-    if (status.code() != Code::kUnavailable || !status.error().retryable ||
-        SystemClock().Steady() >= until) {
-      return status;
-    }
-    log::Warning("PostgreSQL is away, waiting for it error=\"{}\"", status.message());
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-  }
+void MigrateWhenUp(Loop& loop, Pool& pool, std::vector<Migration> migrations,
+                   std::function<void(Status)> done, Duration delay) {
+  loop.After(delay,
+             [&loop, &pool, migrations = std::move(migrations), done = std::move(done)]() mutable {
+               auto status = Migrate(pool, migrations);
+               if (status.ok() || !status.error().retryable) return done(std::move(status));
+               log::Warning("waiting for PostgreSQL error=\"{}\"", status.message());
+               MigrateWhenUp(loop, pool, std::move(migrations), std::move(done), kAway);
+             });
 }
 
 }  // namespace dispatch::pg

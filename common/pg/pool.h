@@ -123,9 +123,10 @@ struct Migration {
 /// Refuses (kConflict) a database that is newer than the program, or whose recorded text differs.
 Status Migrate(Pool& pool, const std::vector<Migration>& migrations);
 
-/// The same for start-up: waits, with a warning, while PostgreSQL is away, at most `patience`, and
-/// not at all for what only another pg-url can mend.
-Status MigrateWhenUp(Pool& pool, const std::vector<Migration>& migrations,
-                     std::chrono::seconds patience = std::chrono::seconds(120));
+/// The same for start-up, on the loop, after `delay`: tries again every second, with a warning,
+/// while PostgreSQL is away, and not at all for what only another pg-url can mend. `done` gets the
+/// end of it.
+void MigrateWhenUp(Loop& loop, Pool& pool, std::vector<Migration> migrations,
+                   std::function<void(Status)> done, Duration delay = Duration(0));
 
 }  // namespace dispatch::pg

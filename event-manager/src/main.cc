@@ -2,12 +2,11 @@
 
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/entities/outbox_store_pg.h"
-#include "broker-adapters/kafka/kafka_broker.h"
 #include "broker-adapters/outbox_relay.h"
 #include "broker-adapters/rpc.h"
+#include "broker-adapters/service/run_service.h"
 #include "broker-adapters/state_table.h"
 #include "broker-adapters/topics.h"
-#include "common/crypto.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/pg/migrations.h"
@@ -54,12 +53,20 @@ class EventManager {
         topics_(*broker_, service.loop(), pool_, Replication(service.config()),
                 [this] { relay_.Nudge(); }),
         subscriptions_(*broker_, service.loop(), pool_, [this] { relay_.Nudge(); }),
-        lag_(*broker_, service.loop(), pool_, state_, progress_) {}
+        lag_(*broker_, service.loop(), pool_, state_, progress_) {
+    service_.AddReadyCheck(
+        "database", [this] { return migrated_ ? "" : "not migrated yet: waiting for PostgreSQL"; });
+    pg::MigrateWhenUp(service.loop(), pool_, Migrations(), [this](const Status& status) {
+      if (!status.ok()) return service_.Fail(status.message());
+      migrated_ = true;
+      Serve();
+    });
+  }
 
-  /// Start-up: databases, topics, relay, state; then the engine, which must know every subscription
-  /// before it matches.
-  Status Start() {
-    RETURN_IF_ERROR(pg::MigrateWhenUp(pool_, Migrations()));
+ private:
+  // The database first, then topics, relay and state; the engine last, which must know every
+  // subscription before it matches.
+  void Serve() {
     service_.AddReadyCheck("state", [this] {
       return state_.ready() ? "" : "the state topic is not read to its end yet";
     });
@@ -100,10 +107,8 @@ class EventManager {
     service_.AddStopStep("matching", [this](SteadyTime, std::function<void()> done) {
       engine_.Stop(std::move(done));
     });
-    return {};
   }
 
- private:
   static pg::PoolOptions PoolOptionsOf(const Config& config) {
     pg::PoolOptions options;
     options.url = config.String("pg-url");
@@ -126,6 +131,7 @@ class EventManager {
   }
 
   Service& service_;
+  bool migrated_ = false;
   std::unique_ptr<broker::Broker> broker_;
   broker::RecordSigner signer_;
   pg::Pool pool_;
@@ -146,24 +152,7 @@ int Main(int argc, char** argv) {
   Service service("event-manager",
                   "Topics and subscriptions, and the matching of events to subscriptions.",
                   Settings());
-  if (int code = service.Start(argc, argv); code >= 0) return code;
-  auto key = crypto::ReadKeyFile(service.config().String("service-key-file"));
-  if (!key.ok()) {
-    log::Error("cannot start error=\"{}\"", key.message());
-    return 1;
-  }
-  auto broker = broker::ConnectKafka(
-      service.loop(), broker::KafkaOptions::FromConfig(service.config(), "event-manager"));
-  if (!broker.ok()) {
-    log::Error("cannot start error=\"{}\"", broker.message());
-    return 1;
-  }
-  EventManager manager(service, std::move(*broker), std::move(*key));
-  if (auto started = manager.Start(); !started.ok()) {
-    log::Error("cannot start error=\"{}\"", started.message());
-    return 1;
-  }
-  return service.Run();
+  return broker::RunService<EventManager>(service, "event-manager", argc, argv);
 }
 
 }  // namespace

@@ -3,9 +3,9 @@
 
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/entities/outbox_store_pg.h"
-#include "broker-adapters/kafka/kafka_broker.h"
 #include "broker-adapters/outbox_relay.h"
 #include "broker-adapters/rpc.h"
+#include "broker-adapters/service/run_service.h"
 #include "broker-adapters/state_table.h"
 #include "broker-adapters/topics.h"
 #include "common/crypto.h"
@@ -76,10 +76,20 @@ class FunctionManager {
         dead_letters_(*broker_, service.loop(), pool_),
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
         commands_(service.loop(), pool_, subscriptions_, [this] { relay_.Nudge(); }),
-        queries_(pool_, subscriptions_) {}
+        queries_(pool_, subscriptions_) {
+    service_.AddReadyCheck(
+        "database", [this] { return migrated_ ? "" : "not migrated yet: waiting for PostgreSQL"; });
+    pg::MigrateWhenUp(service.loop(), pool_, Migrations(), [this](const Status& status) {
+      if (!status.ok()) return service_.Fail(status.message());
+      migrated_ = true;
+      Serve();
+    });
+  }
 
-  Status Start() {
-    RETURN_IF_ERROR(pg::MigrateWhenUp(pool_, Migrations()));
+ private:
+  // The database first, then topics, relay and state; the invoker last, which must know every
+  // subscription before it delivers.
+  void Serve() {
     service_.AddReadyCheck("state", [this] {
       return subscriptions_.ready() && functions_.ready()
                  ? ""
@@ -123,10 +133,8 @@ class FunctionManager {
     service_.AddStopStep("invoking", [this](SteadyTime, std::function<void()> done) {
       invoker_.Stop(std::move(done));
     });
-    return {};
   }
 
- private:
   static pg::PoolOptions PoolOptionsOf(const Config& config) {
     pg::PoolOptions options;
     options.url = config.String("pg-url");
@@ -174,6 +182,7 @@ class FunctionManager {
   }
 
   Service& service_;
+  bool migrated_ = false;
   std::unique_ptr<broker::Broker> broker_;
   broker::RecordSigner signer_;
   pg::Pool pool_;
@@ -197,24 +206,7 @@ class FunctionManager {
 int Main(int argc, char** argv) {
   Service service("function-manager",
                   "Delivers matched events to functions and webhooks, and retries.", Settings());
-  if (int code = service.Start(argc, argv); code >= 0) return code;
-  auto key = crypto::ReadKeyFile(service.config().String("service-key-file"));
-  if (!key.ok()) {
-    log::Error("cannot start error=\"{}\"", key.message());
-    return 1;
-  }
-  auto broker = broker::ConnectKafka(
-      service.loop(), broker::KafkaOptions::FromConfig(service.config(), "function-manager"));
-  if (!broker.ok()) {
-    log::Error("cannot start error=\"{}\"", broker.message());
-    return 1;
-  }
-  FunctionManager manager(service, std::move(*broker), std::move(*key));
-  if (auto started = manager.Start(); !started.ok()) {
-    log::Error("cannot start error=\"{}\"", started.message());
-    return 1;
-  }
-  return service.Run();
+  return broker::RunService<FunctionManager>(service, "function-manager", argc, argv);
 }
 
 }  // namespace

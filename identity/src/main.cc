@@ -4,12 +4,11 @@
 #include <memory>
 
 #include "broker-adapters/entities/idempotency.h"
-#include "broker-adapters/kafka/kafka_broker.h"
 #include "broker-adapters/mac.h"
 #include "broker-adapters/outbox_relay.h"
 #include "broker-adapters/rpc.h"
+#include "broker-adapters/service/run_service.h"
 #include "broker-adapters/topics.h"
-#include "common/crypto.h"
 #include "common/log.h"
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
@@ -73,7 +72,7 @@ class Identity {
     commands_.Register(rpc_);
     AddReadyChecks();
     AddStopSteps();
-    loop_.Post([this] { PrepareDatabase(); });
+    PrepareDatabase();
   }
 
  private:
@@ -111,31 +110,29 @@ class Identity {
     });
   }
 
-  void PrepareDatabase() {
-    if (stopping_) return;
-    auto made = MigrateAndBootstrap();
-    if (!made.ok() && made.error().retryable) {
-      log::Warning("waiting for PostgreSQL error=\"{}\"", made.message());
-      loop_.After(kRetry, [this] { PrepareDatabase(); });
-      return;
-    }
-    if (!made.ok()) return service_.Fail(made.message());
-    database_ready_ = true;
-    broker::EnsureTopics(*broker_, loop_, Topics(service_.config()),
-                         [this, made = std::move(*made)] { Serve(made); });
+  void PrepareDatabase(Duration delay = Duration(0)) {
+    auto migrated = [this](const Status& status) {
+      if (stopping_) return;
+      if (!status.ok()) return service_.Fail(status.message());
+      MakeFirstKey();
+    };
+    pg::MigrateWhenUp(loop_, pool_, Migrations(), migrated, delay);
   }
 
-  Result<std::vector<StoredEntity>> MigrateAndBootstrap() {
+  void MakeFirstKey() {
     const Config& config = service_.config();
-    RETURN_IF_ERROR(pg::Migrate(pool_, Migrations()));
     BootstrapOptions options{config.String("bootstrap-organization"),
                              config.String("bootstrap-key-file"), service_key_};
-    std::vector<StoredEntity> made;
-    RETURN_IF_ERROR(pool_.RunNow([&](pg::Transaction& tx) -> Status {
-      ASSIGN_OR_RETURN(made, Bootstrap(tx, options, loop_.Now()));
-      return {};
-    }));
-    return made;
+    pool_.Query<std::vector<StoredEntity>>(
+        [options, now = loop_.Now()](pg::Transaction& tx) { return Bootstrap(tx, options, now); },
+        [this](Result<std::vector<StoredEntity>> made) {
+          if (stopping_) return;
+          if (!made.ok() && made.error().retryable) return PrepareDatabase(kRetry);
+          if (!made.ok()) return service_.Fail(made.message());
+          database_ready_ = true;
+          broker::EnsureTopics(*broker_, loop_, Topics(service_.config()),
+                               [this, made = std::move(*made)] { Serve(made); });
+        });
   }
 
   void Serve(const std::vector<StoredEntity>& made) {
@@ -175,21 +172,7 @@ class Identity {
 
 int Main(int argc, char** argv) {
   Service service(kService, "organizations, API keys and policies of Dispatch", Settings());
-  if (int code = service.Start(argc, argv); code >= 0) return code;
-  const Config& config = service.config();
-  auto key = crypto::ReadKeyFile(config.String("service-key-file"));
-  if (!key.ok()) {
-    log::Error("cannot start setting=service-key-file error=\"{}\"", key.message());
-    return 1;
-  }
-  auto broker =
-      broker::ConnectKafka(service.loop(), broker::KafkaOptions::FromConfig(config, kService));
-  if (!broker.ok()) {
-    log::Error("cannot start error=\"{}\"", broker.message());
-    return 1;
-  }
-  Identity identity(service, std::move(*broker), std::move(*key));
-  return service.Run();
+  return broker::RunService<Identity>(service, kService, argc, argv);
 }
 
 }  // namespace

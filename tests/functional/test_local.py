@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from lib.stack import ROOT, SERVICES, Stack, is_running
+from lib.stack import ROOT, SERVICES, Stack, environment_for, is_running
 
 BINARY = ROOT / "build" / os.environ.get("DISPATCH_PRESET", "release") / "bin" / "dispatch"
 
@@ -23,13 +23,11 @@ def dispatch():
     with tempfile.TemporaryDirectory(prefix="dispatch-local.") as folder:
         Path(folder).chmod(0o755)  # root's PostgreSQL runs as user postgres
         home = Path(folder) / "home"
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("DISPATCH_")}
-        kept = {k: v for k, v in os.environ.items() if k == "DISPATCH_DEPS_DIR"}
 
         def run(*words: str, code: int = 0):
             done = subprocess.run(
                 [BINARY, *words],
-                env={**clean, **kept, "DISPATCH_HOME": str(home)},
+                env=environment_for(home),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

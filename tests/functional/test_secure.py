@@ -18,7 +18,7 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from lib.client import Client
-from lib.stack import DATABASES, LOCAL, SERVICES, Stack
+from lib.stack import DATABASES, LOCAL, SERVICES, Stack, environment_for
 from lib.wait import eventually
 
 
@@ -26,9 +26,7 @@ from lib.wait import eventually
 def secure():
     home = Path(tempfile.mkdtemp(prefix="dispatch-secure."))
     home.chmod(0o755)  # root's PostgreSQL runs as user postgres
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("DISPATCH_")}
-    kept = {k: os.environ[k] for k in ("DISPATCH_PRESET", "DISPATCH_DEPS_DIR") if k in os.environ}
-    environment = {**clean, **kept, "DISPATCH_HOME": str(home)}
+    environment = environment_for(home)
     try:
         subprocess.run(
             [LOCAL / "up", "--secure", "--no-build", "--ports", "auto", "--quiet"],

@@ -31,6 +31,13 @@ def read_env(path: Path) -> dict[str, str]:
     return values
 
 
+def environment_for(home: Path) -> dict[str, str]:
+    """What the tools of deploy/local see: this stack, and no settings of another."""
+    kept = ("DISPATCH_PRESET", "DISPATCH_DEPS_DIR")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("DISPATCH_") or k in kept}
+    return {**clean, "DISPATCH_HOME": str(home)}
+
+
 class Stack:
     def __init__(self, home: Path):
         self.home = Path(home)
@@ -53,7 +60,7 @@ class Stack:
     def tool(self, name: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         done = subprocess.run(
             [LOCAL / name, *arguments],
-            env={**os.environ, "DISPATCH_HOME": str(self.home)},
+            env=environment_for(self.home),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
