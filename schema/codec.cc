@@ -265,6 +265,8 @@ wire::Progress ToWire(const Progress& in) {
     circuit.reason = in.circuit->reason;
     out.__set_circuit(circuit);
   }
+  if (in.failing_since_ms != 0) out.__set_failing_since_ms(in.failing_since_ms);
+  if (in.last_success_ms != 0) out.__set_last_success_ms(in.last_success_ms);
   return out;
 }
 
@@ -287,6 +289,8 @@ Progress FromWire(wire::Progress&& in) {
     out.circuit = Circuit{static_cast<CircuitState>(state), in.circuit.since_ms,
                           std::move(in.circuit.reason)};
   }
+  if (in.__isset.failing_since_ms) out.failing_since_ms = in.failing_since_ms;
+  if (in.__isset.last_success_ms) out.last_success_ms = in.last_success_ms;
   return out;
 }
 

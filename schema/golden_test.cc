@@ -80,6 +80,13 @@ Progress MakeProgressWithCircuit() {
   return m;
 }
 
+Progress MakeProgressWithTimes() {
+  Progress m = MakeProgressWithCircuit();
+  m.failing_since_ms = 10;
+  m.last_success_ms = 11;
+  return m;
+}
+
 DeadLetter MakeDeadLetter() {
   return {{Id(1), 2, 3, Id(9), 4, Id(20)},
           "acme",
@@ -157,6 +164,11 @@ TEST(GoldenTest, ProgressWithCircuit) {
   Check(MakeProgressWithCircuit(),
         "18100102030405060708090a0b0c0d0e0f10150416061c1614160e16021602001608160a160c160e1803"
         "35303316101c15021612180a3530332066726f6d20680000");
+}
+TEST(GoldenTest, ProgressWithTimes) {
+  Check(MakeProgressWithTimes(),
+        "18100102030405060708090a0b0c0d0e0f10150416061c1614160e16021602001608160a160c160e1803"
+        "35303316101c15021612180a3530332066726f6d2068001614161600");
 }
 TEST(GoldenTest, DeadLetter) {
   Check(MakeDeadLetter(),

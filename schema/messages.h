@@ -141,6 +141,8 @@ struct Progress {
   std::string last_failure;       // "503 from host", empty when the last attempt went well
   int64_t written_ms = 0;
   std::optional<Circuit> circuit;  // missing from older writers
+  int64_t failing_since_ms = 0;    // when the first attempt failed since the last good one; 0: none
+  int64_t last_success_ms = 0;     // when an attempt went well last; 0: not since the writer began
 };
 
 /// dispatch.dead-letters

@@ -124,6 +124,8 @@ struct Progress {
   9: string last_failure
   10: i64 written_ms
   11: optional Circuit circuit
+  12: optional i64 failing_since_ms
+  13: optional i64 last_success_ms
 }
 
 struct DeadLetter {
