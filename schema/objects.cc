@@ -55,6 +55,12 @@ std::optional<Sink> ReadSink(const json::object* o) {
       if (value.is_string()) sink.headers.emplace_back(name, value.as_string());
     }
   }
+  if (const auto* auth = json::GetObject(*o, "auth")) {
+    sink.auth_secret = json::GetString(*auth, "secret");
+  }
+  if (const auto* signing = json::GetObject(*o, "signing")) {
+    sink.signing_secret = json::GetString(*signing, "secret");
+  }
   if (json::GetString(*o, "mode") == "structured") sink.mode = DeliveryMode::kStructured;
   return sink;
 }

@@ -19,6 +19,10 @@ namespace dispatch::schema {
 inline constexpr char kTopicKind[] = "topic";
 inline constexpr char kSubscriptionKind[] = "subscription";
 inline constexpr char kFunctionKind[] = "function";
+inline constexpr char kSecretKind[] = "secret";
+/// function-manager's public key, which secrets are sealed with: entity dispatch/function-manager.
+inline constexpr char kSealingKeyKind[] = "sealingkey";
+inline constexpr char kSealingKeyName[] = "dispatch/function-manager";
 inline constexpr char kOrganizationKind[] = "organization";
 inline constexpr char kApiKeyKind[] = "apikey";
 inline constexpr char kPolicyKind[] = "policy";
@@ -62,6 +66,8 @@ struct Sink {
   std::string url;
   std::vector<std::pair<std::string, std::string>> headers;
   DeliveryMode mode = DeliveryMode::kBinary;
+  std::string auth_secret;  // names of secrets; empty: none
+  std::string signing_secret;
 };
 
 struct Subscription {

@@ -72,9 +72,10 @@ admin_url() { printf 'http://127.0.0.1:%s' "${PORTS[$1-admin]}"; }
 api_url() { printf 'http://127.0.0.1:%s' "${PORTS[api]}"; }
 key_file() { printf '%s/keys/%s.key' "$HOME_DIR" "$1"; }
 
-make_service_key() {
+# A key that services read: `service`, or `secrets`.
+make_key() {
   local file
-  file=$(key_file service)
+  file=$(key_file "$1")
   mkdir -p "$HOME_DIR/keys"
   chmod 700 "$HOME_DIR/keys"
   [[ -s $file ]] || (umask 077 && random_hex 32 >"$file")
@@ -102,6 +103,7 @@ service_settings() {
       printf 'DISPATCH_PG_URL=%s\n' "$(pg_url dispatch_function_manager)"
       printf 'DISPATCH_INVOCATIONS_PARTITIONS=%s\n' "$INVOCATIONS_PARTITIONS"
       printf 'DISPATCH_ALLOW_PRIVATE_SINKS=true\n'
+      printf 'DISPATCH_SECRETS_KEY_FILE=%s\n' "$(key_file secrets)"
       ;;
     api-gateway) printf 'DISPATCH_LISTEN=127.0.0.1:%s\n' "${PORTS[api]}" ;;
   esac

@@ -18,6 +18,7 @@
 #include "function-manager/src/adapters/http_sender.h"
 #include "function-manager/src/adapters/pg_attempt_log.h"
 #include "function-manager/src/adapters/pg_invoke_store.h"
+#include "function-manager/src/adapters/secret_commands.h"
 #include "function-manager/src/adapters/state_catalog.h"
 #include "function-manager/src/domain/invoker.h"
 
@@ -36,6 +37,10 @@ std::vector<Config::Setting> Settings() {
                       .type = Config::Type::kBool,
                       .default_value = "false",
                       .help = "deliver to loopback and private addresses too"});
+  settings.push_back({.name = "secrets-key-file",
+                      .help = "key that the values of secrets are encrypted under (64 hexadecimal "
+                              "digits, mode 0600); empty: no secrets are taken",
+                      .unit = "file"});
   settings.push_back({.name = "max-in-flight",
                       .type = Config::Type::kInt,
                       .default_value = "2048",
@@ -66,7 +71,8 @@ class FunctionManager {
         functions_(*broker_, service.loop(), signer_, "function-manager"),
         catalog_(subscriptions_, functions_,
                  [this](const Uuid& id) { invoker_.SubscriptionChanged(id); }),
-        sender_(service.loop(), ClientOptionsOf(service.config())),
+        vault_(pool_, functions_, SecretsKey(service)),
+        sender_(service.loop(), ClientOptionsOf(service.config()), vault_),
         calls_(*broker_, service.loop(), signer_, {.client_id = "function-manager"}),
         invoker_(
             *broker_, service.loop(), store_, catalog_, sender_, attempts_,
@@ -76,6 +82,7 @@ class FunctionManager {
         dead_letters_(*broker_, service.loop(), pool_),
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
         commands_(service.loop(), pool_, subscriptions_, [this] { relay_.Nudge(); }),
+        secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
         queries_(pool_, subscriptions_) {
     service_.AddReadyCheck(
         "database", [this] { return migrated_ ? "" : "not migrated yet: waiting for PostgreSQL"; });
@@ -101,6 +108,7 @@ class FunctionManager {
     service_.AddReadyCheck("rpc",
                            [this] { return rpc_.ready() ? "" : "not serving requests yet"; });
     commands_.Register(rpc_);
+    secrets_.Register(rpc_);
     queries_.Register(rpc_);
     const Config& config = service_.config();
     auto specs = broker::InternalTopics(static_cast<int16_t>(config.Int("replication-factor")),
@@ -108,6 +116,7 @@ class FunctionManager {
     broker::EnsureTopics(*broker_, service_.loop(), specs, [this] {
       relay_.Start();
       KeepForgettingRequests(service_.loop(), pool_);
+      secrets_.PublishSealingKey();
       subscriptions_.Start();
       functions_.Start();
       dead_letters_.Start();
@@ -141,6 +150,14 @@ class FunctionManager {
     options.connections = static_cast<int>(config.Int("pg-connections"));
     options.application_name = "dispatch-function-manager";
     return options;
+  }
+  static std::string SecretsKey(Service& service) {
+    std::string file = service.config().String("secrets-key-file");
+    if (file.empty()) return {};
+    auto key = crypto::ReadKeyFile(file);
+    if (key.ok()) return std::move(*key);
+    service.Fail("secrets-key-file: " + key.message());
+    return {};
   }
   static http::ClientOptions ClientOptionsOf(const Config& config) {
     http::ClientOptions options;
@@ -193,6 +210,7 @@ class FunctionManager {
   broker::StateTable subscriptions_;
   broker::StateTable functions_;
   StateCatalog catalog_;
+  SecretVault vault_;
   HttpSender sender_;
   broker::RpcClient calls_;
   std::mt19937_64 random_{crypto::RandomU64()};
@@ -200,6 +218,7 @@ class FunctionManager {
   DeadLetterIndex dead_letters_;
   broker::RpcServer rpc_;
   FunctionCommands commands_;
+  SecretCommands secrets_;
   DeliveryQueries queries_;
 };
 

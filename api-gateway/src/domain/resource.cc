@@ -81,6 +81,12 @@ bool MayChange(Call& call, const Resource& resource) {
   return false;
 }
 
+bool Prepare(Call& call, const Resource& resource, json::object& body) {
+  Status prepared = resource.prepare ? resource.prepare(body) : OkStatus();
+  if (!prepared.ok()) call.Fail(prepared.error());
+  return prepared.ok();
+}
+
 void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {
   auto body = call->Body();
   if (!body.ok()) return call->Fail(body.error());
@@ -89,6 +95,7 @@ void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
   if (!call->Require(resource->write_actions, fmt::format("{}/{}", resource->kind, object))) return;
   if (!MayChange(*call, *resource)) return;
   if (resource->check_body && !resource->check_body(*call, *body)) return;
+  if (!Prepare(*call, *resource, *body)) return;
   services.Change(call, resource->owner, resource->kind + ".create", std::move(*body),
                   [call, resource](broker::RpcReply reply) {
                     SendObject(call, *resource, 201, Outcome(reply));
@@ -121,9 +128,10 @@ void Update(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
   }
   if (!MayChange(*call, *resource)) return;
   if (resource->check_body && !resource->check_body(*call, *body)) return;
+  if (!Prepare(*call, *resource, *body)) return;
   services.Change(call, resource->owner, resource->kind + ".update", std::move(*body),
                   [call, resource](broker::RpcReply reply) {
-                    SendObject(call, *resource, 200, Outcome(reply));
+                    SendObject(call, *resource, resource->updated_status, Outcome(reply));
                   });
 }
 

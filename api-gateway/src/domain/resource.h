@@ -25,6 +25,9 @@ struct Resource {
   bool is_organization = false;
   /// More rules for the body of a create or update; answers the call itself when they do not hold.
   std::function<bool(Call& call, const json::object& body)> check_body = {};
+  /// Changes the body of a create or update before it goes to the owner.
+  std::function<Status(json::object& body)> prepare = {};
+  int updated_status = 200;  // VMware's secrets answer 201
   /// Whether the object of the path may be deleted; answers the call itself when it may not.
   std::function<bool(Call& call, const std::string& name)> check_delete = {};
   /// Adds to the API form of one object before it is sent.

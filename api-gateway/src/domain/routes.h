@@ -26,6 +26,7 @@ void AddTopicRoutes(Gateway& gateway, Backend& backend);
 void AddSubscriptionRoutes(Gateway& gateway, Backend& backend);
 void AddDeliveryRoutes(Gateway& gateway, Backend& backend);
 void AddFunctionRoutes(Gateway& gateway, Backend& backend);
+void AddSecretRoutes(Gateway& gateway, Backend& backend);
 void AddIamRoutes(Gateway& gateway, Backend& backend);
 /// What the program is, for /v1/version; without a commit when it was built without git.
 struct Version {

@@ -20,8 +20,9 @@ bool Means(const Kind& kind, std::string_view word) {
 }  // namespace
 
 const std::vector<Kind>& Kinds() {
-  static const std::vector<Kind> kinds = {TopicKind(),        SubscriptionKind(), FunctionKind(),
-                                          OrganizationKind(), KeyKind(),          PolicyKind()};
+  static const std::vector<Kind> kinds = {TopicKind(),  SubscriptionKind(), FunctionKind(),
+                                          SecretKind(), OrganizationKind(), KeyKind(),
+                                          PolicyKind()};
   return kinds;
 }
 

@@ -31,6 +31,7 @@ struct Kind {
 Kind TopicKind();
 Kind SubscriptionKind();
 Kind FunctionKind();
+Kind SecretKind();
 Kind OrganizationKind();
 Kind KeyKind();
 Kind PolicyKind();

@@ -33,12 +33,18 @@ Status FillTarget(const Arguments& flags, json::object& document) {
     document["function"] = *function;
     document.erase("sink");
   }
-  if (!flags.Has("sink-url") && !flags.Has("sink-mode") && !flags.Has("sink-header")) return {};
+  if (!flags.Has("sink-url") && !flags.Has("sink-mode") && !flags.Has("sink-header") &&
+      !flags.Has("sink-auth") && !flags.Has("sink-signing"))
+    return {};
   document.erase("function");
   json::value& sink = document["sink"];
   if (!sink.is_object()) sink = json::object();
   FillText(flags, "sink-url", sink.as_object(), "url");
   FillText(flags, "sink-mode", sink.as_object(), "mode");
+  for (const char* field : {"auth", "signing"}) {
+    auto secret = flags.Value(std::string("sink-") + field);
+    if (secret) sink.as_object()[field] = json::object{{"secret", *secret}};
+  }
   for (const std::string& header : flags.All("sink-header")) {
     size_t colon = header.find(':');
     if (colon == std::string::npos) {
@@ -124,6 +130,8 @@ Kind SubscriptionKind() {
                 {.name = "all-events", .help = "every event of the topic"},
                 {.name = "sink-url", .value = "URL", .help = "where they are posted to"},
                 {.name = "sink-mode", .value = "binary|structured", .help = "how (default binary)"},
+                {.name = "sink-auth", .value = "SECRET", .help = "whose credentials go along"},
+                {.name = "sink-signing", .value = "SECRET", .help = "whose keys sign each request"},
                 {.name = "sink-header",
                  .value = "'NAME: VALUE'",
                  .help = "sent along",

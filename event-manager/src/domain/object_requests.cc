@@ -29,6 +29,18 @@ bool IsEventType(std::string_view type) {
          });
 }
 
+// {"secret": "<name>"}: credentials are named, never given.
+void ReadSecretName(RequestReader& outer, const char* field, json::object& sink) {
+  const auto* given = outer.Object(field);
+  if (given == nullptr) return;
+  RequestReader reader(*given, std::string("sink.") + field);
+  std::string name = reader.RequiredString("secret");
+  if (!name.empty() && !schema::IsObjectName(name)) reader.Fault("secret", "must name a secret");
+  sink[field] = {{"secret", name}};
+  reader.Allow({});
+  outer.Take(reader);
+}
+
 json::object ReadSink(const json::object& given, RequestReader& outer) {
   RequestReader reader(given, "sink");
   json::object sink;
@@ -48,6 +60,8 @@ json::object ReadSink(const json::object& given, RequestReader& outer) {
     }
     sink["headers"] = *headers;
   }
+  ReadSecretName(reader, "auth", sink);
+  ReadSecretName(reader, "signing", sink);
   reader.Allow({});
   outer.Take(reader);
   return sink;

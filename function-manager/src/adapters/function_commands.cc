@@ -3,6 +3,7 @@
 #include "broker-adapters/entities/entity_reply.h"
 #include "broker-adapters/entities/entity_store.h"
 #include "broker-adapters/entities/idempotency.h"
+#include "function-manager/src/adapters/usage.h"
 #include "function-manager/src/domain/function_request.h"
 #include "schema/objects.h"
 
@@ -69,28 +70,26 @@ void FunctionCommands::Update(const schema::Request& request, Responder respond)
       Committing(std::move(respond)));
 }
 
-void FunctionCommands::Delete(const schema::Request& request, Responder respond, int looks) {
+void FunctionCommands::Delete(const schema::Request& request, Responder respond) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
   std::string function = json::GetString(*body, "name");
-  std::string user;
-  subscriptions_.ForEach(schema::kSubscriptionKind, [&](const auto& entity) {
-    bool uses =
-        entity->org == request.org && json::GetString(entity->document, "function") == function;
-    if (uses) user = entity->name;
-  });
-  if (!user.empty() && looks > 1) {
-    // A subscription that was deleted a moment ago may still be in our cache.
-    loop_.After(std::chrono::milliseconds(200),
-                [this, request, respond = std::move(respond), looks]() mutable {
-                  Delete(request, std::move(respond), looks - 1);
-                });
-    return;
-  }
-  if (!user.empty()) {
-    return respond(Error{Code::kConflict, "function '" + function + "' is used by subscription '" +
-                                              user + "'; delete that first"});
-  }
+  auto uses = [function](const json::object& subscription) {
+    return json::GetString(subscription, "function") == function;
+  };
+  FindUser(loop_, subscriptions_, request.org, uses,
+           [this, request, function, respond = std::move(respond)](const std::string& user) {
+             if (!user.empty()) {
+               return respond(Error{Code::kConflict, "function '" + function +
+                                                         "' is used by subscription '" + user +
+                                                         "'; delete that first"});
+             }
+             Remove(request, function, respond);
+           });
+}
+
+void FunctionCommands::Remove(const schema::Request& request, const std::string& function,
+                              Responder respond) {
   AnswerWithEntity(
       pool_, request,
       [org = request.org, name = function,

@@ -23,7 +23,8 @@ class FunctionCommands {
 
   void Create(const schema::Request& request, Responder respond);
   void Update(const schema::Request& request, Responder respond);
-  void Delete(const schema::Request& request, Responder respond, int looks = 5);
+  void Delete(const schema::Request& request, Responder respond);
+  void Remove(const schema::Request& request, const std::string& function, Responder respond);
   Responder Committing(Responder respond);
 
   Loop& loop_;

@@ -9,7 +9,8 @@ namespace {
 
 constexpr size_t kMaxAnswerBytes = 64 * 1024;
 
-http::ClientRequest ToHttp(SendRequest& request, const cloudevents::Event& event, int64_t now_s) {
+http::ClientRequest ToHttp(const SendRequest& request, const cloudevents::Event& event,
+                           int64_t now_s) {
   http::ClientRequest out;
   out.url = request.sink.url;
   out.timeout = request.timeout;
@@ -54,25 +55,70 @@ Answer ToAnswer(http::Client::Outcome outcome, int64_t now_s) {
 
 }  // namespace
 
-HttpSender::HttpSender(EventLoop& loop, http::ClientOptions options)
-    : loop_(loop), client_(loop, std::move(options)) {}
+HttpSender::HttpSender(EventLoop& loop, http::ClientOptions options, SecretVault& secrets)
+    : loop_(loop), secrets_(secrets), client_(loop, std::move(options)) {}
 
-void HttpSender::Send(SendRequest request, std::function<void(Answer)> done) {
+void HttpSender::Send(SendRequest request, Done done) {
+  const schema::Sink& sink = request.sink;
+  if (sink.auth_secret.empty() && sink.signing_secret.empty()) {
+    return SendWith(request, nullptr, nullptr, std::move(done));
+  }
+  // A secret that is missing may come: the delivery is tried again.
+  auto missing = [this](const Error& error, Done answer_to) {
+    Answer answer;
+    answer.failure = "no-secret";
+    answer.message = error.message;
+    Refuse(std::move(answer), std::move(answer_to));
+  };
+  auto get = [this](const std::string& org, const std::string& name,
+                    std::function<void(Result<SecretVault::ValuesPtr>)> then) {
+    if (name.empty()) return then(SecretVault::ValuesPtr());
+    secrets_.Get(org, name, std::move(then));
+  };
+  get(request.org, sink.auth_secret,
+      [this, get, missing, request, done = std::move(done)](auto auth) mutable {
+        if (!auth.ok()) return missing(auth.error(), std::move(done));
+        get(request.org, request.sink.signing_secret,
+            [this, missing, request, auth = *auth, done = std::move(done)](auto signing) mutable {
+              if (!signing.ok()) return missing(signing.error(), std::move(done));
+              SendWith(request, auth, *signing, std::move(done));
+            });
+      });
+}
+
+void HttpSender::SendWith(const SendRequest& request, const SecretVault::ValuesPtr& auth,
+                          const SecretVault::ValuesPtr& signing, Done done) {
   int64_t now_s = ToMillis(loop_.Now()) / 1000;
+  Answer refusal;
   auto event = cloudevents::FromKafka(*request.event);
   if (!event.ok()) {
     // event-manager dead-letters what is no CloudEvent, so this one changed its mind: an answer of
     // its own kind, which is not tried again.
-    Answer answer;
-    answer.status = 422;
-    answer.message = event.error().message;
-    loop_.Post([done = std::move(done), answer] { done(answer); });
-    return;
+    refusal.status = 422;
+    refusal.message = event.error().message;
+    return Refuse(std::move(refusal), std::move(done));
   }
-  client_.Send(ToHttp(request, *event, now_s),
-               [now_s, done = std::move(done)](http::Client::Outcome outcome) {
-                 done(ToAnswer(std::move(outcome), now_s));
-               });
+  http::ClientRequest out = ToHttp(request, *event, now_s);
+  if (auth != nullptr) {
+    auto field = AuthorizationOf(*auth);
+    if (!field.ok()) {
+      refusal.failure = "bad-secret";
+      refusal.message = "secret '" + request.sink.auth_secret + "' " + field.message();
+      return Refuse(std::move(refusal), std::move(done));
+    }
+    out.headers.Set("authorization", *field);
+  }
+  if (signing != nullptr) {
+    out.headers.Set("webhook-signature",
+                    SignatureOf(*signing, request.webhook_id, now_s, out.body));
+  }
+  client_.Send(std::move(out), [now_s, done = std::move(done)](http::Client::Outcome outcome) {
+    done(ToAnswer(std::move(outcome), now_s));
+  });
+}
+
+void HttpSender::Refuse(Answer answer, Done done) {
+  loop_.Post([done = std::move(done), answer = std::move(answer)] { done(answer); });
 }
 
 }  // namespace dispatch

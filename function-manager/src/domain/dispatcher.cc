@@ -136,6 +136,7 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
   request.attempt = delivery->attempts + 1;
   request.timeout = subscription.timeout;
   request.event = delivery->event;
+  request.org = subscription.org;
   request.sink = std::move(*sink);
   sender_.Send(std::move(request),
                [this, alive = std::weak_ptr(alive_), delivery, uuid = subscription.uuid,

@@ -13,6 +13,7 @@ namespace dispatch {
 
 /// One attempt to send.
 struct SendRequest {
+  std::string org;
   schema::Sink sink;
   std::string webhook_id;
   int32_t attempt = 1;

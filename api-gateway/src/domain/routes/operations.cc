@@ -96,6 +96,7 @@ void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Ve
   AddSubscriptionRoutes(gateway, backend);
   AddDeliveryRoutes(gateway, backend);
   AddFunctionRoutes(gateway, backend);
+  AddSecretRoutes(gateway, backend);
   AddIamRoutes(gateway, backend);
   AddOperationRoutes(gateway, backend, std::move(openapi), version);
 }

@@ -52,6 +52,24 @@ void ShowMissingFunction(const Call& call, const Backend& backend, json::object&
   form["reason"] = json::array{fmt::format("function '{}' does not exist", name)};
 }
 
+// What a subscription sends with its events must be there when it is made.
+bool CheckSecrets(Call& call, const Backend& backend, const json::object& body) {
+  const auto* sink = json::GetObject(body, "sink");
+  for (const char* field : {"auth", "signing"}) {
+    const auto* named = sink != nullptr ? json::GetObject(*sink, field) : nullptr;
+    std::string name = named != nullptr ? json::GetString(*named, "secret") : std::string();
+    if (name.empty() || backend.tables.functions.Find(schema::kSecretKind, call.org + "/" + name)) {
+      continue;
+    }
+    call.Fail({Code::kUnprocessable,
+               fmt::format("secret '{}' does not exist; make it first", name),
+               false,
+               {{fmt::format("sink.{}.secret", field), "must name a secret of the organization"}}});
+    return false;
+  }
+  return true;
+}
+
 bool CheckStrict(Call& call, const Backend& backend, const json::object& body) {
   if (call.request.Query("strict").value_or("") != "true") return true;
   std::string name = MissingFunction(call, backend.tables.functions, body);
@@ -86,7 +104,7 @@ void AddSubscriptionRoutes(Gateway& gateway, Backend& backend) {
     AddStatistics(call, backend, std::move(form), std::move(done));
   };
   subscriptions.check_body = [&backend](Call& call, const json::object& body) {
-    return CheckStrict(call, backend, body);
+    return CheckStrict(call, backend, body) && CheckSecrets(call, backend, body);
   };
   const Access write{Access::Check::kObject, subscriptions.write_actions,
                      schema::kSubscriptionKind};

@@ -1,0 +1,177 @@
+#include "function-manager/src/adapters/secret_commands.h"
+
+#include "broker-adapters/entities/entity_reply.h"
+#include "broker-adapters/entities/idempotency.h"
+#include "common/log.h"
+#include "function-manager/src/adapters/usage.h"
+#include "schema/objects.h"
+
+namespace dispatch {
+
+namespace {
+
+using schema::kSealingKeyKind;
+using schema::kSecretKind;
+
+constexpr auto kPublishAgain = std::chrono::seconds(2);
+
+// The values that a replacement leaves as they are, from before.
+Status KeepHidden(pg::Transaction& tx, const SecretVault& vault, const StoredEntity& stored,
+                  SecretValues& values) {
+  std::optional<SecretValues> before;
+  for (auto& [name, value] : values) {
+    if (value != kHiddenValue) continue;
+    if (!before) {
+      ASSIGN_OR_RETURN(before, vault.Load(tx, stored.org, stored.name));
+    }
+    auto old = before->find(name);
+    if (old == before->end()) {
+      return Error{Code::kUnprocessable,
+                   "there is no value yet that could be kept",
+                   false,
+                   {{"secrets." + name, "must be the value"}}};
+    }
+    value = old->second;
+  }
+  return {};
+}
+
+bool Uses(const json::object& subscription, const std::string& secret) {
+  const auto* sink = json::GetObject(subscription, "sink");
+  for (const char* field : {"auth", "signing"}) {
+    const auto* named = sink != nullptr ? json::GetObject(*sink, field) : nullptr;
+    if (named != nullptr && json::GetString(*named, "secret") == secret) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void SecretCommands::Register(broker::RpcServer& server) {
+  for (const char* method : {"secret.create", "secret.update"}) {
+    server.Handle(method, [this](schema::Request request, Responder respond) {
+      auto body = Open(request);
+      if (!body.ok()) return respond(body.error());
+      auto write = [this, body = std::move(*body)](const schema::Request& opened, Responder done) {
+        Write(opened, body, std::move(done));
+      };
+      AnsweringRepeats(pool_, write)(std::move(request), std::move(respond));
+    });
+  }
+  server.Handle("secret.delete", AnsweringRepeats(pool_, [this](const auto& r, auto d) {
+                  Delete(r, std::move(d));
+                }));
+}
+
+SecretCommands::Responder SecretCommands::Committing(Responder respond) {
+  return [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
+    committed_();
+    respond(std::move(reply));
+  };
+}
+
+Result<json::object> SecretCommands::Open(schema::Request& request) const {
+  if (!vault_.usable()) {
+    return Error{Code::kUnavailable,
+                 "this installation takes no secrets: give function-manager a secrets-key-file"};
+  }
+  ASSIGN_OR_RETURN(auto body, json::ParseObject(request.body));
+  ASSIGN_OR_RETURN(auto sealed, crypto::Base64Decode(json::GetString(body, "sealed")));
+  auto text = crypto::OpenSealed(vault_.sealing_keys(), sealed);
+  if (!text.ok()) {
+    return Error{Code::kUnavailable, "the values were sealed under an old key: try again", true};
+  }
+  ASSIGN_OR_RETURN(body["secrets"], json::Parse(*text));
+  body.erase("sealed");
+  request.body = crypto::HexEncode(
+      crypto::HmacSha256(vault_.sealing_keys().secret_key, json::Serialize(body)));
+  return body;
+}
+
+void SecretCommands::Write(const schema::Request& request, const json::object& body,
+                           Responder respond) {
+  auto asked = ReadSecretRequest(body);
+  if (!asked.ok()) return respond(asked.error());
+  bool create = request.method == "secret.create";
+  int64_t now_s = ToMillis(loop_.Now()) / 1000;
+  AnswerWithEntity(
+      pool_, request,
+      [this, create, org = request.org, if_match = request.if_match, asked = std::move(*asked),
+       uuid = Uuid::V7(loop_.Now()), now_s](pg::Transaction& tx) -> Result<StoredEntity> {
+        EntityStore store(tx);
+        StoredEntity entity;
+        SecretValues values = asked.values;
+        std::string name = json::GetString(asked.document, "name");
+        if (create) {
+          entity = {kSecretKind, org, name, uuid, 0, asked.document};
+        } else {
+          ASSIGN_OR_RETURN(entity, store.Lock(kSecretKind, org, name));
+          RETURN_IF_ERROR(KeepHidden(tx, vault_, entity, values));
+          auto created = entity.document.at("createdTime");
+          entity.document = asked.document;
+          entity.document["createdTime"] = created;
+        }
+        if (create) entity.document["createdTime"] = now_s;
+        entity.document["modifiedTime"] = now_s;
+        RETURN_IF_ERROR(create ? store.Insert(entity) : store.Update(entity, if_match));
+        RETURN_IF_ERROR(vault_.Store(tx, entity, values));
+        return entity;
+      },
+      Committing(std::move(respond)));
+}
+
+void SecretCommands::Delete(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  std::string secret = json::GetString(*body, "name");
+  FindUser(
+      loop_, subscriptions_, request.org,
+      [secret](const json::object& subscription) { return Uses(subscription, secret); },
+      [this, request, secret, respond = std::move(respond)](const std::string& user) {
+        if (!user.empty()) {
+          return respond(Error{
+              Code::kConflict,
+              "secret '" + secret + "' is used by subscription '" + user + "'; delete that first"});
+        }
+        Remove(request, secret, respond);
+      });
+}
+
+void SecretCommands::Remove(const schema::Request& request, const std::string& secret,
+                            Responder respond) {
+  AnswerWithEntity(
+      pool_, request,
+      [this, org = request.org, secret,
+       if_match = request.if_match](pg::Transaction& tx) -> Result<StoredEntity> {
+        EntityStore store(tx);
+        ASSIGN_OR_RETURN(auto entity, store.Lock(kSecretKind, org, secret));
+        RETURN_IF_ERROR(store.Delete(entity, if_match));
+        RETURN_IF_ERROR(vault_.Remove(tx, entity));
+        return entity;
+      },
+      Committing(std::move(respond)));
+}
+
+void SecretCommands::PublishSealingKey() {
+  if (!vault_.usable()) return;
+  std::string key = crypto::Base64Encode(vault_.sealing_keys().public_key);
+  auto publish = [key, uuid = Uuid::V7(loop_.Now())](pg::Transaction& tx) -> Status {
+    EntityStore store(tx);
+    ASSIGN_OR_RETURN(auto found, store.Find(kSealingKeyKind, "dispatch", "function-manager"));
+    if (!found) {
+      StoredEntity entity{kSealingKeyKind,     "dispatch", "function-manager", uuid, 0,
+                          {{"publicKey", key}}};
+      return store.Insert(entity);
+    }
+    if (json::GetString(found->document, "publicKey") == key) return {};
+    found->document["publicKey"] = key;
+    return store.Update(*found, std::nullopt);
+  };
+  pool_.Run(publish, [this](const Status& status) {
+    if (status.ok()) return committed_();
+    log::Warning("sealing key not published yet error=\"{}\"", status.message());
+    loop_.After(kPublishAgain, [this] { PublishSealingKey(); });
+  });
+}
+
+}  // namespace dispatch
