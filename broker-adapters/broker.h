@@ -125,6 +125,16 @@ struct Offsets {
   int64_t latest = 0;
 };
 
+/// The members of a consumer group as its coordinator knows them. A group that nobody joined has
+/// none.
+struct GroupInfo {
+  struct Member {
+    std::string client_id;
+    std::vector<TopicPartition> partitions;
+  };
+  std::vector<Member> members;
+};
+
 /// Topic administration. Callbacks on the owner's loop. Unreachable brokers: kUnavailable.
 class Admin {
  public:
@@ -148,6 +158,7 @@ class Admin {
   /// For each partition the first offset whose record is at `timestamp_ms` or later, or the end.
   virtual void OffsetsForTime(std::string topic, int64_t timestamp_ms,
                               Done<std::vector<int64_t>> done) = 0;
+  virtual void DescribeGroup(std::string group, Done<GroupInfo> done) = 0;
 };
 
 struct GroupOptions {

@@ -28,6 +28,7 @@ struct Family {
 struct Registry {
   std::mutex mutex;
   std::map<std::string, Family> families;
+  std::vector<std::weak_ptr<Collect>> collectors;
 };
 
 Registry& TheRegistry() {
@@ -106,6 +107,43 @@ void Remove(const std::string& name, const Labels& labels) {
   if (family->second.metrics.empty()) registry.families.erase(family);
 }
 
+std::shared_ptr<void> AddCollector(Collect collect) {
+  Registry& registry = TheRegistry();
+  auto handle = std::make_shared<Collect>(std::move(collect));
+  std::lock_guard lock(registry.mutex);
+  registry.collectors.push_back(handle);
+  return handle;
+}
+
+namespace {
+
+std::vector<std::shared_ptr<Collect>> Collectors() {
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  std::erase_if(registry.collectors, [](const auto& weak) { return weak.expired(); });
+  std::vector<std::shared_ptr<Collect>> collectors;
+  for (const auto& weak : registry.collectors) {
+    if (auto collector = weak.lock()) collectors.push_back(std::move(collector));
+  }
+  return collectors;
+}
+
+prometheus::MetricFamily ToFamily(SampleFamily&& in) {
+  prometheus::MetricFamily out;
+  out.name = std::move(in.name);
+  out.help = std::move(in.help);
+  bool counter = in.kind == SampleFamily::Kind::kCounter;
+  out.type = counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
+  for (auto& [labels, value] : in.samples) {
+    auto& metric = out.metric.emplace_back();
+    (counter ? metric.counter.value : metric.gauge.value) = value;
+    for (const auto& [label, text] : labels) metric.label.push_back({label, text});
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string Serialize() {
   std::vector<prometheus::MetricFamily> families;
   {
@@ -127,6 +165,9 @@ std::string Serialize() {
       }
       families.push_back(std::move(out));
     }
+  }
+  for (const auto& collect : Collectors()) {
+    for (auto& family : (*collect)()) families.push_back(ToFamily(std::move(family)));
   }
   return prometheus::TextSerializer().Serialize(families);
 }

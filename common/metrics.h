@@ -1,8 +1,10 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace dispatch::metrics {
@@ -38,6 +40,19 @@ Counter GetCounter(const std::string& name, const std::string& help, const Label
 Gauge GetGauge(const std::string& name, const std::string& help, const Labels& labels = {});
 Histogram GetHistogram(const std::string& name, const std::string& help, const Labels& labels = {},
                        const std::vector<double>& buckets = LatencyBuckets());
+/// A family whose samples are made when they are asked for: for what has many labels, or is known
+/// as a whole.
+struct SampleFamily {
+  enum class Kind { kCounter, kGauge };
+  std::string name;
+  std::string help;
+  Kind kind = Kind::kGauge;
+  std::vector<std::pair<Labels, double>> samples;
+};
+/// Serialize asks `collect`, on the thread that it runs on, until the handle is let go of.
+using Collect = std::function<std::vector<SampleFamily>()>;
+std::shared_ptr<void> AddCollector(Collect collect);
+
 /// Drops a metric whose object is gone, so that the registry stays bounded.
 void Remove(const std::string& name, const Labels& labels);
 

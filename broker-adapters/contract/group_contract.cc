@@ -289,6 +289,30 @@ TEST_P(GroupTest, FollowsTheListOfTopicsAndTheirGrowth) {
   EXPECT_EQ(member.losses, 0);
 }
 
+TEST_P(GroupTest, AdminDescribesMembersAndWhatTheyOwn) {
+  std::string topic = NewTopic(3);
+  std::string group = Unique("group");
+  auto describe = [&] {
+    std::optional<Result<GroupInfo>> told;
+    broker->admin().DescribeGroup(group, [&](Result<GroupInfo> info) { told = std::move(info); });
+    EXPECT_TRUE(driver->RunUntil([&] { return told.has_value(); }));
+    EXPECT_TRUE(told->ok()) << told->message();
+    return told->ok() ? **told : GroupInfo();
+  };
+  EXPECT_TRUE(describe().members.empty());
+  Member member(*broker, group, kEarliest);
+  member.consumer->Subscribe({topic});
+  ASSERT_TRUE(driver->RunUntil([&] { return member.owned.size() == 3; }));
+  ASSERT_TRUE(driver->RunUntil([&] {
+    auto info = describe();
+    return info.members.size() == 1 && info.members[0].partitions.size() == 3;
+  }));
+  bool closed = false;
+  member.consumer->Close([&] { closed = true; });
+  ASSERT_TRUE(driver->RunUntil([&] { return closed; }));
+  ASSERT_TRUE(driver->RunUntil([&] { return describe().members.empty(); }));
+}
+
 TEST_P(GroupTest, MayEndAnywhere) {
   std::string topic = NewTopic(2);
   Fill(topic, 0, 100);

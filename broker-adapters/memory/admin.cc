@@ -7,6 +7,7 @@
 
 #include "broker-adapters/memory/cluster.h"
 #include "broker-adapters/memory/fetcher.h"
+#include "broker-adapters/memory/group.h"
 
 namespace dispatch::broker::memory {
 
@@ -150,6 +151,14 @@ class MemoryAdmin : public Admin {
     ForPartitions<int64_t>(
         std::move(topic), std::move(done),
         [timestamp_ms](const PartitionLog& log) { return log.OffsetForTime(timestamp_ms); });
+  }
+
+  void DescribeGroup(std::string group, Done<GroupInfo> done) override {
+    Run<Result<GroupInfo>>(
+        std::move(done), [this, group = std::move(group)]() -> Result<GroupInfo> {
+          auto it = cluster_->groups.find(group);
+          return it == cluster_->groups.end() ? GroupInfo() : it->second->Describe();
+        });
   }
 
  private:

@@ -201,6 +201,14 @@ void Group::Commit(MemberId id, const TopicPartition& tp, int64_t offset) {
   if (it != owners_.end() && it->second == id) committed_[tp] = offset;
 }
 
+GroupInfo Group::Describe() const {
+  GroupInfo info;
+  for (const auto& [id, member] : members_) {
+    info.members.push_back({member.client, {member.owned.begin(), member.owned.end()}});
+  }
+  return info;
+}
+
 int64_t Group::Committed(const TopicPartition& tp) const {
   auto it = committed_.find(tp);
   return it == committed_.end() ? -1 : it->second;

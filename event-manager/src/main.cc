@@ -11,7 +11,9 @@
 #include "common/metrics.h"
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
+#include "event-manager/src/adapters/lag_monitor.h"
 #include "event-manager/src/adapters/lag_report.h"
+#include "event-manager/src/adapters/lag_survey.h"
 #include "event-manager/src/adapters/pg_match_store.h"
 #include "event-manager/src/adapters/progress_table.h"
 #include "event-manager/src/adapters/state_feed.h"
@@ -30,6 +32,18 @@ std::vector<Config::Setting> Settings() {
                       .help = "partitions of dispatch.invocations; fixed when it is first made",
                       .min = 1,
                       .max = 1024});
+  settings.push_back({.name = "lag-interval",
+                      .type = Config::Type::kDuration,
+                      .default_value = "5s",
+                      .help = "between two looks at all subscriptions, for trends and metrics",
+                      .min = 100'000,
+                      .max = 300'000'000});
+  settings.push_back({.name = "max-subscription-metrics",
+                      .type = Config::Type::kInt,
+                      .default_value = "1000",
+                      .help = "subscriptions with metrics of their own at most",
+                      .min = 0,
+                      .max = 100'000});
   return settings;
 }
 
@@ -53,7 +67,11 @@ class EventManager {
         topics_(*broker_, service.loop(), pool_, Replication(service.config()),
                 [this] { relay_.Nudge(); }),
         subscriptions_(*broker_, service.loop(), pool_, [this] { relay_.Nudge(); }),
-        lag_(*broker_, service.loop(), pool_, state_, progress_) {
+        survey_(*broker_, service.loop(), pool_, state_, progress_),
+        lag_(service.loop(), state_, survey_),
+        monitor_(
+            service.loop(), state_, survey_, [this] { return relay_.leading(); },
+            MonitorOptions(service.config())) {
     service_.AddReadyCheck(
         "database", [this] { return migrated_ ? "" : "not migrated yet: waiting for PostgreSQL"; });
     pg::MigrateWhenUp(service.loop(), pool_, Migrations(), [this](const Status& status) {
@@ -91,6 +109,7 @@ class EventManager {
       state_.Start();
       organizations_.Start();
       progress_.Start();
+      monitor_.Start();
       rpc_.Start();
       AwaitState();
     });
@@ -121,6 +140,12 @@ class EventManager {
     options.invocations_partitions = static_cast<int32_t>(config.Int("invocations-partitions"));
     return options;
   }
+  static LagMonitor::Options MonitorOptions(const Config& config) {
+    LagMonitor::Options options;
+    options.interval = config.GetDuration("lag-interval");
+    options.max_subscriptions = static_cast<size_t>(config.Int("max-subscription-metrics"));
+    return options;
+  }
   static int16_t Replication(const Config& config) {
     return static_cast<int16_t>(config.Int("replication-factor"));
   }
@@ -145,7 +170,9 @@ class EventManager {
   broker::RpcServer rpc_;
   TopicCommands topics_;
   SubscriptionCommands subscriptions_;
+  LagSurvey survey_;
   LagReport lag_;
+  LagMonitor monitor_;
 };
 
 int Main(int argc, char** argv) {

@@ -20,6 +20,30 @@ Status TopicResult(const rd_kafka_topic_result_t** results, size_t count, const 
   return Status(MakeError(err, what, rd_kafka_topic_result_error_string(results[0])));
 }
 
+Result<GroupInfo> GroupResult(const rd_kafka_ConsumerGroupDescription_t* group,
+                              const std::string& what) {
+  const rd_kafka_error_t* error = rd_kafka_ConsumerGroupDescription_error(group);
+  auto code = error == nullptr ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(error);
+  if (code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) return GroupInfo();
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return MakeError(code, what, rd_kafka_error_string(error));
+  }
+  GroupInfo info;
+  size_t count = rd_kafka_ConsumerGroupDescription_member_count(group);
+  for (size_t i = 0; i < count; ++i) {
+    const auto* member = rd_kafka_ConsumerGroupDescription_member(group, i);
+    GroupInfo::Member& out = info.members.emplace_back();
+    out.client_id = rd_kafka_MemberDescription_client_id(member);
+    const auto* assignment = rd_kafka_MemberDescription_assignment(member);
+    const auto* list =
+        assignment == nullptr ? nullptr : rd_kafka_MemberAssignment_partitions(assignment);
+    for (int p = 0; list != nullptr && p < list->cnt; ++p) {
+      out.partitions.push_back({list->elems[p].topic, list->elems[p].partition});
+    }
+  }
+  return info;
+}
+
 class KafkaAdmin : public Admin {
  public:
   explicit KafkaAdmin(ConnectionPtr connection)
@@ -155,6 +179,24 @@ class KafkaAdmin : public Admin {
                   }
                   done(std::move(offsets));
                 });
+  }
+
+  void DescribeGroup(std::string group, Done<GroupInfo> done) override {
+    std::string what = "describe group " + group;
+    core_->Request(
+        RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, what,
+        [group](rd_kafka_t* rk, rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
+          const char* groups[] = {group.c_str()};
+          rd_kafka_DescribeConsumerGroups(rk, groups, 1, options, queue);
+        },
+        [done](Status s) { done(s.error()); },
+        [done, what](rd_kafka_event_t* event) {
+          size_t count = 0;
+          auto** groups = rd_kafka_DescribeConsumerGroups_result_groups(
+              rd_kafka_event_DescribeConsumerGroups_result(event), &count);
+          if (count == 0) return done(Error{Code::kInternal, what + ": no answer"});
+          done(GroupResult(groups[0], what));
+        });
   }
 
  private:

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ostream>
 #include <thread>
+#include <tuple>
 
 #include "cli/src/command.h"
 #include "common/config.h"
@@ -20,9 +22,47 @@ std::string Pending(const json::object& subscription) {
   return retrying > 0 ? fmt::format("{} ({} retrying)", text, retrying) : text;
 }
 
+std::string Seconds(double seconds) {
+  if (seconds < 120) return fmt::format("{:.1f} s", seconds);
+  if (seconds < 7'200) return fmt::format("{:.0f} min", seconds / 60);
+  return fmt::format("{:.1f} h", seconds / 3'600);
+}
+
 std::string Oldest(const json::object& subscription) {
-  double seconds = json::GetDouble(subscription, "oldestPendingSeconds", -1);
-  return seconds < 0 ? "" : fmt::format("{:.1f} s", seconds);
+  if (json::GetString(subscription, "oldestUndelivered").empty()) return "";
+  bool exact = json::GetString(subscription, "oldestUndeliveredAccuracy") == "exact";
+  return (exact ? "" : "~") + Seconds(json::GetDouble(subscription, "oldestUndeliveredSeconds"));
+}
+
+std::string Drain(const json::object& subscription) {
+  const auto* drain = subscription.if_contains("drainSeconds");
+  if (drain == nullptr || drain->is_null()) return "-";
+  double seconds = json::GetDouble(subscription, "drainSeconds");
+  return seconds <= 0 ? "" : Seconds(seconds);
+}
+
+std::string Verdict(const json::object& subscription) {
+  const auto* verdict = json::GetObject(subscription, "verdict");
+  if (verdict == nullptr) return "";
+  return json::GetString(*verdict, "state") + ": " + json::GetString(*verdict, "text");
+}
+
+// What hurts most comes first.
+void SortByPain(json::value& lag) {
+  auto* object = lag.if_object();
+  auto* found = object != nullptr ? object->if_contains("subscriptions") : nullptr;
+  if (found == nullptr || !found->is_array()) return;
+  auto pain = [](const json::value& value) {
+    static const json::object kNothing;
+    const auto& row = value.is_object() ? value.get_object() : kNothing;
+    const auto* verdict = json::GetObject(row, "verdict");
+    return std::tuple(verdict != nullptr ? -json::GetInt(*verdict, "severity") : 0,
+                      -json::GetDouble(row, "oldestUndeliveredSeconds"),
+                      json::GetString(row, "name"));
+  };
+  json::array& rows = found->get_array();
+  std::sort(rows.begin(), rows.end(),
+                   [&](const json::value& a, const json::value& b) { return pain(a) < pain(b); });
 }
 
 const std::vector<Column>& SubscriptionColumns() {
@@ -36,7 +76,8 @@ const std::vector<Column>& SubscriptionColumns() {
                                               FieldColumn("DEAD", "deadLettered"),
                                               FieldColumn("LOST", "lost"),
                                               {"OLDEST", Oldest},
-                                              FieldColumn("LAST FAILURE", "lastFailure")};
+                                              {"DRAIN", Drain},
+                                              {"VERDICT", Verdict}};
   return columns;
 }
 
@@ -78,7 +119,10 @@ class Lag : public Command {
     info_.summary = "how far each subscription is behind";
     info_.text =
         "UNREAD events lie ahead in the topic; MATCHED = DELIVERED + DEAD + cancelled + PENDING.\n"
-        "LOST ones were gone by retention before they could be read.\n";
+        "LOST ones were gone by retention before they could be read. OLDEST is the age of the "
+        "oldest\n"
+        "event that is unread or pending, DRAIN the time until none is, as things go (-: never).\n"
+        "What hurts most comes first.\n";
     info_.flags = {{.name = "partitions", .help = "also each partition of the topics"},
                    {.name = "watch", .help = "again and again, until Ctrl-C", .letter = 'w'},
                    {.name = "interval", .value = "DURATION", .help = "of --watch (default 2s)"}};
@@ -98,6 +142,7 @@ class Lag : public Command {
     bool watch = arguments.Has("watch");
     while (true) {
       ASSIGN_OR_RETURN(auto lag, CallJson(*api, "GET", "/v1/lag"));
+      SortByPain(lag);
       // From the top of an empty screen.
       if (watch && invocation.format == Format::kTable) invocation.out << "\033[H\033[2J";
       invocation.Print(lag, [&] { return LagTable(lag, arguments.Has("partitions")); });

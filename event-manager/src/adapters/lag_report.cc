@@ -1,8 +1,8 @@
 #include "event-manager/src/adapters/lag_report.h"
 
 #include <algorithm>
+#include <cmath>
 
-#include "broker-adapters/topics.h"
 #include "schema/objects.h"
 #include "schema/rfc3339.h"
 
@@ -10,31 +10,33 @@ namespace dispatch {
 
 namespace {
 
-using EntityPtr = std::shared_ptr<const broker::Entity>;
+json::value Time(int64_t ms) {
+  return ms > 0 ? json::value(schema::FormatRfc3339(FromMillis(ms))) : json::value(nullptr);
+}
 
-constexpr char kCheckpoints[] = R"(
-  select topic, partition, coalesce(position, 0), state from checkpoints
-  where topic = any($1::uuid[]))";
-constexpr char kCursors[] = R"(
-  select topic, partition, subscription, generation, live_from, live_until, paused_at
-  from cursors where topic = any($1::uuid[]))";
+double Rounded(double value) { return std::round(value * 100) / 100; }
 
-Uuid ReadUuid(const pg::Row& row, size_t column) {
-  auto parsed = Uuid::Parse(row.Text(column));
-  return parsed.ok() ? *parsed : Uuid{};
+json::object VerdictForm(const LagVerdict& verdict) {
+  json::object form{{"state", LagStateName(verdict.state)},
+                    {"severity", LagSeverity(verdict.state)},
+                    {"text", verdict.text}};
+  if (!verdict.cause.empty()) form["cause"] = verdict.cause;
+  if (verdict.since_ms > 0) form["since"] = Time(verdict.since_ms);
+  return form;
+}
+
+json::array PartitionForms(const std::vector<PartitionLag>& partitions, const char* position) {
+  json::array forms;
+  for (size_t p = 0; p < partitions.size(); ++p) {
+    forms.push_back({{"partition", p},
+                     {position, partitions[p].next},
+                     {"end", partitions[p].end},
+                     {"lag", partitions[p].unread()}});
+  }
+  return forms;
 }
 
 }  // namespace
-
-struct LagReport::Query {
-  std::vector<EntityPtr> subscriptions;
-  std::map<Uuid, EntityPtr> topics;
-  Checkpoints checkpoints;
-  std::map<Uuid, std::vector<broker::Offsets>> ends;
-  size_t waiting = 0;
-  bool broker_away = false;
-  Responder respond;
-};
 
 void LagReport::Register(broker::RpcServer& server) {
   server.Handle("lag.get", [this](schema::Request request, Responder respond) {
@@ -42,166 +44,69 @@ void LagReport::Register(broker::RpcServer& server) {
   });
 }
 
-Result<LagReport::Checkpoints> LagReport::ReadCheckpoints(pg::Transaction& tx,
-                                                          const std::vector<Uuid>& topics) {
-  std::vector<pg::Value> ids;
-  for (const auto& topic : topics) ids.emplace_back(topic.ToString());
-  std::string array = pg::EncodeArray(ids);
-  Checkpoints all;
-  ASSIGN_OR_RETURN(auto rows, tx.Exec(kCheckpoints, {array}));
-  for (size_t i = 0; i < rows.size(); ++i) {
-    Checkpoint& checkpoint = all[{ReadUuid(rows[i], 0), static_cast<int32_t>(rows[i].Int(1))}];
-    checkpoint.position = rows[i].Int(2);
-    std::string blob = rows[i].Bytes(3);
-    if (blob.empty()) continue;
-    ASSIGN_OR_RETURN(checkpoint.state, schema::Decode<schema::MatchCheckpoint>(blob));
-  }
-  ASSIGN_OR_RETURN(auto cursors, tx.Exec(kCursors, {array}));
-  for (size_t i = 0; i < cursors.size(); ++i) {
-    auto row = cursors[i];
-    Cursor cursor{ReadUuid(row, 2), static_cast<int32_t>(row.Int(3)),
-                  row.Int(4),       row.Int(5),
-                  std::nullopt,     0};
-    if (!row.IsNull(6)) cursor.paused_at = row.Int(6);
-    all[{ReadUuid(row, 0), static_cast<int32_t>(row.Int(1))}].cursors[cursor.subscription] = cursor;
-  }
-  return all;
-}
-
 void LagReport::Get(const schema::Request& request, Responder respond) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
   std::string name = json::GetString(*body, "subscription");
-  auto query = std::make_shared<Query>();
-  state_.ForEach(schema::kSubscriptionKind, [&](const EntityPtr& entity) {
+  std::vector<LagBoard::EntityPtr> subscriptions;
+  state_.ForEach(schema::kSubscriptionKind, [&](const LagBoard::EntityPtr& entity) {
     if (entity->org != request.org || (!name.empty() && entity->name != name)) return;
-    query->subscriptions.push_back(entity);
-    auto topic = state_.Find(schema::kTopicKind,
-                             entity->org + "/" + json::GetString(entity->document, "topic"));
-    if (topic != nullptr) query->topics[topic->uuid] = topic;
+    subscriptions.push_back(entity);
   });
-  if (query->subscriptions.empty() && !name.empty()) {
+  if (subscriptions.empty() && !name.empty()) {
     return respond(Error{Code::kNotFound, "subscription '" + name + "' does not exist"});
   }
-  std::sort(query->subscriptions.begin(), query->subscriptions.end(),
-            [](const EntityPtr& a, const EntityPtr& b) { return a->name < b->name; });
-  query->respond = std::move(respond);
-  std::vector<Uuid> topics;
-  for (const auto& [uuid, topic] : query->topics) topics.push_back(uuid);
-  pool_.Query<Checkpoints>([topics](pg::Transaction& tx) { return ReadCheckpoints(tx, topics); },
-                           [this, query](Result<Checkpoints> checkpoints) {
-                             if (!checkpoints.ok()) return query->respond(checkpoints.error());
-                             query->checkpoints = std::move(*checkpoints);
-                             ReadEnds(query);
-                           });
-}
-
-void LagReport::ReadEnds(std::shared_ptr<Query> query) {
-  auto finish = [this, query] {
-    if (query->broker_away) {
-      return query->respond(Error{Code::kUnavailable, "cannot read the ends of the topics"});
-    }
-    json::array subscriptions;
-    for (const auto& entity : query->subscriptions) {
-      subscriptions.push_back(Describe(*entity, *query));
-    }
+  std::sort(subscriptions.begin(), subscriptions.end(),
+            [](const auto& a, const auto& b) { return a->name < b->name; });
+  survey_.Look(std::move(subscriptions), [this,
+                                          respond = std::move(respond)](Result<LagBoard> board) {
+    if (!board.ok()) return respond(board.error());
+    json::array rows;
+    for (const auto& row : board->subscriptions) rows.push_back(Form(row));
     json::array topics;
-    for (const auto& [uuid, entity] : query->topics) {
-      json::array partitions;
-      const auto& ends = query->ends[uuid];
-      for (size_t p = 0; p < ends.size(); ++p) {
-        auto it = query->checkpoints.find({uuid, static_cast<int32_t>(p)});
-        int64_t position = it == query->checkpoints.end() ? ends[p].earliest : it->second.position;
-        partitions.push_back({{"partition", p},
-                              {"position", position},
-                              {"end", ends[p].latest},
-                              {"lag", std::max<int64_t>(0, ends[p].latest - position)}});
-      }
-      topics.push_back({{"name", entity->name}, {"partitions", std::move(partitions)}});
+    for (const auto& topic : board->topics) {
+      topics.push_back({{"name", topic.entity->name},
+                        {"partitions", PartitionForms(topic.partitions, "position")}});
     }
     broker::RpcReply reply;
-    reply.body =
-        json::object{{"subscriptions", std::move(subscriptions)}, {"topics", std::move(topics)}};
-    query->respond(std::move(reply));
-  };
-  query->waiting = query->topics.size();
-  if (query->waiting == 0) return finish();
-  for (const auto& [uuid, topic] : query->topics) {
-    broker_.admin().ListOffsets(
-        broker::EventTopic(topic->org, topic->name),
-        [query, uuid = uuid, finish](Result<std::vector<broker::Offsets>> offsets) {
-          if (offsets.ok()) {
-            query->ends[uuid] = std::move(*offsets);
-          } else {
-            query->broker_away = true;
-          }
-          if (--query->waiting == 0) finish();
-        });
-  }
+    reply.body = json::object{{"subscriptions", std::move(rows)}, {"topics", std::move(topics)}};
+    respond(std::move(reply));
+  });
 }
 
-json::object LagReport::Describe(const broker::Entity& entity, const Query& query) const {
-  auto s = schema::ParseSubscription(entity.uuid, entity.org, entity.name, entity.version,
-                                     entity.document);
-  int64_t matched = 0;
-  int64_t lost = 0;
-  int64_t unread = 0;
-  bool catching_up = false;
-  auto ends = query.ends.find(s.topic_uuid);
-  size_t partitions = ends == query.ends.end() ? 0 : ends->second.size();
-  for (size_t p = 0; p < partitions; ++p) {
-    int64_t end = ends->second[p].latest;
-    auto it = query.checkpoints.find({s.topic_uuid, static_cast<int32_t>(p)});
-    int64_t next = s.Boundary(static_cast<int32_t>(p));
-    if (it != query.checkpoints.end()) {
-      const Checkpoint& checkpoint = it->second;
-      for (const auto& counter : checkpoint.state.counters) {
-        if (counter.subscription != s.uuid) continue;
-        matched += counter.matched;
-        lost += counter.lost;
-      }
-      auto cursor = checkpoint.cursors.find(s.uuid);
-      if (cursor != checkpoint.cursors.end()) {
-        if (cursor->second.paused_at) {
-          next = *cursor->second.paused_at;
-        } else if (cursor->second.live_from != kForever && cursor->second.live_until == kForever) {
-          next = std::max(checkpoint.position, cursor->second.live_from);
-        }
-      }
-      for (const auto& session : checkpoint.state.sessions) {
-        for (const auto& member : session.members) {
-          if (member.subscription != s.uuid || member.until) continue;
-          catching_up = true;
-          next = std::max(session.position, member.from);
-        }
-      }
-    }
-    unread += std::max<int64_t>(0, end - next);
-  }
-  auto progress = progress_.Of(s.uuid);
-  // On its way between the managers: matched, and not told of yet.
-  int64_t in_transit = std::max<int64_t>(0, matched - progress.counters.received);
+json::object LagReport::Form(const LagBoard::Subscription& row) const {
+  const LagFigures& figures = row.figures;
   json::object out;
-  out["name"] = s.name;
-  out["topic"] = s.topic;
-  out["matched"] = matched;
-  out["delivered"] = progress.counters.delivered;
-  out["deadLettered"] = progress.counters.dead_lettered;
-  out["cancelled"] = progress.counters.cancelled;
-  out["pending"] = {{"queued", progress.queued + in_transit},
-                    {"inFlight", progress.in_flight},
-                    {"retrying", progress.retrying}};
-  out["unread"] = unread;
-  out["lost"] = lost;
-  out["mode"] = s.paused ? "paused" : catching_up ? "catching-up" : "live";
-  out["oldestPending"] = nullptr;
-  if (progress.oldest_pending_ms > 0) {
-    WallTime oldest = FromMillis(progress.oldest_pending_ms);
-    out["oldestPending"] = schema::FormatRfc3339(oldest);
-    out["oldestPendingSeconds"] =
-        std::max(0.0, static_cast<double>((loop_.Now() - oldest).count()) / 1e6);
-  }
-  if (!progress.last_failure.empty()) out["lastFailure"] = progress.last_failure;
+  out["name"] = row.entity->name;
+  out["topic"] = row.topic;
+  out["matched"] = figures.matched;
+  out["delivered"] = figures.delivered;
+  out["deadLettered"] = figures.dead_lettered;
+  out["cancelled"] = figures.cancelled;
+  out["pending"] = {
+      {"queued", figures.queued}, {"inFlight", figures.in_flight}, {"retrying", figures.retrying}};
+  out["unread"] = figures.unread;
+  out["lost"] = figures.lost;
+  out["mode"] = LagModeName(figures.mode);
+  auto seconds = [this](int64_t ms) {
+    return std::max(0.0, static_cast<double>(ToMillis(loop_.Now()) - ms) / 1000);
+  };
+  int64_t oldest_pending = row.progress.oldest_pending_ms;
+  out["oldestPending"] = Time(oldest_pending);
+  if (oldest_pending > 0) out["oldestPendingSeconds"] = seconds(oldest_pending);
+  out["oldestUndelivered"] = Time(figures.oldest_ms);
+  out["oldestUndeliveredSeconds"] = figures.oldest_ms > 0 ? seconds(figures.oldest_ms) : 0.0;
+  out["oldestUndeliveredAccuracy"] = figures.oldest_exact ? "exact" : "estimated";
+  out["deliveredPerSecond"] = Rounded(row.trend.settled_rate);
+  out["arrivingPerSecond"] = Rounded(std::max(0.0, row.trend.arrival_rate));
+  out["drainSeconds"] = row.verdict.drain_seconds ? json::value(Rounded(*row.verdict.drain_seconds))
+                                                  : json::value(nullptr);
+  out["conservationError"] = figures.conservation_error;
+  out["verdict"] = VerdictForm(row.verdict);
+  if (!row.progress.last_failure.empty()) out["lastFailure"] = row.progress.last_failure;
+  if (row.progress.failing_since_ms > 0) out["failingSince"] = Time(row.progress.failing_since_ms);
+  if (row.progress.last_success_ms > 0) out["lastSuccess"] = Time(row.progress.last_success_ms);
+  out["partitions"] = PartitionForms(figures.partitions, "next");
   return out;
 }
 

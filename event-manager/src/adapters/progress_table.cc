@@ -7,6 +7,23 @@
 
 namespace dispatch {
 
+namespace {
+
+// How much a circuit holds back.
+int Holds(const schema::Circuit& circuit) {
+  switch (circuit.state) {
+    case schema::CircuitState::kClosed:
+      return 0;
+    case schema::CircuitState::kHalfOpen:
+      return 1;
+    case schema::CircuitState::kOpen:
+      return 2;
+  }
+  return 0;
+}
+
+}  // namespace
+
 ProgressTable::ProgressTable(broker::Broker& broker, Loop& loop) : broker_(broker), loop_(loop) {}
 
 ProgressTable::~ProgressTable() = default;
@@ -59,7 +76,7 @@ ProgressTable::Sum ProgressTable::Of(const Uuid& subscription) const {
   Sum sum;
   auto it = table_.find(subscription);
   if (it == table_.end()) return sum;
-  int64_t newest = 0;
+  int64_t newest_failure = 0;
   for (const auto& [partition, progress] : it->second) {
     sum.counters.received += progress.counters.received;
     sum.counters.delivered += progress.counters.delivered;
@@ -72,9 +89,18 @@ ProgressTable::Sum ProgressTable::Of(const Uuid& subscription) const {
     if (oldest != 0 && (sum.oldest_pending_ms == 0 || oldest < sum.oldest_pending_ms)) {
       sum.oldest_pending_ms = oldest;
     }
-    if (progress.written_ms > newest) {
-      newest = progress.written_ms;
+    if (!progress.last_failure.empty() && progress.written_ms > newest_failure) {
+      newest_failure = progress.written_ms;
       sum.last_failure = progress.last_failure;
+    }
+    if (int64_t since = progress.failing_since_ms; since != 0) {
+      sum.failing_since_ms =
+          sum.failing_since_ms == 0 ? since : std::min(sum.failing_since_ms, since);
+    }
+    sum.last_success_ms = std::max(sum.last_success_ms, progress.last_success_ms);
+    sum.heard_ms = std::max(sum.heard_ms, progress.written_ms);
+    if (progress.circuit && (!sum.circuit || Holds(*progress.circuit) > Holds(*sum.circuit))) {
+      sum.circuit = progress.circuit;
     }
   }
   return sum;

@@ -8,6 +8,7 @@
 #include "broker-adapters/broker.h"
 #include "common/clock.h"
 #include "common/uuid.h"
+#include "event-manager/src/domain/lag_figures.h"
 #include "schema/messages.h"
 
 namespace dispatch {
@@ -23,14 +24,7 @@ class ProgressTable : private broker::Reader::Listener {
   bool ready() const { return reader_ != nullptr && at_end_ >= partitions_; }
 
   /// A subscription's sums over all invocations partitions.
-  struct Sum {
-    schema::DeliveryCounters counters;
-    int64_t queued = 0;
-    int64_t in_flight = 0;
-    int64_t retrying = 0;
-    int64_t oldest_pending_ms = 0;  // 0: nothing pending
-    std::string last_failure;
-  };
+  using Sum = ProgressSum;
   Sum Of(const Uuid& subscription) const;
 
  private:

@@ -179,9 +179,7 @@ void Dispatcher::Settle(const DeliveryPtr& delivery, InvocationPartition& partit
   ++delivery->attempts;
   delivery->last_status = answer.status;
   delivery->last_error = described;
-  auto& account = partition.accounts()[subscription.uuid];
-  account.last_failure = described;
-  account.changed = true;
+  partition.Attempted(subscription.uuid, described, now_ms());
   switch (effect) {
     case Effect::kDelivered:
       Log(*delivery, subscription, answer, "delivered", "", 0);

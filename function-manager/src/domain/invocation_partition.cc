@@ -161,6 +161,18 @@ void InvocationPartition::Settle(Delivery& delivery, Outcome outcome) {
   deliveries_.erase(Handle(delivery));
 }
 
+void InvocationPartition::Attempted(const Uuid& subscription, std::string failure, int64_t now_ms) {
+  Account& account = accounts_[subscription];
+  account.changed = true;
+  if (failure.empty()) {
+    account.failing_since_ms = 0;
+    account.last_success_ms = now_ms;
+  } else if (account.failing_since_ms == 0) {
+    account.failing_since_ms = now_ms;
+  }
+  account.last_failure = std::move(failure);
+}
+
 void InvocationPartition::Spill(Delivery& delivery, int64_t due_ms, bool keep) {
   Account& account = accounts_[delivery.id.subscription];
   account.changed = true;

@@ -71,6 +71,8 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
     int64_t rows = 0;  // in the retry store, as of the next checkpoint
     int64_t oldest_row_ms = 0;
     std::string last_failure;
+    int64_t failing_since_ms = 0;  // 0: the last attempt went well
+    int64_t last_success_ms = 0;
     bool changed = false;
   };
   std::unordered_map<Uuid, Account>& accounts() { return accounts_; }
@@ -85,6 +87,9 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   // The wheel's view of the shard.
   void BeginLoad() { touched_.clear(); }
   Intake& intake() { return intake_; }
+
+  /// What came of an attempt of the subscription; `failure` is empty when it went well.
+  void Attempted(const Uuid& subscription, std::string failure, int64_t now_ms);
 
  private:
   struct RecordState {

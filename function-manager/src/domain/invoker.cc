@@ -366,6 +366,8 @@ void Invoker::PublishProgress(const Owned& owned) {
     progress.last_failure = account.last_failure;
     progress.written_ms = ToMillis(loop_.Now());
     progress.circuit = dispatcher_->CircuitOf(subscription);
+    progress.failing_since_ms = account.failing_since_ms;
+    progress.last_success_ms = account.last_success_ms;
     broker::ProduceRecord record;
     record.topic = broker::kProgressTopic;
     record.key = subscription.ToString() + "/" + std::to_string(progress.partition);

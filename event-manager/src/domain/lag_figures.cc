@@ -1,0 +1,94 @@
+#include "event-manager/src/domain/lag_figures.h"
+
+#include <algorithm>
+
+namespace dispatch {
+
+namespace {
+
+struct Place {
+  int64_t next = 0;
+  int64_t matched = 0;
+  int64_t lost = 0;
+  bool catching_up = false;
+};
+
+int64_t NextOf(const Cursor& cursor, int64_t position, int64_t fallback) {
+  if (cursor.paused_at) return *cursor.paused_at;
+  bool live = cursor.live_from != kForever && cursor.live_until == kForever;
+  return live ? std::max(position, cursor.live_from) : fallback;
+}
+
+Place PlaceIn(const LagCheckpoint& checkpoint, const schema::Subscription& subscription,
+              int64_t boundary) {
+  Place place;
+  place.next = boundary;
+  for (const auto& counter : checkpoint.state.counters) {
+    if (counter.subscription != subscription.uuid) continue;
+    place.matched += counter.matched;
+    place.lost += counter.lost;
+  }
+  auto cursor = checkpoint.cursors.find(subscription.uuid);
+  if (cursor != checkpoint.cursors.end()) {
+    place.next = NextOf(cursor->second, checkpoint.position, place.next);
+  }
+  for (const auto& session : checkpoint.state.sessions) {
+    for (const auto& member : session.members) {
+      if (member.subscription != subscription.uuid || member.until) continue;
+      place.catching_up = true;
+      place.next = std::max(session.position, member.from);
+    }
+  }
+  return place;
+}
+
+}  // namespace
+
+const char* LagModeName(LagMode mode) {
+  switch (mode) {
+    case LagMode::kLive:
+      return "live";
+    case LagMode::kCatchingUp:
+      return "catching-up";
+    case LagMode::kPaused:
+      return "paused";
+  }
+  return "";
+}
+
+LagFigures MeasureLag(const schema::Subscription& subscription, const LagCheckpoints& checkpoints,
+                      const std::vector<broker::Offsets>& ends, const ProgressSum& progress) {
+  LagFigures lag;
+  bool catching_up = false;
+  for (size_t p = 0; p < ends.size(); ++p) {
+    auto partition = static_cast<int32_t>(p);
+    Place place;
+    place.next = subscription.Boundary(partition);
+    auto it = checkpoints.find({subscription.topic_uuid, partition});
+    if (it != checkpoints.end()) place = PlaceIn(it->second, subscription, place.next);
+    lag.matched += place.matched;
+    lag.lost += place.lost;
+    catching_up = catching_up || place.catching_up;
+    lag.partitions.push_back({place.next, ends[p].latest, ends[p].earliest});
+    lag.unread += lag.partitions.back().unread();
+  }
+  const auto& counters = progress.counters;
+  // After a crash of event-manager its checkpoint may be behind what it wrote and what was taken in
+  // of that: all of it matched.
+  lag.matched = std::max(lag.matched, counters.received);
+  lag.delivered = counters.delivered;
+  lag.dead_lettered = counters.dead_lettered;
+  lag.cancelled = counters.cancelled;
+  lag.in_flight = progress.in_flight;
+  lag.retrying = progress.retrying;
+  lag.conservation_error = counters.received - counters.settled() - progress.queued -
+                           progress.in_flight - progress.retrying;
+  lag.queued = progress.queued + (lag.matched - counters.received);
+  lag.mode = subscription.paused ? LagMode::kPaused
+             : catching_up       ? LagMode::kCatchingUp
+                                 : LagMode::kLive;
+  lag.oldest_ms = progress.oldest_pending_ms;
+  return lag;
+}
+
+}  // namespace dispatch

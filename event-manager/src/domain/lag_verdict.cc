@@ -1,0 +1,241 @@
+#include "event-manager/src/domain/lag_verdict.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/clock.h"
+
+namespace dispatch {
+
+namespace {
+
+constexpr int64_t kStallAfter = 30'000;  // nothing settled for so long, ms
+constexpr double kRetentionShare = 0.7;  // of the retention; then the log may pass us
+constexpr double kStillRate = 0.01;      // a second; slower is standing still
+
+std::string Count(int64_t count) { return fmt::format("{} event{}", count, count == 1 ? "" : "s"); }
+
+std::string Span(double seconds) {
+  if (seconds < 1) return "less than a second";
+  if (seconds < 120) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 7'200) return fmt::format("{:.0f} min", seconds / 60);
+  if (seconds < 172'800) return fmt::format("{:.1f} h", seconds / 3'600);
+  return fmt::format("{:.1f} d", seconds / 86'400);
+}
+
+// "10:02 UTC", with the date when that is not within the last half day.
+std::string Moment(int64_t ms, int64_t now_ms) {
+  int64_t minutes = ms / 60'000;
+  std::string clock = fmt::format("{:02}:{:02} UTC", minutes / 60 % 24, minutes % 60);
+  if (now_ms - ms < 12 * 3'600'000) return clock;
+  return fmt::format("{} ({} ago)", clock, Span(static_cast<double>(now_ms - ms) / 1000));
+}
+
+double AgeSeconds(const LagSituation& s) {
+  if (s.figures.oldest_ms <= 0) return 0;
+  return static_cast<double>(std::max<int64_t>(0, s.now_ms - s.figures.oldest_ms)) / 1000;
+}
+
+// How long until nothing is outstanding, if all goes on as it does.
+std::optional<double> DrainSeconds(const LagSituation& s) {
+  if (s.figures.outstanding() == 0) return 0;
+  if (s.trend.span_ms <= 0) return std::nullopt;
+  double rate = s.trend.settled_rate - std::max(0.0, s.trend.arrival_rate);
+  if (rate <= kStillRate) return std::nullopt;
+  return static_cast<double>(s.figures.outstanding()) / rate;
+}
+
+std::string Since(int64_t since_ms, int64_t now_ms) {
+  return since_ms > 0 ? " since " + Moment(since_ms, now_ms) : "";
+}
+
+std::string Oldest(const LagSituation& s) {
+  double age = AgeSeconds(s);
+  return age < 1 ? "" : ", the oldest " + Span(age) + " old";
+}
+
+LagVerdict Make(LagState state, std::string text, std::string cause = {}, int64_t since_ms = 0) {
+  LagVerdict verdict;
+  verdict.state = state;
+  verdict.text = std::move(text);
+  verdict.cause = std::move(cause);
+  verdict.since_ms = since_ms;
+  return verdict;
+}
+
+// It does not go on because somebody said so, or because nobody is there.
+std::optional<LagVerdict> Standing(const LagSituation& s) {
+  if (!s.disabled.empty()) {
+    return Make(LagState::kDisabled,
+                fmt::format("disabled: {}; {} waiting", s.disabled, Count(s.figures.outstanding())),
+                s.disabled);
+  }
+  if (s.figures.mode == LagMode::kPaused) {
+    std::string text = "paused";
+    if (s.figures.unread > 0) text += "; " + Count(s.figures.unread) + " unread" + Oldest(s);
+    if (s.figures.pending() > 0) text += "; " + Count(s.figures.pending()) + " still pending";
+    return Make(LagState::kPaused, std::move(text));
+  }
+  if (!s.unowned.empty()) {
+    std::string cause =
+        s.unowned.size() == 1
+            ? fmt::format("no event-manager reads partition {}", s.unowned[0])
+            : fmt::format("no event-manager reads {} of its partitions", s.unowned.size());
+    return Make(LagState::kStopped, cause + "; " + Count(s.figures.unread) + " unread" + Oldest(s),
+                cause);
+  }
+  if (s.no_invoker && s.figures.pending() > 0) {
+    std::string cause = "no function-manager delivers";
+    if (s.progress.heard_ms > 0) {
+      cause += ", none was heard since " + Moment(s.progress.heard_ms, s.now_ms);
+    }
+    return Make(LagState::kStopped,
+                cause + "; " + Count(s.figures.pending()) + " pending" + Oldest(s), cause,
+                s.progress.heard_ms);
+  }
+  return std::nullopt;
+}
+
+std::optional<LagVerdict> Losing(const LagSituation& s) {
+  if (s.trend.lost > 0) {
+    return Make(LagState::kLosing,
+                fmt::format("loses events: retention took {} in the last {}, {} in all",
+                            Count(s.trend.lost), Span(static_cast<double>(s.trend.span_ms) / 1000),
+                            s.figures.lost),
+                "retention is shorter than the lag");
+  }
+  double age = AgeSeconds(s);
+  double retention = static_cast<double>(s.retention_ms) / 1000;
+  if (s.figures.unread > 0 && s.retention_ms > 0 && age > kRetentionShare * retention) {
+    return Make(LagState::kRetentionRisk,
+                fmt::format("the oldest unread event is {} old, and the topic keeps {}: it will be "
+                            "lost",
+                            Span(age), Span(retention)),
+                "retention is close");
+  }
+  return std::nullopt;
+}
+
+// The endpoint, or what stands before it, refuses.
+std::optional<LagVerdict> Refused(const LagSituation& s) {
+  const auto& progress = s.progress;
+  if (progress.circuit && progress.circuit->state != schema::CircuitState::kClosed) {
+    bool trying = progress.circuit->state == schema::CircuitState::kHalfOpen;
+    return Make(LagState::kStalled,
+                fmt::format("circuit {}: {}; {} waiting{}", trying ? "half open" : "open",
+                            progress.circuit->reason, Count(s.figures.outstanding()), Oldest(s)),
+                progress.circuit->reason, progress.circuit->since_ms);
+  }
+  if (progress.last_failure.empty()) return std::nullopt;
+  int64_t since = progress.failing_since_ms;
+  // Others got through while these did not.
+  bool some_pass = progress.last_success_ms > since;
+  std::string what = progress.last_failure + Since(since, s.now_ms);
+  return Make(some_pass ? LagState::kFailing : LagState::kStalled,
+              fmt::format("{}; {} retrying{}", what, Count(s.figures.retrying), Oldest(s)),
+              progress.last_failure, since);
+}
+
+LagVerdict Moving(const LagSituation& s, std::optional<double> drain) {
+  const auto& trend = s.trend;
+  std::string left = Count(s.figures.outstanding());
+  if (trend.unmoved_ms >= kStallAfter && !trend.cleared_lately) {
+    int64_t since = s.now_ms - trend.unmoved_ms;
+    std::string cause = s.figures.in_flight > 0
+                            ? fmt::format("{} in flight without an answer", s.figures.in_flight)
+                            : "";
+    return Make(LagState::kStalled,
+                fmt::format("nothing delivered{}{}{}; {} waiting{}", Since(since, s.now_ms),
+                            cause.empty() ? "" : ", ", cause, left, Oldest(s)),
+                cause, since);
+  }
+  double age = AgeSeconds(s);
+  bool old = age * 1000 > static_cast<double>(s.target_age_ms);
+  if (trend.never_lower && !trend.cleared_lately && old) {
+    return Make(
+        LagState::kSlow,
+        fmt::format("falls behind: {:.1f}/s come, {:.1f}/s go; {} waiting{}",
+                    std::max(0.0, trend.arrival_rate), trend.settled_rate, left, Oldest(s)));
+  }
+  if (old || s.figures.mode == LagMode::kCatchingUp) {
+    std::string eta = drain ? ", done in about " + Span(*drain) : "";
+    return Make(LagState::kBusy, fmt::format("catching up: {} left{}{}", left, Oldest(s), eta));
+  }
+  return Make(LagState::kOk, left + " under way" + Oldest(s));
+}
+
+}  // namespace
+
+const char* LagStateName(LagState state) {
+  switch (state) {
+    case LagState::kOk:
+      return "OK";
+    case LagState::kPaused:
+      return "PAUSED";
+    case LagState::kBusy:
+      return "BUSY";
+    case LagState::kSlow:
+      return "SLOW";
+    case LagState::kFailing:
+      return "FAILING";
+    case LagState::kStalled:
+      return "STALLED";
+    case LagState::kRetentionRisk:
+      return "RETENTION_RISK";
+    case LagState::kLosing:
+      return "LOSING";
+    case LagState::kStopped:
+      return "STOPPED";
+    case LagState::kDisabled:
+      return "DISABLED";
+  }
+  return "";
+}
+
+int LagSeverity(LagState state) {
+  switch (state) {
+    case LagState::kOk:
+      return 0;
+    case LagState::kPaused:
+    case LagState::kDisabled:
+      return 1;
+    case LagState::kBusy:
+      return 2;
+    case LagState::kSlow:
+    case LagState::kFailing:
+      return 3;
+    case LagState::kStalled:
+      return 4;
+    case LagState::kRetentionRisk:
+      return 5;
+    case LagState::kStopped:
+      return 6;
+    case LagState::kLosing:
+      return 7;
+  }
+  return 0;
+}
+
+LagVerdict JudgeLag(const LagSituation& s) {
+  auto drain = DrainSeconds(s);
+  LagVerdict verdict;
+  if (auto standing = Standing(s)) {
+    verdict = *standing;
+  } else if (auto losing = Losing(s)) {
+    verdict = *losing;
+  } else if (s.figures.outstanding() == 0) {
+    verdict = Make(LagState::kOk, s.figures.matched == 0 ? "nothing has matched yet"
+                                                         : "all is delivered or dead-lettered");
+    if (s.figures.lost > 0) verdict.text += fmt::format("; {} were lost before", s.figures.lost);
+  } else if (auto refused = Refused(s)) {
+    verdict = *refused;
+  } else {
+    verdict = Moving(s, drain);
+  }
+  verdict.drain_seconds = drain;
+  return verdict;
+}
+
+}  // namespace dispatch

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "event-manager/src/domain/lag_figures.h"
+#include "event-manager/src/domain/lag_history.h"
+
+namespace dispatch {
+
+/// All that the verdict on a subscription rests on.
+struct LagSituation {
+  int64_t now_ms = 0;
+  LagFigures figures;
+  LagTrend trend;
+  ProgressSum progress;
+  std::string disabled;            // why it was disabled; empty: it was not
+  std::vector<int32_t> unowned;    // partitions with unread events that no event-manager reads
+  bool no_invoker = false;         // no function-manager is in the group that delivers
+  int64_t retention_ms = 0;        // of the topic; 0: unlimited or unknown
+  int64_t target_age_ms = 60'000;  // older than that is too slow
+};
+
+enum class LagState {
+  kOk,
+  kPaused,
+  kBusy,           // behind, and catching up
+  kSlow,           // behind, and falling further
+  kFailing,        // some attempts fail, others do not
+  kStalled,        // nothing gets through
+  kRetentionRisk,  // the log will drop the oldest before it is read
+  kLosing,         // the log dropped events before they were read
+  kStopped,        // nobody is at work on it
+  kDisabled,
+};
+const char* LagStateName(LagState state);
+/// For sorting by pain: the worse, the higher.
+int LagSeverity(LagState state);
+
+struct LagVerdict {
+  LagState state = LagState::kOk;
+  std::string text;                     // a sentence for people
+  std::string cause;                    // "503 from http://host"; empty: none known
+  int64_t since_ms = 0;                 // since when it is so; 0: unknown or fine
+  std::optional<double> drain_seconds;  // 0: nothing is left; none: never, as things are
+};
+
+/// Burrow's rules on a subscription's own figures (DASHBOARD section 1), with what Burrow cannot
+/// know: pauses, circuits, failures and their cause, losses, owners. Pure.
+LagVerdict JudgeLag(const LagSituation& situation);
+
+}  // namespace dispatch

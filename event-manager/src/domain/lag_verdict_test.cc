@@ -1,0 +1,324 @@
+#include "event-manager/src/domain/lag_verdict.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace dispatch::lag_verdict_test {
+namespace {
+
+constexpr int64_t kNow = 1'800'000'000'000;  // 2027-01-15 08:00:00 UTC
+constexpr int64_t kSecond = 1'000;
+
+struct Case {
+  const char* name;
+  std::function<void(LagSituation&)> change;
+  LagState state;
+  std::string text;  // part of it
+};
+
+// A subscription with ten events pending, the oldest two seconds old, that moves.
+LagSituation Working() {
+  LagSituation s;
+  s.now_ms = kNow;
+  s.figures.matched = 100;
+  s.figures.delivered = 90;
+  s.figures.queued = 10;
+  s.figures.oldest_ms = kNow - 2 * kSecond;
+  s.trend.span_ms = 20 * kSecond;
+  s.trend.settled_rate = 10;
+  s.trend.arrival_rate = 5;
+  return s;
+}
+
+void Idle(LagSituation& s) {
+  s.figures.queued = 0;
+  s.figures.oldest_ms = 0;
+}
+
+void Old(LagSituation& s) { s.figures.oldest_ms = kNow - 300 * kSecond; }
+
+const std::vector<Case>& Cases() {
+  static const std::vector<Case> cases{
+      {"under way", [](auto&) {}, LagState::kOk, "10 events under way, the oldest 2 s old"},
+      {"nothing outstanding", Idle, LagState::kOk, "all is delivered"},
+      {"never matched",
+       [](auto& s) {
+         s.figures = {};
+         s.trend = {};
+       },
+       LagState::kOk, "nothing has matched yet"},
+      {"lost long ago",
+       [](auto& s) {
+         Idle(s);
+         s.figures.lost = 7;
+       },
+       LagState::kOk, "7 were lost before"},
+      {"a failure that is over",
+       [](auto& s) {
+         Idle(s);
+         s.progress.last_failure = "503 from http://h";
+       },
+       LagState::kOk, "all is delivered"},
+      {"catching up",
+       [](auto& s) {
+         s.figures.mode = LagMode::kCatchingUp;
+         s.figures.unread = 990;
+         Old(s);
+       },
+       LagState::kBusy, "catching up: 1000 events left, the oldest 5 min old, done in about 3 min"},
+      {"behind and draining", Old, LagState::kBusy, "done in about 2 s"},
+      {"falls behind",
+       [](auto& s) {
+         Old(s);
+         s.trend.never_lower = true;
+         s.trend.arrival_rate = 12;
+       },
+       LagState::kSlow, "falls behind: 12.0/s come, 10.0/s go"},
+      {"grows a little and is young",
+       [](auto& s) {
+         s.trend.never_lower = true;
+         s.trend.arrival_rate = 12;
+       },
+       LagState::kOk, "under way"},
+      {"stalled",
+       [](auto& s) {
+         Old(s);
+         s.trend.unmoved_ms = 60 * kSecond;
+       },
+       LagState::kStalled, "nothing delivered since 07:59 UTC; 10 events waiting"},
+      {"stalled with a hanging endpoint",
+       [](auto& s) {
+         Old(s);
+         s.trend.unmoved_ms = 60 * kSecond;
+         s.figures.queued = 6;
+         s.figures.in_flight = 4;
+       },
+       LagState::kStalled, "4 in flight without an answer"},
+      {"unmoved, but it was all done a moment ago",
+       [](auto& s) {
+         s.trend.unmoved_ms = 60 * kSecond;
+         s.trend.cleared_lately = true;
+       },
+       LagState::kOk, "under way"},
+      {"failing",
+       [](auto& s) {
+         s.figures.queued = 0;
+         s.figures.retrying = 10;
+         s.progress.last_failure = "503 from http://h";
+         s.progress.failing_since_ms = kNow - 120 * kSecond;
+       },
+       LagState::kStalled, "503 from http://h since 07:58 UTC; 10 events retrying"},
+      {"failing since yesterday",
+       [](auto& s) {
+         s.progress.last_failure = "503 from http://h";
+         s.progress.failing_since_ms = kNow - 24 * 3'600 * kSecond;
+       },
+       LagState::kStalled, "since 08:00 UTC (24.0 h ago)"},
+      {"some fail",
+       [](auto& s) {
+         s.progress.last_failure = "500 from http://h";
+         s.progress.failing_since_ms = kNow - 120 * kSecond;
+         s.progress.last_success_ms = kNow - kSecond;
+       },
+       LagState::kFailing, "500 from http://h since 07:58 UTC"},
+      {"circuit open",
+       [](auto& s) {
+         s.progress.last_failure = "503 from http://h";
+         s.progress.circuit = schema::Circuit{schema::CircuitState::kOpen, kNow - 60 * kSecond,
+                                              "503 from http://h since 07:59:00Z"};
+       },
+       LagState::kStalled, "circuit open: 503 from http://h since 07:59:00Z; 10 events waiting"},
+      {"circuit half open",
+       [](auto& s) {
+         s.progress.circuit =
+             schema::Circuit{schema::CircuitState::kHalfOpen, kNow - 60 * kSecond, "timeout"};
+       },
+       LagState::kStalled, "circuit half open: timeout"},
+      {"circuit closed", [](auto& s) { s.progress.circuit = schema::Circuit{}; }, LagState::kOk,
+       "under way"},
+      {"paused",
+       [](auto& s) {
+         s.figures.mode = LagMode::kPaused;
+         s.figures.queued = 0;
+         s.figures.unread = 1;
+         s.trend.unmoved_ms = 600 * kSecond;
+       },
+       LagState::kPaused, "paused; 1 event unread, the oldest 2 s old"},
+      {"paused with something under way", [](auto& s) { s.figures.mode = LagMode::kPaused; },
+       LagState::kPaused, "paused; 10 events still pending"},
+      {"disabled",
+       [](auto& s) {
+         s.disabled = "410 from http://h";
+         s.figures.mode = LagMode::kPaused;
+       },
+       LagState::kDisabled, "disabled: 410 from http://h"},
+      {"losing",
+       [](auto& s) {
+         s.trend.lost = 5;
+         s.figures.lost = 12;
+       },
+       LagState::kLosing, "retention took 5 events in the last 20 s, 12 in all"},
+      {"losing is worse than failing",
+       [](auto& s) {
+         s.trend.lost = 5;
+         s.progress.last_failure = "503";
+       },
+       LagState::kLosing, "loses events"},
+      {"retention is close",
+       [](auto& s) {
+         Old(s);
+         s.figures.unread = 1;
+         s.retention_ms = 400 * kSecond;
+       },
+       LagState::kRetentionRisk, "the topic keeps 7 min: it will be lost"},
+      {"old in the retry store: retention of the topic cannot take it",
+       [](auto& s) {
+         Old(s);
+         s.retention_ms = 400 * kSecond;
+       },
+       LagState::kBusy, "catching up"},
+      {"nobody reads a partition",
+       [](auto& s) {
+         s.unowned = {2};
+         s.figures.unread = 3;
+       },
+       LagState::kStopped, "no event-manager reads partition 2; 3 events unread"},
+      {"nobody reads",
+       [](auto& s) {
+         s.unowned = {0, 1};
+         s.figures.unread = 3;
+       },
+       LagState::kStopped, "no event-manager reads 2 of its partitions"},
+      {"function-manager is silent",
+       [](auto& s) {
+         s.no_invoker = true;
+         s.progress.heard_ms = kNow - 60 * kSecond;
+       },
+       LagState::kStopped,
+       "no function-manager delivers, none was heard since 07:59 UTC; 10 events pending"},
+      {"function-manager is silent, and nothing is to do",
+       [](auto& s) {
+         Idle(s);
+         s.no_invoker = true;
+       },
+       LagState::kOk, "all is delivered"},
+  };
+  return cases;
+}
+
+TEST(LagVerdictTest, Situations) {
+  for (const auto& c : Cases()) {
+    LagSituation s = Working();
+    c.change(s);
+    LagVerdict verdict = JudgeLag(s);
+    EXPECT_STREQ(LagStateName(verdict.state), LagStateName(c.state)) << c.name;
+    EXPECT_NE(verdict.text.find(c.text), std::string::npos) << c.name << ": " << verdict.text;
+  }
+}
+
+TEST(LagVerdictTest, TimeToDrain) {
+  LagSituation s = Working();
+  EXPECT_DOUBLE_EQ(JudgeLag(s).drain_seconds.value(), 2.0);
+  s.trend.arrival_rate = -3;  // what did not match any more does not drain
+  EXPECT_DOUBLE_EQ(JudgeLag(s).drain_seconds.value(), 1.0);
+  s.trend.arrival_rate = 10;
+  EXPECT_FALSE(JudgeLag(s).drain_seconds);
+  s.trend = {};
+  EXPECT_FALSE(JudgeLag(s).drain_seconds);
+  Idle(s);
+  EXPECT_DOUBLE_EQ(JudgeLag(s).drain_seconds.value(), 0.0);
+}
+
+TEST(LagVerdictTest, CauseAndSince) {
+  LagSituation s = Working();
+  s.progress.last_failure = "503 from http://h";
+  s.progress.failing_since_ms = kNow - 5 * kSecond;
+  LagVerdict verdict = JudgeLag(s);
+  EXPECT_EQ(verdict.cause, "503 from http://h");
+  EXPECT_EQ(verdict.since_ms, kNow - 5 * kSecond);
+}
+
+TEST(LagHistoryTest, RatesOverTheSamples) {
+  LagHistory history;
+  EXPECT_EQ(history.Trend().span_ms, 0);
+  history.Add({0, 0, 0, 100, 0});
+  EXPECT_EQ(history.Trend().span_ms, 0);
+  history.Add({10'000, 50, 50, 80, 0});
+  history.Add({20'000, 100, 100, 90, 2});
+  LagTrend trend = history.Trend();
+  EXPECT_EQ(trend.span_ms, 20'000);
+  EXPECT_DOUBLE_EQ(trend.settled_rate, 5);
+  EXPECT_DOUBLE_EQ(trend.arrival_rate, 4.5);
+  EXPECT_EQ(trend.lost, 2);
+  EXPECT_FALSE(trend.never_lower);
+  EXPECT_FALSE(trend.cleared_lately);
+}
+
+TEST(LagHistoryTest, UnmovedFromTheLastSettled) {
+  LagHistory history;
+  history.Add({0, 5, 5, 0, 0});
+  history.Add({10'000, 5, 5, 0, 0});
+  history.Add({20'000, 5, 5, 3, 0});
+  EXPECT_EQ(history.Trend().unmoved_ms, 10'000);
+  EXPECT_TRUE(history.Trend().cleared_lately);
+  history.Add({30'000, 6, 6, 2, 0});
+  EXPECT_EQ(history.Trend().unmoved_ms, 0);
+}
+
+TEST(LagHistoryTest, SamplesThatComeSoonReplaceTheNewest) {
+  LagHistory history;
+  for (int64_t ms = 0; ms <= 100'000; ms += 100) history.Add({ms, ms, ms, 1, 0});
+  EXPECT_EQ(history.newest().at_ms, 100'000);
+  EXPECT_GE(history.Trend().span_ms, 50'000);
+  EXPECT_LE(history.Trend().span_ms, 62'000);
+}
+
+TEST(LagFiguresTest, ConservesAndCountsWhatIsBetweenTheManagers) {
+  schema::Subscription subscription;
+  subscription.uuid.bytes[0] = 1;
+  subscription.topic_uuid.bytes[0] = 2;
+  LagCheckpoints checkpoints;
+  auto& checkpoint = checkpoints[{subscription.topic_uuid, 0}];
+  checkpoint.position = 40;
+  checkpoint.state.counters.push_back({subscription.uuid, 1, 30, 2});
+  checkpoint.cursors[subscription.uuid] = {subscription.uuid, 1, 10, kForever, std::nullopt, 0};
+  ProgressSum progress;
+  progress.counters = {25, 20, 1, 1};
+  progress.queued = 1;
+  progress.in_flight = 1;
+  progress.retrying = 1;
+  auto lag = MeasureLag(subscription, checkpoints, {{5, 50}, {0, 7}}, progress);
+  EXPECT_EQ(lag.matched, 30);
+  EXPECT_EQ(lag.queued, 6);
+  EXPECT_EQ(lag.matched, lag.settled() + lag.pending());
+  EXPECT_EQ(lag.conservation_error, 0);
+  EXPECT_EQ(lag.unread, 10 + 7);
+  EXPECT_EQ(lag.lost, 2);
+  progress.counters.received = 31;  // the checkpoint is behind
+  progress.retrying = 6;
+  lag = MeasureLag(subscription, checkpoints, {{5, 50}}, progress);
+  EXPECT_EQ(lag.matched, 31);
+  EXPECT_EQ(lag.conservation_error, 1);
+}
+
+TEST(LagFiguresTest, PausedAndCatchingUp) {
+  schema::Subscription subscription;
+  subscription.uuid.bytes[0] = 1;
+  LagCheckpoints checkpoints;
+  auto& checkpoint = checkpoints[{subscription.topic_uuid, 0}];
+  checkpoint.position = 40;
+  checkpoint.cursors[subscription.uuid] = {subscription.uuid, 1, kForever, kForever, 12, 0};
+  EXPECT_EQ(MeasureLag(subscription, checkpoints, {{0, 50}}, {}).unread, 38);
+  checkpoint.cursors.clear();
+  schema::MatchCheckpoint::Session session;
+  session.position = 20;
+  session.members.push_back({subscription.uuid, 1, 5, std::nullopt});
+  checkpoint.state.sessions.push_back(session);
+  auto lag = MeasureLag(subscription, checkpoints, {{0, 50}}, {});
+  EXPECT_EQ(lag.unread, 30);
+  EXPECT_EQ(lag.mode, LagMode::kCatchingUp);
+}
+
+}  // namespace
+}  // namespace dispatch::lag_verdict_test

@@ -1,0 +1,128 @@
+"""The figures of /v1/lag and of /metrics, held against what the receiver counted and Kafka has."""
+
+import threading
+
+import pytest
+from lib.client import adds_up, total_pending
+from lib.kafka import read_all
+from lib.receiver import Answer
+from lib.wait import eventually
+
+
+def verdict(org, subscription):
+    return org.statistics(subscription)["verdict"]
+
+
+def test_figures_equal_the_ground_truth_when_the_load_stops(stack, org, topic, hook):
+    before = len(read_all(stack.kafka_brokers, f"{org.org_name}.{topic}"))
+    for _ in range(40):
+        org.publish(topic)
+    published = len(read_all(stack.kafka_brokers, f"{org.org_name}.{topic}")) - before
+    assert published == 40
+    s = org.settled(hook.subscription, matched=40)
+    assert s["delivered"] == len(hook) == 40
+    assert s["conservationError"] == 0 and adds_up(s)
+    assert s["oldestUndelivered"] is None and s["oldestUndeliveredSeconds"] == 0
+    assert s["verdict"]["state"] == "OK"
+
+
+def test_figures_follow_the_load_within_a_second(org, topic, hook):
+    stop = threading.Event()
+    sent = []
+
+    def load():
+        while not stop.is_set():
+            org.publish(topic)
+            sent.append(1)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        for target in (20, 60, 100):
+            eventually(lambda target=target: len(hook) >= target, f"{target} received", 30)
+            told = len(hook)
+
+            def caught_up(told=told):
+                s = org.statistics(hook.subscription)
+                assert adds_up(s) and s["conservationError"] == 0, s
+                assert s["delivered"] >= told, s
+                return True
+
+            eventually(caught_up, "the figures are at most a second old", 1)
+    finally:
+        stop.set()
+        thread.join()
+    assert org.settled(hook.subscription, matched=len(sent))["delivered"] == len(hook)
+
+
+def test_failing_endpoint_is_named_with_its_cause(org, topic, receiver, subscribe):
+    endpoint = receiver.endpoint()
+    endpoint.default = Answer(503)
+    name = subscribe(endpoint.url, retry={"minBackoff": "1h", "maxBackoff": "1h"})
+    org.publish(topic)
+
+    def stalled():
+        s = org.statistics(name)
+        assert s["verdict"]["state"] == "STALLED", s
+        assert "503" in s["verdict"]["cause"] and s["verdict"]["since"], s
+        assert s["failingSince"] and total_pending(s) == 1, s
+        assert s["oldestUndeliveredAccuracy"] == "exact", s
+        return True
+
+    eventually(stalled, "the verdict says why", 10)
+
+
+def test_unread_events_have_an_exact_age(stack, org, topic, hook):
+    org.post(f"/v1/event/subscriptions/{hook.subscription}/pause", {}, expect=200)
+    org.publish(topic)
+    last = read_all(stack.kafka_brokers, f"{org.org_name}.{topic}")[-1]
+
+    def told():
+        s = org.statistics(hook.subscription)
+        assert s["unread"] == 1 and s["verdict"]["state"] == "PAUSED", s
+        assert s["oldestUndeliveredAccuracy"] == "exact", s
+        return s["oldestUndelivered"]
+
+    oldest = eventually(told, "the oldest unread event is known", 10)
+    milliseconds = last.timestamp()[1] % 1000
+    assert oldest.rstrip("Z").partition(".")[2].ljust(3, "0")[:3] == f"{milliseconds:03}"
+
+
+def test_metrics_equal_the_figures(stack, org, topic, hook):
+    for _ in range(5):
+        org.publish(topic)
+    org.settled(hook.subscription, matched=5)
+    labels = {"org": org.org_name, "subscription": hook.subscription}
+
+    def metric(name, **more):
+        return stack.metric("event-manager", f"dispatch_subscription_{name}", **labels, **more)
+
+    def equal():
+        assert metric("matched_total") == metric("delivered_total") == 5
+        assert metric("pending") == metric("unread") == metric("lost_total") == 0
+        assert metric("conservation_error") == 0
+        return True
+
+    eventually(equal, "the metrics are those of the last look", 15)
+    group = f"{org.org_name}.{hook.subscription}"
+    samples = stack.metrics("event-manager")
+    lag = [v for k, v in samples.items() if k.startswith("kafka_consumergroup_lag{") and group in k]
+    assert lag == [0]
+    for name in ("dispatch.event-manager", "dispatch.function-manager"):
+        assert stack.metric("event-manager", "kafka_consumergroup_members", consumergroup=name) == 1
+
+
+@pytest.mark.disruptive
+def test_figures_are_exact_after_both_managers_restart(healthy, org, topic, hook):
+    for _ in range(30):
+        org.publish(topic)
+    org.settled(hook.subscription, matched=30)
+    for service in ("event-manager", "function-manager"):
+        healthy.kill(service)
+        healthy.restart(service)
+    healthy.await_ready()
+    for _ in range(10):
+        org.publish(topic)
+    s = org.settled(hook.subscription, matched=40, bound=30)
+    assert s["delivered"] == 40 and len(set(hook.event_ids)) == 40 and adds_up(s)
+    assert s["conservationError"] == 0
