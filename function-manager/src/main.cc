@@ -97,6 +97,7 @@ class FunctionManager {
   // The database first, then topics, relay and state; the invoker last, which must know every
   // subscription before it delivers.
   void Serve() {
+    attempts_.Start();
     service_.AddReadyCheck("state", [this] {
       return subscriptions_.ready() && functions_.ready()
                  ? ""

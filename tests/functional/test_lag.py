@@ -112,6 +112,36 @@ def test_metrics_equal_the_figures(stack, org, topic, hook):
         assert stack.metric("event-manager", "kafka_consumergroup_members", consumergroup=name) == 1
 
 
+def attempts_of(org, topic, published, subscription):
+    where = f"/v1/topics/{topic}/events/{published['partition']}/{published['offset']}/deliveries"
+    found = org.get(where, expect=200).json()["deliveries"]
+    mine = [d for d in found if d["subscription"] == subscription]
+    assert len(mine) == 1 and mine[0]["attempts"], found
+    return mine[0]["attempts"]
+
+
+def test_attempts_show_the_first_kilobyte_of_a_text_answer(org, topic, hook):
+    hook.default = Answer(200, body=("é" * 700).encode())
+    published = org.publish(topic)
+    attempt = eventually(
+        lambda: attempts_of(org, topic, published, hook.subscription)[0], "the attempt is recorded"
+    )
+    assert attempt["answer"] == "é" * 512 and attempt["latencyMs"] > 0
+
+
+def test_attempts_show_nothing_of_a_binary_answer(org, topic, hook):
+    hook.default = Answer(200, body=b"\x00\x01\x02")
+    published = org.publish(topic)
+    attempt = eventually(
+        lambda: attempts_of(org, topic, published, hook.subscription)[0], "the attempt is recorded"
+    )
+    assert "answer" not in attempt
+
+
+def test_nothing_asks_the_database_before_it_is_migrated(stack):
+    assert 'relation "attempts" does not exist' not in stack.log("function-manager")
+
+
 @pytest.mark.disruptive
 def test_figures_are_exact_after_both_managers_restart(healthy, org, topic, hook):
     for _ in range(30):

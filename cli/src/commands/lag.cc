@@ -62,7 +62,7 @@ void SortByPain(json::value& lag) {
   };
   json::array& rows = found->get_array();
   std::sort(rows.begin(), rows.end(),
-                   [&](const json::value& a, const json::value& b) { return pain(a) < pain(b); });
+            [&](const json::value& a, const json::value& b) { return pain(a) < pain(b); });
 }
 
 const std::vector<Column>& SubscriptionColumns() {

@@ -1,5 +1,7 @@
 #include "function-manager/src/adapters/http_sender.h"
 
+#include <algorithm>
+
 #include "common/trace.h"
 #include "schema/cloudevents.h"
 
@@ -8,6 +10,22 @@ namespace dispatch {
 namespace {
 
 constexpr size_t kMaxAnswerBytes = 64 * 1024;
+constexpr size_t kHeadBytes = 1024;
+
+// The beginning of an answer for people; nothing of what is no text.
+std::string HeadOf(const std::string& body) {
+  size_t size = std::min(body.size(), kHeadBytes);
+  // Not in the middle of a character.
+  while (size < body.size() && size > 0 &&
+         (static_cast<unsigned char>(body[size]) & 0xC0) == 0x80) {
+    --size;
+  }
+  std::string head = body.substr(0, size);
+  bool text = std::all_of(head.begin(), head.end(), [](unsigned char c) {
+    return c >= 0x20 || c == '\n' || c == '\r' || c == '\t';
+  });
+  return text ? head : std::string();
+}
 
 http::ClientRequest ToHttp(const SendRequest& request, const cloudevents::Event& event,
                            int64_t now_s) {
@@ -46,7 +64,7 @@ Answer ToAnswer(http::Client::Outcome outcome, int64_t now_s) {
     return answer;
   }
   answer.status = outcome.response.status;
-  answer.head = outcome.response.body.substr(0, 256);
+  answer.head = HeadOf(outcome.response.body);
   if (auto retry_after = outcome.response.headers.Get("retry-after")) {
     answer.retry_after = ParseRetryAfter(*retry_after, now_s);
   }

@@ -31,7 +31,10 @@ const metrics::Counter& Dropped() {
 }  // namespace
 
 PgAttemptLog::PgAttemptLog(Loop& loop, pg::Pool& pool, Options options)
-    : loop_(loop), pool_(pool), options_(options) {
+    : loop_(loop), pool_(pool), options_(options) {}
+
+void PgAttemptLog::Start() {
+  started_ = true;
   Tick();
   Sweep();
 }
@@ -47,7 +50,7 @@ void PgAttemptLog::Record(Attempt attempt) {
   size_t room = success ? options_.max_queue / 10 * 9 : options_.max_queue;
   if (queue_.size() >= room) return Dropped().Add();
   queue_.push_back(std::move(attempt));
-  if (queue_.size() >= options_.batch && !writing_) Write();
+  if (queue_.size() >= options_.batch && started_ && !writing_) Write();
 }
 
 void PgAttemptLog::Tick() {

@@ -24,6 +24,8 @@ class PgAttemptLog : public AttemptLog {
   PgAttemptLog(Loop& loop, pg::Pool& pool, Options options);
   ~PgAttemptLog() override;
 
+  /// Begins to write and to delete; what was recorded before waits. Call when the table is there.
+  void Start();
   void Record(Attempt attempt) override;
   /// Writes what is queued, then runs `done`; for the end of the service.
   void Flush(std::function<void()> done);
@@ -37,6 +39,7 @@ class PgAttemptLog : public AttemptLog {
   pg::Pool& pool_;
   Options options_;
   std::deque<Attempt> queue_;
+  bool started_ = false;
   bool writing_ = false;
   std::function<void()> flushed_;
   TimerId tick_ = kNoTimer;

@@ -308,7 +308,7 @@ void Dispatcher::Log(const Delivery& delivery, const schema::Subscription& subsc
   attempt.status = answer.status;
   attempt.outcome = outcome;
   attempt.message = message;
-  attempt.answer_head = answer.head.substr(0, 256);
+  attempt.answer_head = answer.head;
   attempt.next_attempt_ms = next_ms;
   attempts_.Record(std::move(attempt));
 }
