@@ -138,6 +138,19 @@ def test_attempts_show_nothing_of_a_binary_answer(org, topic, hook):
     assert "answer" not in attempt
 
 
+def test_event_that_a_paused_subscription_has_not_read_is_told_so(org, topic, hook):
+    org.post(f"/v1/event/subscriptions/{hook.subscription}/pause", {}, expect=200)
+    published = org.publish(topic)
+    where = f"/v1/topics/{topic}/events/{published['partition']}/{published['offset']}/deliveries"
+
+    def unread():
+        found = org.get(where, expect=200).json()["deliveries"]
+        mine = [d for d in found if d["subscription"] == hook.subscription]
+        return [d["status"] for d in mine] == ["UNREAD"] and "paused" in mine[0]["reason"]
+
+    eventually(unread, "the event is told as unread", 10)
+
+
 def test_nothing_asks_the_database_before_it_is_migrated(stack):
     assert 'relation "attempts" does not exist' not in stack.log("function-manager")
 

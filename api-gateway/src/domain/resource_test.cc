@@ -284,6 +284,15 @@ TEST_F(ResourceTest, WhereIsMyEvent) {
   PutState(kEventManager, "subscription", "acme", "quiet", R"({"name":"quiet","topic":"orders"})");
   PutState(kEventManager, "subscription", "acme", "told", R"({"name":"told","topic":"orders"})");
   PutState(kEventManager, "subscription", "acme", "elsewhere", R"({"name":"elsewhere"})");
+  PutState(kEventManager, "subscription", "acme", "behind",
+           R"({"name":"behind","topic":"orders"})");
+  Serve(kEventManager, "lag.get", [](const auto&) -> Result<broker::RpcReply> {
+    json::array at_seven{json::object{{"next", 0}}, json::object{{"next", 7}}};
+    json::array past{json::object{{"next", 0}}, json::object{{"next", 8}}};
+    return broker::RpcReply{json::object{
+        {"subscriptions", json::array{json::object{{"name", "behind"}, {"partitions", at_seven}},
+                                      json::object{{"name", "quiet"}, {"partitions", past}}}}}};
+  });
   Serve(kFunctionManager, "delivery.byPosition", [](const auto&) -> Result<broker::RpcReply> {
     return broker::RpcReply{json::object{
         {"items", json::array{json::object{{"subscription", "told"}, {"status", "delivered"}}}}}};
@@ -295,9 +304,10 @@ TEST_F(ResourceTest, WhereIsMyEvent) {
     statuses[json::GetString(delivery.as_object(), "subscription")] =
         json::GetString(delivery.as_object(), "status");
   }
-  EXPECT_EQ(statuses,
-            (std::map<std::string, std::string>{
-                {"late", "BEFORE_START"}, {"quiet", "NO_RECORD"}, {"told", "delivered"}}));
+  EXPECT_EQ(statuses, (std::map<std::string, std::string>{{"behind", "UNREAD"},
+                                                          {"late", "BEFORE_START"},
+                                                          {"quiet", "NO_RECORD"},
+                                                          {"told", "delivered"}}));
   EXPECT_EQ(Send("GET", "/v1/topics/orders/events/2/7/deliveries").status, 404);
   EXPECT_EQ(Send("GET", "/v1/topics/orders/events/x/7/deliveries").status, 400);
   EXPECT_EQ(Send("GET", "/v1/topics/none/events/0/7/deliveries").status, 404);

@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <chrono>
+#include <map>
+#include <optional>
 #include <set>
 
 #include "api-gateway/src/domain/resource.h"
@@ -12,6 +15,7 @@ namespace dispatch::gateway {
 namespace {
 
 constexpr int64_t kMaxPage = 1000;
+constexpr std::chrono::milliseconds kLagBudget{500};
 constexpr char kSubscriptions[] = "/v1/event/subscriptions";
 
 // Forwards ?limit= and the named texts of the query as the body of a read.
@@ -57,22 +61,50 @@ std::optional<int64_t> ParsePosition(const std::string& text) {
   return whole ? std::optional(number) : std::nullopt;
 }
 
+// What lag.get says of the first offset of a partition that each subscription has not read yet, by
+// name. Nothing of those that it does not know.
+std::map<std::string, int64_t> NextUnread(const json::value& lag, int32_t partition) {
+  std::map<std::string, int64_t> next;
+  const json::object* body = lag.if_object();
+  const json::array* rows = body ? json::GetArray(*body, "subscriptions") : nullptr;
+  for (const json::value& row : rows != nullptr ? *rows : json::array()) {
+    const json::object* subscription = row.if_object();
+    const json::array* partitions =
+        subscription ? json::GetArray(*subscription, "partitions") : nullptr;
+    auto index = static_cast<size_t>(partition);
+    if (partitions == nullptr || index >= partitions->size()) continue;
+    if (const json::object* place = (*partitions)[index].if_object()) {
+      next[json::GetString(*subscription, "name")] = json::GetInt(*place, "next");
+    }
+  }
+  return next;
+}
+
 // Subscriptions of the topic that no delivery is recorded for, and why that may be.
 json::object WithoutRecord(const schema::Subscription& subscription, int32_t partition,
-                           int64_t offset) {
+                           int64_t offset, std::optional<int64_t> next_unread) {
   int64_t boundary = subscription.Boundary(partition);
-  bool before = offset < boundary;
+  const char* status = "NO_RECORD";
+  std::string reason =
+      "the event did not match, waits for its first attempt, or its delivery is no longer recorded";
+  if (offset < boundary) {
+    status = "BEFORE_START";
+    reason = fmt::format("the subscription starts at offset {}", boundary);
+  } else if (next_unread && offset >= *next_unread) {
+    status = "UNREAD";
+    reason = fmt::format("not matched yet: the subscription is at offset {}{}", *next_unread,
+                         subscription.paused ? ", and paused" : "");
+  }
   return {{"subscription", subscription.name},
           {"subscriptionId", subscription.uuid.ToString()},
-          {"status", before ? "BEFORE_START" : "NO_RECORD"},
+          {"status", status},
           {"attempts", json::array()},
-          {"reason", before ? fmt::format("the subscription starts at offset {}", boundary)
-                            : "the event did not match, is not matched yet, or its delivery is "
-                              "no longer recorded"}};
+          {"reason", std::move(reason)}};
 }
 
 void SendDeliveries(const CallPtr& call, Backend& backend, int32_t partition, int64_t offset,
-                    const broker::RpcReply& reply) {
+                    const broker::RpcReply& reply,
+                    const std::map<std::string, int64_t>& next_unread) {
   json::array deliveries;
   std::set<std::string> recorded;
   const json::object* body = reply.body.if_object();
@@ -92,7 +124,10 @@ void SendDeliveries(const CallPtr& call, Backend& backend, int32_t partition, in
     if (recorded.contains(e->uuid.ToString()) || recorded.contains(e->name)) return;
     auto subscription =
         schema::ParseSubscription(e->uuid, e->org, e->name, e->version, e->document);
-    deliveries.push_back(WithoutRecord(subscription, partition, offset));
+    auto next = next_unread.find(e->name);
+    deliveries.push_back(
+        WithoutRecord(subscription, partition, offset,
+                      next == next_unread.end() ? std::nullopt : std::optional(next->second)));
   });
   call->SendJson(200, json::object{{"topic", topic},
                                    {"partition", partition},
@@ -119,8 +154,16 @@ void ByPosition(const CallPtr& call, Backend& backend) {
                    {"topicUuid", topic->uuid.ToString()},
                    {"partition", *partition},
                    {"offset", *offset}},
-      [call, &backend, partition = static_cast<int32_t>(*partition), offset = *offset](
-          broker::RpcReply reply) { SendDeliveries(call, backend, partition, offset, reply); });
+      [call, &backend, partition = static_cast<int32_t>(*partition),
+       offset = *offset](broker::RpcReply reply) {
+        // How far each has read is worth half a second, not the answer.
+        backend.services.TryAsk(
+            call, kEventManager, "lag.get", json::object(), kLagBudget,
+            [call, &backend, partition, offset, reply](Result<broker::RpcReply> lag) {
+              SendDeliveries(call, backend, partition, offset, reply,
+                             NextUnread(lag.ok() ? lag->body : json::value(), partition));
+            });
+      });
 }
 
 }  // namespace
