@@ -32,6 +32,24 @@ std::vector<Config::Setting> Settings() {
                       .help = "partitions of dispatch.invocations; fixed when it is first made",
                       .min = 1,
                       .max = 1024});
+  settings.push_back({.name = "max-pending",
+                      .type = Config::Type::kInt,
+                      .default_value = "10000",
+                      .help = "deliveries of a subscription under way; more wait in their topic",
+                      .min = 1,
+                      .max = 1'000'000});
+  settings.push_back({.name = "max-pending-per-organization",
+                      .type = Config::Type::kInt,
+                      .default_value = "1000000",
+                      .help = "deliveries under way of all subscriptions of an organization",
+                      .min = 1,
+                      .max = 1'000'000'000});
+  settings.push_back({.name = "max-pending-total",
+                      .type = Config::Type::kInt,
+                      .default_value = "2000000",
+                      .help = "deliveries under way of all subscriptions",
+                      .min = 1,
+                      .max = 1'000'000'000});
   settings.push_back({.name = "lag-interval",
                       .type = Config::Type::kDuration,
                       .default_value = "5s",
@@ -88,6 +106,9 @@ class EventManager {
     service_.AddReadyCheck("state", [this] {
       return state_.ready() ? "" : "the state topic is not read to its end yet";
     });
+    service_.AddReadyCheck("progress", [this] {
+      return progress_.ready() ? "" : "the progress topic is not read to its end yet";
+    });
     service_.AddReadyCheck("matching", [this] {
       return engine_.ready() ? "" : "the consumer group has not assigned partitions yet";
     });
@@ -97,6 +118,9 @@ class EventManager {
     subscriptions_.Register(rpc_);
     lag_.Register(rpc_);
     FeedEngine(state_, engine_);
+    progress_.OnChanged([this](const Uuid& subscription, const ProgressTable::Sum& sum) {
+      engine_.SetSettled(subscription, sum.counters.settled(), progress_.CircuitOf(subscription));
+    });
     FollowOrganizations(
         organizations_, [this](const std::string& org) { topics_.EnsureDefault(org); },
         [this](const std::string& org) { topics_.RemoveOrganization(org); });
@@ -138,6 +162,9 @@ class EventManager {
   static MatchEngine::Options EngineOptions(const Config& config) {
     MatchEngine::Options options;
     options.invocations_partitions = static_cast<int32_t>(config.Int("invocations-partitions"));
+    options.allowance.deliveries = config.Int("max-pending");
+    options.allowance.organization = config.Int("max-pending-per-organization");
+    options.allowance.total = config.Int("max-pending-total");
     return options;
   }
   static LagMonitor::Options MonitorOptions(const Config& config) {
@@ -151,7 +178,7 @@ class EventManager {
   }
 
   void AwaitState() {
-    if (state_.ready()) return engine_.Start();
+    if (state_.ready() && progress_.ready()) return engine_.Start();
     service_.loop().After(std::chrono::milliseconds(20), [this] { AwaitState(); });
   }
 

@@ -58,6 +58,34 @@ TEST(SimulationTest, FailingEndpointsAreRetried) {
   RunSeeds(options, Seeds(50), true);
 }
 
+TEST(SimulationTest, HangingEndpointsFallBehindAndCatchUp) {
+  World::Options options;
+  options.crashes = options.store_faults = options.broker_faults = false;
+  options.endpoint_faults = options.pauses = false;
+  options.hangs = true;
+  options.allowance = 6;
+  RunSeeds(options, Seeds(100), false);
+}
+
+TEST(SimulationTest, RewindsDeliverAgainFromTheirPlace) {
+  World::Options options;
+  options.crashes = options.store_faults = options.broker_faults = false;
+  options.endpoint_faults = options.pauses = false;
+  options.hangs = true;
+  options.allowance = 6;
+  options.rewinds = true;
+  RunSeeds(options, Seeds(100), false);
+}
+
+TEST(SimulationTest, FallingBehindSurvivesEveryFault) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.hangs = true;
+  options.allowance = 6;
+  RunSeeds(options, Seeds(500), true);
+}
+
 TEST(SimulationTest, ConservationSurvivesEveryFault) {
   World::Options options;
   options.subscriptions = 6;

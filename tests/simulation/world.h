@@ -6,6 +6,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "broker-adapters/memory/memory_broker.h"
@@ -33,6 +34,9 @@ class World {
     bool broker_faults = true;
     bool endpoint_faults = true;
     bool pauses = true;
+    bool rewinds = false;
+    bool hangs = false;          // of endpoints, for long
+    int64_t allowance = 10'000;  // deliveries of a subscription under way
   };
 
   explicit World(Options options);
@@ -62,6 +66,8 @@ class World {
     schema::Subscription subscription;
     bool fails_at_times = false;
     bool rejects = false;  // answers 400: everything is a dead letter
+    SteadyTime hangs_until{};
+    int64_t doubtful = 0;  // events between a pause and when the last owner learned of it
   };
 
   bool Chance(double probability);
@@ -73,12 +79,15 @@ class World {
   void TogglePause();
   void Tell(size_t index);
   void StartEventManager(int index);
+  void AwaitProgress(int index, const EventManager* manager);
+  void Hang();
+  void Rewind();
   void StartFunctionManager(int index);
   void Heal();
   bool Quiet() const;
   int64_t Expected(const Sub& sub) const;
   bool Matches(const Sub& sub, const Position& position) const;
-  std::set<std::pair<Uuid, Position>> DeadLettered() const;
+  std::set<std::tuple<Uuid, int32_t, Position>> DeadLettered() const;
 
   Options options_;
   std::mt19937_64 random_;

@@ -42,6 +42,9 @@ constexpr char kSaveCursors[] = R"(
     live_until = excluded.live_until, paused_at = excluded.paused_at, version = excluded.version, epoch = excluded.epoch
   where cursors.epoch <= excluded.epoch)";
 
+constexpr char kReadMatched[] = R"(
+  select topic, partition, state from checkpoints where topic = any($1::uuid[]))";
+
 constexpr char kRemoveCursors[] = R"(
   delete from cursors c using unnest($1::uuid[], $2::int[], $3::uuid[])
     as v(topic, partition, subscription)
@@ -163,6 +166,22 @@ Result<std::vector<PartitionId>> RunSave(pg::Transaction& tx,
   return fenced;
 }
 
+Result<std::vector<PartitionMatched>> RunReadMatched(pg::Transaction& tx,
+                                                     const std::vector<Uuid>& topics) {
+  std::vector<Value> ids;
+  for (const auto& topic : topics) ids.emplace_back(topic.ToString());
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kReadMatched, {EncodeArray(ids)}));
+  std::vector<PartitionMatched> all;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::string blob = rows[i].Bytes(2);
+    if (blob.empty()) continue;
+    ASSIGN_OR_RETURN(auto checkpoint, schema::Decode<schema::MatchCheckpoint>(blob));
+    all.push_back({{ReadUuid(rows[i], 0), static_cast<int32_t>(rows[i].Int(1))},
+                   std::move(checkpoint.counters)});
+  }
+  return all;
+}
+
 }  // namespace
 
 void PgMatchStore::Claim(std::vector<PartitionId> partitions,
@@ -179,6 +198,13 @@ void PgMatchStore::Save(std::vector<PartitionSave> saves,
   auto shared = std::make_shared<std::vector<PartitionSave>>(std::move(saves));
   pool_.Query<std::vector<PartitionId>>(
       [shared](pg::Transaction& tx) { return RunSave(tx, *shared); }, std::move(done));
+}
+
+void PgMatchStore::ReadMatched(std::vector<Uuid> topics,
+                               std::function<void(Result<std::vector<PartitionMatched>>)> done) {
+  pool_.Query<std::vector<PartitionMatched>>(
+      [topics = std::move(topics)](pg::Transaction& tx) { return RunReadMatched(tx, topics); },
+      std::move(done));
 }
 
 }  // namespace dispatch

@@ -17,6 +17,8 @@ class PgMatchStore : public MatchStore {
              std::function<void(Result<std::vector<PartitionState>>)> done) override;
   void Save(std::vector<PartitionSave> saves,
             std::function<void(Result<std::vector<PartitionId>>)> done) override;
+  void ReadMatched(std::vector<Uuid> topics,
+                   std::function<void(Result<std::vector<PartitionMatched>>)> done) override;
 
  private:
   pg::Pool& pool_;

@@ -1,6 +1,7 @@
 #include "event-manager/src/adapters/progress_table.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "broker-adapters/topics.h"
 #include "common/log.h"
@@ -50,14 +51,17 @@ void ProgressTable::Open() {
 }
 
 void ProgressTable::OnRecords(std::vector<broker::Record> records) {
+  std::unordered_set<Uuid> changed;
   for (const auto& record : records) {
     if (!record.value) continue;
     auto progress = schema::Decode<schema::Progress>(*record.value);
     if (!progress.ok()) continue;
+    changed.insert(progress->subscription);
     auto& slot = table_[progress->subscription][progress->partition];
     // An owner that lost its partition may speak once more after the new one.
     if (progress->epoch >= slot.epoch) slot = std::move(*progress);
   }
+  for (const auto& subscription : changed) changed_(subscription, Of(subscription));
 }
 
 void ProgressTable::OnPartitionError(const broker::TopicPartition& partition, const Error& error) {
@@ -104,6 +108,19 @@ ProgressTable::Sum ProgressTable::Of(const Uuid& subscription) const {
     }
   }
   return sum;
+}
+
+schema::Circuit ProgressTable::CircuitOf(const Uuid& subscription) const {
+  schema::Circuit circuit;
+  auto it = table_.find(subscription);
+  if (it == table_.end()) return circuit;
+  int64_t newest = 0;
+  for (const auto& [partition, progress] : it->second) {
+    if (!progress.circuit || progress.written_ms < newest) continue;
+    newest = progress.written_ms;
+    circuit = *progress.circuit;
+  }
+  return circuit;
 }
 
 }  // namespace dispatch

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -26,6 +27,12 @@ class ProgressTable : private broker::Reader::Listener {
   /// A subscription's sums over all invocations partitions.
   using Sum = ProgressSum;
   Sum Of(const Uuid& subscription) const;
+  /// As told last, by whichever instance.
+  schema::Circuit CircuitOf(const Uuid& subscription) const;
+  /// Set before Start.
+  void OnChanged(std::function<void(const Uuid& subscription, const Sum& sum)> changed) {
+    changed_ = std::move(changed);
+  }
 
  private:
   void OnRecords(std::vector<broker::Record> records) override;
@@ -35,6 +42,7 @@ class ProgressTable : private broker::Reader::Listener {
 
   broker::Broker& broker_;
   Loop& loop_;
+  std::function<void(const Uuid&, const Sum&)> changed_ = [](const Uuid&, const Sum&) {};
   std::unique_ptr<broker::Reader> reader_;
   int32_t partitions_ = 1;
   int32_t at_end_ = 0;

@@ -8,7 +8,7 @@ namespace dispatch {
 
 namespace {
 // Closer than this the shared reader waits, so that a busy topic cannot outrun the session.
-constexpr int64_t kJoinDistance = 5'000;
+constexpr int64_t kJoinDistance = 1'000;
 constexpr Duration kHandOverRetry = std::chrono::milliseconds(10);
 }  // namespace
 
@@ -30,8 +30,23 @@ LagSession::~LagSession() {
 }
 
 void LagSession::Start() {
+  started_at_ = loop_.Steady();
+  paused_ = false;
   reader_ = broker_.NewReader("dispatch-lagging-reader", *this);
-  reader_->Add(host_.topic_partition(), tracker_.Position());
+  reader_->Add(host_.topic_partition(), seen_);
+}
+
+void LagSession::Park() {
+  reader_.reset();
+  queue_.clear();
+  loop_.Cancel(retry_);
+  LetLiveGo();
+}
+
+void LagSession::Continue() {
+  if (!started()) return;
+  Process();
+  host_.SessionMoved();
 }
 
 void LagSession::Join(Member member) {
@@ -46,6 +61,7 @@ std::optional<int64_t> LagSession::Leave(const Uuid& subscription, int64_t no_so
   for (auto& member : members_) {
     if (member.subscription != subscription || member.until) continue;
     member.until = std::max({member.from, seen_, no_sooner});
+    leaving_ = Durability::kFresh;
     return member.until;
   }
   return std::nullopt;
@@ -64,8 +80,14 @@ bool LagSession::read_all() const {
                      [this](const Member& m) { return m.until && *m.until <= seen_; });
 }
 
+bool LagSession::Wrote(const Member& member) const {
+  return member.until && *member.until <= seen_ &&
+         (tracker_.incomplete() == 0 || *member.until <= tracker_.Position());
+}
+
 bool LagSession::finished() const {
-  return read_all() && tracker_.incomplete() == 0 && hand_over_ == Durability::kDurable;
+  return read_all() && tracker_.incomplete() == 0 && hand_over_ == Durability::kDurable &&
+         leaving_ == Durability::kDurable;
 }
 
 void LagSession::Saved() {
@@ -75,44 +97,60 @@ void LagSession::Saved() {
     holding_ = false;
     host_.HoldLive(false);
   }
+  if (leaving_ == Durability::kSaving) {
+    leaving_ = Durability::kDurable;
+    if (started()) Process();
+  }
 }
 
 schema::MatchCheckpoint::Session LagSession::Snapshot() {
   if (durability_ == Durability::kFresh) durability_ = Durability::kSaving;
   if (hand_over_ == Durability::kFresh) hand_over_ = Durability::kSaving;
+  if (leaving_ == Durability::kFresh) leaving_ = Durability::kSaving;
   return {stream_, tracker_.Position(), tracker_.Completed(), members_};
 }
 
 void LagSession::OnRecords(std::vector<broker::Record> records) {
-  for (auto& record : records) {
-    // Hand over before a record that the shared reader will serve itself.
-    seen_ = std::max(seen_, record.offset);
-    HandOverIfMet();
-    bool wanted = std::any_of(members_.begin(), members_.end(), [&](const Member& m) {
-      return record.offset >= m.from && (!m.until || record.offset < *m.until);
-    });
-    seen_ = std::max(seen_, record.offset + 1);
-    size_t bytes = record.value ? record.value->size() : 0;
-    if (!tracker_.Deliver(record.offset, 1, bytes)) continue;
-    if (!wanted) {
-      tracker_.Complete(record.offset);
-      continue;
-    }
-    host_.MatchLagging(record, *this,
-                       [this, alive = std::weak_ptr(alive_), offset = record.offset] {
-                         if (alive.expired()) return;
-                         tracker_.Complete(offset);
-                         PaceReader();
-                         host_.SessionMoved();
-                       });
-  }
-  HandOverIfMet();
-  PaceReader();
+  for (auto& record : records) queue_.push_back(std::move(record));
+  Process();
   host_.SessionMoved();
 }
 
+void LagSession::Process() {
+  while (!queue_.empty() && leaving_ == Durability::kDurable && host_.MayFeed(*this)) {
+    broker::Record record = std::move(queue_.front());
+    queue_.pop_front();
+    Take(std::move(record));
+  }
+  HandOverIfMet();
+  PaceReader();
+}
+
+void LagSession::Take(broker::Record record) {
+  // Hand over before a record that the shared reader will serve itself.
+  seen_ = std::max(seen_, record.offset);
+  HandOverIfMet();
+  bool wanted = std::any_of(members_.begin(), members_.end(), [&](const Member& m) {
+    return record.offset >= m.from && (!m.until || record.offset < *m.until);
+  });
+  seen_ = std::max(seen_, record.offset + 1);
+  size_t bytes = record.value ? record.value->size() : 0;
+  if (!tracker_.Deliver(record.offset, 1, bytes)) return;
+  if (!wanted) {
+    tracker_.Complete(record.offset);
+    return;
+  }
+  host_.MatchLagging(record, *this, [this, alive = std::weak_ptr(alive_), offset = record.offset] {
+    if (alive.expired()) return;
+    tracker_.Complete(offset);
+    HandOverIfMet();
+    PaceReader();
+    host_.SessionMoved();
+  });
+}
+
 void LagSession::OnEnd(const broker::TopicPartition&, int64_t next_offset) {
-  seen_ = std::max(seen_, next_offset);
+  if (queue_.empty()) seen_ = std::max(seen_, next_offset);
   HandOverIfMet();
   host_.SessionMoved();
 }
@@ -135,19 +173,21 @@ void LagSession::OnPartitionError(const broker::TopicPartition& partition, const
     int64_t earliest = (*offsets)[partition.partition].earliest;
     host_.SessionLost(*this, tracker_.Position(), earliest);
     seen_ = std::max(seen_, earliest);
+    if (!started()) return host_.SessionMoved();
     reader_->Remove(partition);
-    reader_->Add(partition, std::max(earliest, tracker_.Position()));
+    reader_->Add(partition, seen_);
     HandOverIfMet();
     host_.SessionMoved();
   });
 }
 
 void LagSession::HandOverIfMet() {
-  int64_t meet = host_.live_next();
   if (!open()) return;
+  if (leaving_ != Durability::kDurable || !host_.MayFeed(*this)) return LetLiveGo();
+  int64_t meet = host_.live_next();
   if (seen_ < meet) {
     bool close = meet - seen_ < kJoinDistance;
-    if (close && !holding_) {
+    if (close && !holding_ && started()) {
       holding_ = true;
       host_.HoldLive(true);
     }
@@ -157,6 +197,9 @@ void LagSession::HandOverIfMet() {
     holding_ = true;
     host_.HoldLive(true);
   }
+  // All that we read is written first: after a crash it is read again, while the shared reader is
+  // at work already, and what it writes for a member would pass it.
+  if (tracker_.incomplete() > 0) return;
   bool refused = false;
   for (auto& member : members_) {
     if (member.until) continue;
@@ -171,10 +214,7 @@ void LagSession::HandOverIfMet() {
   }
   if (refused) {
     // The shared reader must get on before it can take over: not while we hold it.
-    if (hand_over_ == Durability::kDurable) {
-      holding_ = false;
-      host_.HoldLive(false);
-    }
+    LetLiveGo();
     loop_.Cancel(retry_);
     retry_ = loop_.After(kHandOverRetry, [this] {
       HandOverIfMet();
@@ -185,10 +225,17 @@ void LagSession::HandOverIfMet() {
   host_.CheckpointSoon();
 }
 
+// Unless it waits for a hand-over to be durable.
+void LagSession::LetLiveGo() {
+  if (!holding_ || hand_over_ != Durability::kDurable) return;
+  holding_ = false;
+  host_.HoldLive(false);
+}
+
 void LagSession::PaceReader() {
   if (reader_ == nullptr) return;
   bool pause = paused_ ? !tracker_.half_empty() : tracker_.full();
-  pause = pause || read_all();
+  pause = pause || read_all() || !queue_.empty();
   if (pause == paused_) return;
   paused_ = pause;
   if (pause) {

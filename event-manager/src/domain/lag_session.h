@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -38,6 +39,9 @@ class LagSession : private broker::Reader::Listener {
     /// Records at the session's position are gone; it goes on at `resume_at`.
     virtual void SessionLost(const LagSession& session, int64_t from, int64_t resume_at) = 0;
     virtual void SessionMoved() = 0;
+    /// Whether more may be fed to the members: false while one of them has no allowance. Told of
+    /// changes by Continue.
+    virtual bool MayFeed(const LagSession& session) const = 0;
     /// Something waits for the next checkpoint.
     virtual void CheckpointSoon() = 0;
   };
@@ -49,7 +53,12 @@ class LagSession : private broker::Reader::Listener {
   /// Opens the reader. Only once the session is durable: after a crash the same records must come
   /// again under the same stream id.
   void Start();
+  /// Closes the reader; Start goes on where it stopped.
+  void Park();
   bool started() const { return reader_ != nullptr; }
+  SteadyTime started_at() const { return started_at_; }
+  /// Goes on after members got allowance.
+  void Continue();
   bool durable() const { return durability_ == Durability::kDurable; }
   /// Not in any snapshot yet: members may still join.
   bool fresh() const { return durability_ == Durability::kFresh; }
@@ -57,6 +66,8 @@ class LagSession : private broker::Reader::Listener {
   /// Adds a member; the session must be fresh.
   void Join(Member member);
   /// Stops serving a member at next(), or at `no_sooner` when that is later; answers the offset.
+  /// The session stands still until that is durable: read again after a crash, its records must
+  /// have the same targets.
   std::optional<int64_t> Leave(const Uuid& subscription, int64_t no_sooner);
   /// Forgets a member whose subscription is gone.
   void Drop(const Uuid& subscription);
@@ -65,6 +76,8 @@ class LagSession : private broker::Reader::Listener {
   const Uuid& stream() const { return stream_; }
   /// Every offset below was matched for the members whose range holds it.
   int64_t next() const { return seen_; }
+  /// All that the member gets of this session is written.
+  bool Wrote(const Member& member) const;
   /// Every member was handed over or left, and all that was read for them is written.
   bool finished() const;
   schema::MatchCheckpoint::Session Snapshot();
@@ -76,7 +89,10 @@ class LagSession : private broker::Reader::Listener {
   void OnPartitionError(const broker::TopicPartition& partition, const Error& error) override;
   void OnEnd(const broker::TopicPartition& partition, int64_t next_offset) override;
 
+  void Process();
+  void Take(broker::Record record);
   void HandOverIfMet();
+  void LetLiveGo();
   bool open() const;      // some member has no end yet
   bool read_all() const;  // nothing is left to read for any member
   void PaceReader();
@@ -91,12 +107,15 @@ class LagSession : private broker::Reader::Listener {
   int64_t seen_;  // every offset below was delivered or does not exist
   std::vector<Member> members_;
   std::unique_ptr<broker::Reader> reader_;
+  SteadyTime started_at_{};
+  std::deque<broker::Record> queue_;  // read, and not taken yet
   bool paused_ = false;
   // The shared reader is held from before a hand-over until that is durable: what it would match
   // for the member before then would come again, after a crash, under our stream id.
   bool holding_ = false;
   Durability durability_ = Durability::kFresh;
   Durability hand_over_ = Durability::kDurable;
+  Durability leaving_ = Durability::kDurable;
   TimerId retry_ = kNoTimer;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

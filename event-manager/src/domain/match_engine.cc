@@ -25,6 +25,7 @@ MatchEngine::MatchEngine(broker::Broker& broker, Loop& loop, MatchStore& store, 
       options_(std::move(options)),
       producer_(broker, loop, WriterOptions()),
       writer_(producer_, options_.invocations_partitions),
+      allowance_(options_.allowance),
       session_slots_(options_.max_sessions) {}
 
 MatchEngine::~MatchEngine() {
@@ -53,7 +54,11 @@ void MatchEngine::RemoveTopic(const Uuid& topic) {
   std::string name = it->second;
   topic_names_.erase(it);
   std::erase_if(matchers_, [&](const auto& item) { return item.second->id().topic == topic; });
-  std::erase_if(subscriptions_, [&](const auto& item) { return item.second.first == topic; });
+  std::erase_if(subscriptions_, [&](const auto& item) {
+    if (item.second.first != topic) return false;
+    allowance_.Forget(item.first);
+    return true;
+  });
   topics_.erase(name);
   Subscribe();
 }
@@ -94,6 +99,7 @@ void MatchEngine::RemoveSubscription(const Uuid& subscription) {
   for (auto& [partition, matcher] : matchers_) {
     if (matcher->id().topic == topic) matcher->Remove(subscription);
   }
+  allowance_.Forget(subscription);
 }
 
 void MatchEngine::Start() {
@@ -306,7 +312,10 @@ void MatchEngine::OnPartitionError(const broker::TopicPartition& partition, cons
 }
 
 bool MatchEngine::TakeSessionSlot() {
-  if (session_slots_ == 0) return false;
+  if (session_slots_ == 0) {
+    slots_wanted_ = true;
+    return false;
+  }
   --session_slots_;
   return true;
 }
@@ -337,11 +346,42 @@ void MatchEngine::Tick() {
   if (!doubtful_.empty() && consumer_->membership_age() <= options_.membership_limit) {
     Match(std::exchange(doubtful_, {}));
   }
-  for (auto& [partition, matcher] : matchers_) {
-    matcher->StartSessions();
-    matcher->Pace();
-  }
+  allowance_.Tick(loop_.Now());
+  bool wanted = slots_wanted_;
+  for (auto& [partition, matcher] : matchers_) matcher->Tend();
+  if (wanted && session_slots_ > 0) slots_wanted_ = false;
+  ReadOthers();
   if (!saving_) Checkpoint([] {});
+}
+
+// What was matched in partitions that other instances own counts against the allowance too.
+void MatchEngine::ReadOthers() {
+  if (loop_.Steady() - others_at_ < options_.others_interval) return;
+  std::vector<Uuid> shared;
+  for (const auto& [name, entry] : topics_) {
+    for (int32_t p = 0; p < entry->topic.partitions && entry->index.size() > 0; ++p) {
+      if (matchers_.contains({name, p})) continue;
+      shared.push_back(entry->topic.uuid);
+      break;
+    }
+  }
+  others_at_ = loop_.Steady();
+  if (shared.empty()) return allowance_.SetOthers({});
+  store_.ReadMatched(std::move(shared), [this, alive = std::weak_ptr(alive_)](
+                                            Result<std::vector<PartitionMatched>> all) {
+    if (!alive.expired() && all.ok()) SetOthers(*all);
+  });
+}
+
+void MatchEngine::SetOthers(const std::vector<PartitionMatched>& all) {
+  std::unordered_map<Uuid, int64_t> matched;
+  for (const auto& partition : all) {
+    auto name = topic_names_.find(partition.id.topic);
+    if (name == topic_names_.end()) continue;
+    if (matchers_.contains({name->second, partition.id.partition})) continue;
+    for (const auto& counter : partition.counters) matched[counter.subscription] += counter.matched;
+  }
+  allowance_.SetOthers(matched);
 }
 
 void MatchEngine::Checkpoint(std::function<void()> then) {

@@ -30,6 +30,8 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
     Duration checkpoint_interval = std::chrono::milliseconds(100);
     Duration claim_retry = std::chrono::milliseconds(500);
     int max_sessions = 4;
+    Allowance::Limits allowance;
+    Duration others_interval = std::chrono::seconds(1);
     Duration membership_limit = std::chrono::seconds(6);  // the group's session timeout
   };
 
@@ -41,7 +43,13 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   void PutSubscription(schema::Subscription subscription);
   void RemoveSubscription(const Uuid& subscription);
 
-  /// Joins the group. Call when topics and subscriptions are known, so that none is missed.
+  /// What function-manager settled of a subscription, and its circuit.
+  void SetSettled(const Uuid& subscription, int64_t settled, const schema::Circuit& circuit) {
+    allowance_.SetSettled(subscription, settled, circuit);
+  }
+
+  /// Joins the group. Call when topics, subscriptions and what was settled are known, so
+  /// that none is missed.
   void Start();
   /// Saves a last checkpoint, leaves the group, then runs `stopped`.
   void Stop(std::function<void()> stopped);
@@ -67,6 +75,8 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   InvocationWriter& writer() override { return writer_; }
   bool TakeSessionSlot() override;
   void ReturnSessionSlot() override;
+  bool session_slots_wanted() const override { return slots_wanted_; }
+  Allowance& allowance() override { return allowance_; }
   void SetPaused(const broker::TopicPartition& partition, bool paused) override;
   void CheckpointSoon() override;
 
@@ -77,6 +87,8 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
                std::vector<PartitionState> states);
   void Match(const std::vector<broker::Record>& records);
   void Tick();
+  void ReadOthers();
+  void SetOthers(const std::vector<PartitionMatched>& all);
   void Checkpoint(std::function<void()> then);
   void Subscribe();
   TopicEntry* FindTopic(const std::string& kafka_name);
@@ -87,6 +99,7 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   Options options_;
   broker::GaplessProducer producer_;
   InvocationWriter writer_;
+  Allowance allowance_;
   std::map<std::string, std::unique_ptr<TopicEntry>> topics_;  // by Kafka name
   std::unordered_map<Uuid, std::string> topic_names_;
   std::unordered_map<Uuid, std::pair<Uuid, std::string>> subscriptions_;  // -> topic
@@ -95,6 +108,8 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   std::unordered_map<broker::TopicPartition, uint64_t> claiming_;  // assigned, not started
   std::map<Uuid, std::vector<schema::Subscription>> orphans_;      // their topic is not known yet
   int session_slots_;
+  bool slots_wanted_ = false;
+  SteadyTime others_at_{};                // when what other instances matched was asked for last
   std::vector<broker::Record> doubtful_;  // came while the group had not confirmed us for long
   bool assigned_once_ = false;
   bool saving_ = false;

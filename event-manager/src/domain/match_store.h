@@ -58,6 +58,12 @@ struct PartitionSave {
   std::vector<Uuid> removed;
 };
 
+/// The counters of a partition, whoever owns it.
+struct PartitionMatched {
+  PartitionId id;
+  std::vector<schema::MatchCheckpoint::Matched> counters;
+};
+
 /// Durable checkpoints of event partitions. Callbacks on the owner's loop, never inside the call.
 class MatchStore {
  public:
@@ -68,6 +74,9 @@ class MatchStore {
   /// Saves those whose epoch still is the newest; answers those that were fenced.
   virtual void Save(std::vector<PartitionSave> saves,
                     std::function<void(Result<std::vector<PartitionId>>)> done) = 0;
+  /// What was matched in every partition of these topics, as of their last checkpoints.
+  virtual void ReadMatched(std::vector<Uuid> topics,
+                           std::function<void(Result<std::vector<PartitionMatched>>)> done) = 0;
 };
 
 }  // namespace dispatch

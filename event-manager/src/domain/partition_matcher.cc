@@ -9,6 +9,16 @@ namespace dispatch {
 
 namespace {
 
+// So long without a record: the shared reader is at the end of the log.
+constexpr Duration kIdle = std::chrono::seconds(3);
+
+// Enough for what an owner writes between two checkpoints, and little against the log.
+constexpr int64_t kRepeatDistance = 20'000;
+// What a new owner finds and is not told of within this time was deleted.
+constexpr Duration kUnknownPatience = std::chrono::seconds(2);
+// How long a lagging reader keeps its place when others wait for one.
+constexpr Duration kSessionTurn = std::chrono::seconds(2);
+
 size_t BytesOf(const broker::Record& record) {
   return (record.value ? record.value->size() : 0) + 64 * record.headers.size();
 }
@@ -23,19 +33,25 @@ PartitionMatcher::PartitionMatcher(Engine& engine, const TopicEntry& topic, Part
       tracker_(OffsetTracker::Restore(state.position.value_or(0), state.checkpoint.completed,
                                       OffsetTracker::Limits{})),
       next_(state.position.value_or(0)),
-      untouched_(state.end) {
+      untouched_(state.end),
+      repeated_until_(std::min(state.end, state.position.value_or(0) + kRepeatDistance)),
+      claimed_at_(engine.loop().Steady()),
+      last_taken_(engine.loop().Steady()) {
   for (const auto& [first, end] : state.checkpoint.completed) {
     completed_until_ = std::max(completed_until_, end);
   }
-  for (auto& counter : state.checkpoint.counters) counters_[counter.subscription] = counter;
+  for (const auto& saved : state.checkpoint.counters) {
+    Counter& counter = CounterOf(saved.subscription, saved.generation);
+    counter.total = saved;
+    counter.charged = saved.matched;
+    engine_.allowance().Take(*counter.account, saved.matched);
+  }
   for (auto& cursor : state.cursors) cursors_[cursor.subscription] = cursor;
   for (auto& session : state.checkpoint.sessions) AddSession(std::move(session), true);
-  // Subscriptions that went away while nobody owned the partition.
-  std::vector<Uuid> gone;
   for (const auto& [id, cursor] : cursors_) {
-    if (topic_.index.Find(id) == nullptr) gone.push_back(id);
+    if (topic_.index.Find(id) == nullptr) unknown_.insert(id);
   }
-  for (const auto& id : gone) Remove(id);
+  if (!unknown_.empty()) ++holds_;
   for (const auto& [id, entry] : topic_.index.all()) Reconcile(*entry);
   StartSessions();
 }
@@ -44,7 +60,11 @@ PartitionMatcher::~PartitionMatcher() {
   for (const auto& session : sessions_) {
     if (session->started()) engine_.ReturnSessionSlot();
   }
-  // While the rest is still there: a session lets go of the shared reader.
+  for (auto& [id, counter] : counters_) {
+    engine_.allowance().Give(*counter.account, counter.charged);
+  }
+  // While the rest is still there: a session lets go of the shared reader, which is gone by now.
+  ending_ = true;
   sessions_.clear();
 }
 
@@ -70,6 +90,7 @@ void PartitionMatcher::TakeHeld() {
 
 void PartitionMatcher::Take(const broker::Record& record) {
   next_ = std::max(next_, record.offset + 1);
+  last_taken_ = engine_.loop().Steady();
   if (!tracker_.Deliver(record.offset, 1, BytesOf(record))) return;
   int64_t offset = record.offset;
   Match(
@@ -82,6 +103,7 @@ void PartitionMatcher::Take(const broker::Record& record) {
       [this, offset] {
         tracker_.Complete(offset);
         dirty_ = true;
+        if (waiting_for_order_) SessionChanged();
         Pace();
       });
   Pace();
@@ -110,6 +132,11 @@ void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, c
       targets.push_back({s.uuid, s.generation, s.version});
   }
   if (targets.empty()) return guarded();
+  for (const auto& target : targets) {
+    Counter& counter = CounterOf(target.subscription, target.generation);
+    ++counter.charged;
+    engine_.allowance().Charge(*counter.account, BytesOf(record));
+  }
   auto counted = targets;
   engine_.writer().Write(topic_.topic, record, event->Find("partitionkey"), stream,
                          std::move(targets),
@@ -117,10 +144,8 @@ void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, c
                           guarded = std::move(guarded)] {
                            if (alive.expired()) return;
                            for (const auto& target : counted) {
-                             auto& counter = counters_[target.subscription];
-                             counter.subscription = target.subscription;
-                             counter.generation = target.generation;
-                             ++counter.matched;
+                             auto it = counters_.find(target.subscription);
+                             if (it != counters_.end()) ++it->second.total.matched;
                            }
                            guarded();
                          });
@@ -147,10 +172,7 @@ void PartitionMatcher::OnLost(int64_t earliest) {
   for (const auto& [id, cursor] : cursors_) {
     int64_t first = std::max({from, cursor.live_from, next_});
     if (cursor.paused_at || cursor.live_from == kForever || first >= earliest) continue;
-    auto& counter = counters_[id];
-    counter.subscription = id;
-    counter.generation = cursor.generation;
-    counter.lost += earliest - first;
+    CounterOf(id, cursor.generation).total.lost += earliest - first;
   }
   log::Error("retention passed the position topic={} partition={} from={} earliest={} lost={}",
              topic_.topic.KafkaName(), id_.partition, from, earliest, missing);
@@ -168,10 +190,7 @@ void PartitionMatcher::SessionLost(const LagSession& session, int64_t from, int6
     int64_t first = std::max(from, member.from);
     int64_t last = member.until ? std::min(*member.until, resume_at) : resume_at;
     if (first >= last) continue;
-    auto& counter = counters_[member.subscription];
-    counter.subscription = member.subscription;
-    counter.generation = member.generation;
-    counter.lost += last - first;
+    CounterOf(member.subscription, member.generation).total.lost += last - first;
   }
   log::Error("retention passed a lagging reader topic={} partition={} from={} earliest={}",
              topic_.topic.KafkaName(), id_.partition, from, resume_at);
@@ -180,6 +199,7 @@ void PartitionMatcher::SessionLost(const LagSession& session, int64_t from, int6
 
 void PartitionMatcher::Reconcile(const CompiledSubscription& compiled) {
   const auto& s = compiled.subscription;
+  if (unknown_.erase(s.uuid) > 0 && unknown_.empty()) HoldLive(false);
   auto [it, fresh] = cursors_.try_emplace(s.uuid);
   Cursor& cursor = it->second;
   if (fresh || cursor.generation < s.generation) {
@@ -253,7 +273,8 @@ void PartitionMatcher::ResumeCursor(Cursor& cursor) {
   if (start >= live_next() && cursor.live_until == start) {
     cursor.live_until = kForever;  // nothing came meanwhile
     Changed(cursor);
-  } else if (start >= live_next() && tracker_.Position() >= cursor.live_until) {
+  } else if (start >= live_next() && tracker_.Position() >= cursor.live_until &&
+             !InSession(cursor.subscription, nullptr)) {
     Begin(cursor, start);
   } else {
     AddToSession(cursor, start);
@@ -280,15 +301,55 @@ bool PartitionMatcher::HandOver(const LagSession::Member& member, int64_t offset
 void PartitionMatcher::Remove(const Uuid& subscription) {
   for (auto& session : sessions_) session->Drop(subscription);
   if (cursors_.erase(subscription) > 0) removed_.insert(subscription);
-  counters_.erase(subscription);
+  if (auto it = counters_.find(subscription); it != counters_.end()) {
+    engine_.allowance().Refund(*it->second.account, it->second.charged);
+    counters_.erase(it);
+  }
   changed_.erase(subscription);
+  if (unknown_.erase(subscription) > 0 && unknown_.empty()) HoldLive(false);
   dirty_ = true;
   SessionChanged();
 }
 
+// An earlier session than `before` (null: any) has something left to write for the subscription.
+bool PartitionMatcher::InSession(const Uuid& subscription, const LagSession* before) const {
+  for (const auto& session : sessions_) {
+    if (session.get() == before) return false;
+    if (session->finished()) continue;
+    for (const auto& member : session->members()) {
+      if (member.subscription == subscription && !session->Wrote(member)) return true;
+    }
+  }
+  return false;
+}
+
+// What its members have to get before is written: by the shared reader up to where they were
+// paused, by sessions before it. Else the order by key would break.
+bool PartitionMatcher::MayFollow(const LagSession& session) const {
+  SteadyTime now = engine_.loop().Steady();
+  for (const auto& member : session.members()) {
+    if (InSession(member.subscription, &session)) return false;
+    auto it = cursors_.find(member.subscription);
+    if (it == cursors_.end() || it->second.live_from == kForever) continue;
+    int64_t until = it->second.live_until;
+    if (until == kForever || tracker_.Position() >= until) continue;
+    // The last offsets of a log may hold no records, so that we never get there.
+    bool idle =
+        !paused_ && tracker_.incomplete() == 0 && held_.empty() && now - last_taken_ > kIdle;
+    if (!idle) return false;
+  }
+  return true;
+}
+
 void PartitionMatcher::StartSessions() {
+  waiting_for_order_ = false;
   for (auto& session : sessions_) {
     if (session->started() || session->finished() || !session->durable()) continue;
+    if (!MayFeed(*session)) continue;
+    if (!MayFollow(*session)) {
+      waiting_for_order_ = true;
+      continue;
+    }
     if (!engine_.TakeSessionSlot()) return;
     session->Start();
   }
@@ -328,8 +389,9 @@ void PartitionMatcher::HoldLive(bool hold) {
 }
 
 void PartitionMatcher::Pace() {
+  if (ending_) return;
   bool full = paused_ ? !tracker_.half_empty() : tracker_.full();
-  bool pause = full || holds_ > 0 || engine_.writer().full();
+  bool pause = full || waiting_ || holds_ > 0 || engine_.writer().full();
   if (pause == paused_) return;
   paused_ = pause;
   engine_.SetPaused(topic_partition(), pause);
@@ -351,7 +413,7 @@ PartitionSave PartitionMatcher::Snapshot() {
   PartitionSave save{id_, epoch_, tracker_.Position(), {}, {}, {}};
   save.checkpoint.completed = tracker_.Completed();
   save.checkpoint.counters.reserve(counters_.size());
-  for (const auto& [id, counter] : counters_) save.checkpoint.counters.push_back(counter);
+  for (const auto& [id, counter] : counters_) save.checkpoint.counters.push_back(counter.total);
   for (const auto& session : sessions_) save.checkpoint.sessions.push_back(session->Snapshot());
   saving_changed_.merge(changed_);
   saving_removed_.merge(removed_);
@@ -379,6 +441,104 @@ void PartitionMatcher::Saved() {
   if (!sessions_.empty()) SessionChanged();
 }
 
+PartitionMatcher::Counter& PartitionMatcher::CounterOf(const Uuid& subscription,
+                                                       int32_t generation) {
+  Counter& counter = counters_[subscription];
+  if (counter.account == nullptr) {
+    counter.account = &engine_.allowance().Open(subscription, topic_.topic.org);
+    counter.total.subscription = subscription;
+  }
+  counter.total.generation = generation;
+  return counter;
+}
+
+// Subscriptions that went away while nobody owned the partition.
+void PartitionMatcher::GiveUpUnknown() {
+  if (unknown_.empty() || engine_.loop().Steady() - claimed_at_ < kUnknownPatience) return;
+  std::vector<Uuid> gone(unknown_.begin(), unknown_.end());
+  for (const Uuid& id : gone) Remove(id);
+}
+
+void PartitionMatcher::Tend() {
+  GiveUpUnknown();
+  Balance();
+  StartSessions();
+  Pace();
+}
+
+// Who has no allowance falls behind, if somebody else can go on; else the shared reader waits.
+void PartitionMatcher::Balance() {
+  const Allowance& allowance = engine_.allowance();
+  waiting_ = allowance.stopped(topic_.topic.org);
+  for (size_t i = 0, count = sessions_.size(); i < count; ++i) BalanceSession(*sessions_[i]);
+  if (waiting_ || !allowance.any_exhausted()) return;
+  bool others = false;
+  std::vector<Cursor*> slow;
+  for (auto& [id, cursor] : cursors_) {
+    if (cursor.paused_at || cursor.live_from == kForever || cursor.live_until != kForever) continue;
+    if (allowance.exhausted(id)) {
+      slow.push_back(&cursor);
+    } else {
+      others = true;
+    }
+  }
+  waiting_ = !others && !slow.empty();
+  if (waiting_) return;
+  for (Cursor* cursor : slow) FallBehind(*cursor);
+}
+
+// Members with allowance do not wait for those without.
+void PartitionMatcher::BalanceSession(LagSession& session) {
+  const Allowance& allowance = engine_.allowance();
+  std::vector<Uuid> slow;
+  size_t open = 0;
+  for (const auto& member : session.members()) {
+    if (member.until) continue;
+    ++open;
+    if (allowance.exhausted(member.subscription)) slow.push_back(member.subscription);
+  }
+  if (slow.empty()) {
+    ParkIfOthersWait(session);
+  } else if (slow.size() < open && session.durable()) {
+    for (const Uuid& id : slow) {
+      auto from = session.Leave(id, 0);
+      auto cursor = cursors_.find(id);
+      if (from && cursor != cursors_.end()) AddToSession(cursor->second, *from);
+    }
+  } else if (session.started()) {
+    session.Park();
+    engine_.ReturnSessionSlot();
+  }
+  session.Continue();
+}
+
+void PartitionMatcher::ParkIfOthersWait(LagSession& session) {
+  if (!session.started() || !engine_.session_slots_wanted()) return;
+  if (engine_.loop().Steady() - session.started_at() < kSessionTurn) return;
+  session.Park();
+  engine_.ReturnSessionSlot();
+}
+
+void PartitionMatcher::FallBehind(Cursor& cursor) {
+  int64_t from = std::max({cursor.live_from, next_, completed_until_, repeated_until_});
+  cursor.live_until = from;
+  log::Info("subscription falls behind subscription={} topic={} partition={} offset={}",
+            cursor.subscription.ToString(), topic_.topic.KafkaName(), id_.partition, from);
+  AddToSession(cursor, from);
+  Changed(cursor);
+}
+
+bool PartitionMatcher::MayFeed(const LagSession& session) const {
+  if (!unknown_.empty()) return false;
+  const Allowance& allowance = engine_.allowance();
+  if (waiting_ && allowance.stopped(topic_.topic.org)) return false;
+  if (!allowance.any_exhausted()) return true;
+  return std::none_of(session.members().begin(), session.members().end(),
+                      [&](const LagSession::Member& member) {
+                        return !member.until && allowance.exhausted(member.subscription);
+                      });
+}
+
 const Cursor* PartitionMatcher::cursor(const Uuid& subscription) const {
   auto it = cursors_.find(subscription);
   return it == cursors_.end() ? nullptr : &it->second;
@@ -386,7 +546,7 @@ const Cursor* PartitionMatcher::cursor(const Uuid& subscription) const {
 
 int64_t PartitionMatcher::matched(const Uuid& subscription) const {
   auto it = counters_.find(subscription);
-  return it == counters_.end() ? 0 : it->second.matched;
+  return it == counters_.end() ? 0 : it->second.total.matched;
 }
 
 }  // namespace dispatch

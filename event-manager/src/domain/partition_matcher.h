@@ -12,6 +12,7 @@
 
 #include "broker-adapters/broker.h"
 #include "broker-adapters/offset_tracker.h"
+#include "event-manager/src/domain/allowance.h"
 #include "event-manager/src/domain/invocation_writer.h"
 #include "event-manager/src/domain/lag_session.h"
 #include "event-manager/src/domain/match_index.h"
@@ -39,6 +40,9 @@ class PartitionMatcher : private LagSession::Host {
     /// One of the few places for lagging readers of the instance, or false: ask again later.
     virtual bool TakeSessionSlot() = 0;
     virtual void ReturnSessionSlot() = 0;
+    /// Somebody asked for one in vain.
+    virtual bool session_slots_wanted() const = 0;
+    virtual Allowance& allowance() = 0;
     /// Pauses or resumes fetching of the partition.
     virtual void SetPaused(const broker::TopicPartition& partition, bool paused) = 0;
     /// Saves a checkpoint without waiting for the interval.
@@ -61,10 +65,9 @@ class PartitionMatcher : private LagSession::Host {
   /// A subscription of the topic is new or changed.
   void Reconcile(const CompiledSubscription& subscription);
   void Remove(const Uuid& subscription);
-  /// Opens lagging readers that waited for a slot.
-  void StartSessions();
-  /// Pauses or resumes fetching by how much is under way here and in the writer.
-  void Pace();
+  /// Now and then: looks at who has allowance, opens lagging readers that waited, and pauses or
+  /// resumes fetching.
+  void Tend();
 
   bool dirty() const { return dirty_; }
   void MarkDirty() { dirty_ = true; }
@@ -75,12 +78,21 @@ class PartitionMatcher : private LagSession::Host {
   const Cursor* cursor(const Uuid& subscription) const;
   int64_t matched(const Uuid& subscription) const;
   size_t sessions() const { return sessions_.size(); }
+  /// No live subscription can go on.
+  bool waiting() const { return waiting_; }
 
  private:
+  struct Counter {
+    schema::MatchCheckpoint::Matched total;
+    int64_t charged = 0;  // matched, or being written
+    Allowance::Account* account = nullptr;
+  };
+
   // LagSession::Host
   broker::TopicPartition topic_partition() const override;
   int64_t live_next() const override { return std::max(next_, untouched_); }
   bool HandOver(const LagSession::Member& member, int64_t offset) override;
+  bool MayFeed(const LagSession& session) const override;
   void MatchLagging(const broker::Record& record, const LagSession& session,
                     std::function<void()> done) override;
   void HoldLive(bool hold) override;
@@ -94,6 +106,15 @@ class PartitionMatcher : private LagSession::Host {
     engine_.CheckpointSoon();
   }
 
+  Counter& CounterOf(const Uuid& subscription, int32_t generation);
+  void GiveUpUnknown();
+  void Balance();
+  void BalanceSession(LagSession& session);
+  void FallBehind(Cursor& cursor);
+  void StartSessions();
+  void ParkIfOthersWait(LagSession& session);
+  /// By how much is under way here and in the writer.
+  void Pace();
   void SessionChanged();
   void Take(const broker::Record& record);
   void TakeHeld();
@@ -102,6 +123,8 @@ class PartitionMatcher : private LagSession::Host {
              std::function<void()> done);
   void Begin(Cursor& cursor, int64_t start);
   void AddToSession(const Cursor& cursor, int64_t start);
+  bool InSession(const Uuid& subscription, const LagSession* before) const;
+  bool MayFollow(const LagSession& session) const;
   void AddSession(schema::MatchCheckpoint::Session state, bool durable);
   void PauseCursor(Cursor& cursor, int64_t no_sooner);
   void ResumeCursor(Cursor& cursor);
@@ -118,10 +141,13 @@ class PartitionMatcher : private LagSession::Host {
   // Below this an owner before us may have written invocations, which function-manager takes for
   // repeats: only subscriptions whose cursors say so may be live there.
   int64_t untouched_;
+  // An owner before us may have written up to here for those that were live: they stay so until
+  // then, or it would come again in a session.
+  int64_t repeated_until_;
   // What the checkpoint says was matched ahead of its position: a pause does not begin before.
   int64_t completed_until_ = 0;
   std::unordered_map<Uuid, Cursor> cursors_;
-  std::unordered_map<Uuid, schema::MatchCheckpoint::Matched> counters_;
+  std::unordered_map<Uuid, Counter> counters_;
   std::vector<std::unique_ptr<LagSession>> sessions_;
   std::unordered_set<Uuid> changed_;
   std::unordered_set<Uuid> removed_;
@@ -132,8 +158,16 @@ class PartitionMatcher : private LagSession::Host {
   bool change_hold_ = false;
   std::deque<broker::Record> held_;  // came while the shared reader was held; in order
   bool paused_ = false;
+  bool waiting_ = false;
+  // With cursors, and not told of yet: an instance may learn of a subscription later than its owner
+  // before. Until then nothing is read, or it would lose what is read.
+  std::unordered_set<Uuid> unknown_;
+  SteadyTime claimed_at_;
   bool dirty_ = false;
   bool reap_posted_ = false;
+  bool ending_ = false;
+  bool waiting_for_order_ = false;  // some session is not started yet for that reason
+  SteadyTime last_taken_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -36,7 +36,9 @@ InvocationPartition::InvocationPartition(InvokeClaim claim, OffsetTracker::Limit
     restored_partials_[partial.offset] = std::move(partial.settled);
   }
   for (const auto& counted : claim.checkpoint.counters) {
-    accounts_[counted.subscription].counters = counted.counters;
+    Account& account = accounts_[counted.subscription];
+    account.counters = counted.counters;
+    account.changed = true;  // what the owner before us told may be older
   }
   for (const auto& waiting : claim.waiting) {
     Account& account = accounts_[waiting.subscription];

@@ -373,7 +373,14 @@ void Invoker::PublishProgress(const Owned& owned) {
     record.key = subscription.ToString() + "/" + std::to_string(progress.partition);
     record.value = schema::Encode(progress);
     // A full queue: the next tick tells the newer counts.
-    if (!producer_->Produce(std::move(record), [](Result<broker::Position>) {}).ok()) return;
+    // What is not told would hold back the subscription: event-manager feeds it by what is settled.
+    auto told = [books = std::weak_ptr(owned.books), subscription](Result<broker::Position> at) {
+      auto alive = books.lock();
+      if (at.ok() || alive == nullptr) return;
+      auto it = alive->accounts().find(subscription);
+      if (it != alive->accounts().end()) it->second.changed = true;
+    };
+    if (!producer_->Produce(std::move(record), std::move(told)).ok()) return;
     account.changed = false;
   }
 }

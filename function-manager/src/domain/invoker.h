@@ -25,7 +25,7 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
     std::string group = "dispatch.function-manager";
     std::string instance_id;
     Duration checkpoint_interval = std::chrono::milliseconds(100);
-    Duration progress_interval = std::chrono::milliseconds(500);
+    Duration progress_interval = std::chrono::milliseconds(200);
     Duration claim_retry = std::chrono::milliseconds(500);
     Duration revoke_wait = std::chrono::seconds(3);  // for attempts under way
     OffsetTracker::Limits limits{4'096, 8 * 1024 * 1024, 1'000'000};

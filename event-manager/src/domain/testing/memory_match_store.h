@@ -58,6 +58,19 @@ class MemoryMatchStore : public MatchStore {
     });
   }
 
+  void ReadMatched(std::vector<Uuid> topics,
+                   std::function<void(Result<std::vector<PartitionMatched>>)> done) override {
+    loop_.After(latency_(), [this, topics = std::move(topics), done = std::move(done)] {
+      if (down_) return done(Error{Code::kUnavailable, "the store is down"});
+      std::vector<PartitionMatched> all;
+      for (const auto& [id, row] : rows_) {
+        if (std::find(topics.begin(), topics.end(), id.topic) == topics.end()) continue;
+        all.push_back({id, row.checkpoint.counters});
+      }
+      done(std::move(all));
+    });
+  }
+
   int64_t Matched(const Uuid& subscription) const {
     int64_t total = 0;
     for (const auto& [id, row] : rows_) {

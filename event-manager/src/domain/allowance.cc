@@ -1,0 +1,129 @@
+#include "event-manager/src/domain/allowance.h"
+
+#include <algorithm>
+
+namespace dispatch {
+
+namespace {
+constexpr double kMeanWeight = 1.0 / 64;
+}
+
+Allowance::Account& Allowance::Open(const Uuid& subscription, const std::string& org) {
+  auto [it, fresh] = accounts_.try_emplace(subscription);
+  Account& account = it->second;
+  if (!fresh) return account;
+  account.subscription_ = subscription;
+  account.org_ = &orgs_[org];
+  if (auto told = told_.find(subscription); told != told_.end()) {
+    account.settled_ = told->second.settled;
+    account.circuit_ = told->second.circuit;
+    if (account.circuit_.state != schema::CircuitState::kClosed) broken_.insert(subscription);
+  }
+  return account;
+}
+
+void Allowance::Forget(const Uuid& subscription) {
+  auto it = accounts_.find(subscription);
+  if (it == accounts_.end()) return;
+  *it->second.org_ -= it->second.outstanding_;
+  total_ -= it->second.outstanding_;
+  exhausted_.erase(subscription);
+  broken_.erase(subscription);
+  told_.erase(subscription);
+  accounts_.erase(it);
+}
+
+void Allowance::Charge(Account& account, size_t bytes) {
+  ++account.ours_;
+  auto size = static_cast<double>(bytes);
+  account.mean_bytes_ +=
+      (size - account.mean_bytes_) * (account.mean_bytes_ == 0 ? 1 : kMeanWeight);
+  Changed(account);
+}
+
+void Allowance::Take(Account& account, int64_t matched) {
+  account.ours_ += matched;
+  account.others_ = std::max<int64_t>(0, account.others_ - matched);
+  Changed(account);
+}
+
+void Allowance::Give(Account& account, int64_t matched) {
+  account.ours_ -= matched;
+  account.others_ += matched;
+  Changed(account);
+}
+
+void Allowance::Refund(Account& account, int64_t matched) {
+  account.ours_ -= matched;
+  Changed(account);
+}
+
+void Allowance::SetOthers(const std::unordered_map<Uuid, int64_t>& matched) {
+  for (auto& [id, account] : accounts_) {
+    auto it = matched.find(id);
+    int64_t others = it == matched.end() ? 0 : it->second;
+    if (others == account.others_) continue;
+    account.others_ = others;
+    Changed(account);
+  }
+}
+
+void Allowance::SetSettled(const Uuid& subscription, int64_t settled,
+                           const schema::Circuit& circuit) {
+  told_[subscription] = {settled, circuit};
+  auto it = accounts_.find(subscription);
+  if (it == accounts_.end()) return;
+  it->second.settled_ = settled;
+  it->second.circuit_ = circuit;
+  if (circuit.state == schema::CircuitState::kClosed) {
+    broken_.erase(subscription);
+  } else {
+    broken_.insert(subscription);
+  }
+  Changed(it->second);
+}
+
+void Allowance::Tick(WallTime now) {
+  now_ms_ = ToMillis(now);
+  for (const auto& id : broken_) Judge(accounts_.at(id));
+}
+
+int64_t Allowance::HighMark(const Account& account) const {
+  if (account.mean_bytes_ < 1) return limits_.deliveries;
+  auto by_size = static_cast<int64_t>(static_cast<double>(limits_.bytes) / account.mean_bytes_);
+  return std::max<int64_t>(1, std::min(limits_.deliveries, by_size));
+}
+
+void Allowance::Changed(Account& account) {
+  int64_t now = std::max<int64_t>(0, account.ours_ + account.others_ - account.settled_);
+  *account.org_ += now - account.outstanding_;
+  total_ += now - account.outstanding_;
+  account.outstanding_ = now;
+  Judge(account);
+}
+
+void Allowance::Judge(Account& account) {
+  int64_t high = HighMark(account);
+  // A circuit is tried with what is pending: when nothing is, it cannot close by itself.
+  bool broken = account.circuit_.state != schema::CircuitState::kClosed &&
+                account.outstanding_ > 0 &&
+                now_ms_ - account.circuit_.since_ms > limits_.patience.count();
+  if (broken || account.outstanding_ >= high) {
+    exhausted_.insert(account.subscription_);
+  } else if (account.outstanding_ <= high / 2) {
+    exhausted_.erase(account.subscription_);
+  }
+}
+
+bool Allowance::stopped(const std::string& org) const {
+  if (total_ >= limits_.total) return true;
+  auto it = orgs_.find(org);
+  return it != orgs_.end() && it->second >= limits_.organization;
+}
+
+int64_t Allowance::outstanding(const Uuid& subscription) const {
+  auto it = accounts_.find(subscription);
+  return it == accounts_.end() ? 0 : it->second.outstanding_;
+}
+
+}  // namespace dispatch
