@@ -77,6 +77,7 @@ CommandPtr MakeDeadLetters();
 CommandPtr MakeLag();
 CommandPtr MakePause();
 CommandPtr MakeResume();
+CommandPtr MakeRewind();
 CommandPtr MakeUp();
 CommandPtr MakeDown();
 CommandPtr MakeStatus();

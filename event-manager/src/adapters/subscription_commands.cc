@@ -33,6 +33,17 @@ json::object MatchingOf(const json::object& document) {
   return matching;
 }
 
+// Everything from `boundaries` on comes again; what is pending of the generation before is
+// cancelled, and filters from before a change serve nothing any more.
+void RewindTo(json::object& stored, const std::vector<int64_t>& boundaries) {
+  auto& internal = stored["internal"].as_object();
+  internal["generation"] = json::GetInt(internal, "generation", 1) + 1;
+  internal["boundaries"] = json::array(boundaries.begin(), boundaries.end());
+  for (const char* before : {"previous", "filterBoundaries", "pauseBoundaries"}) {
+    internal.erase(before);
+  }
+}
+
 void PauseAt(json::object& stored, const std::vector<int64_t>& ends) {
   stored["paused"] = true;
   stored["internal"].as_object()["pauseBoundaries"] = json::array(ends.begin(), ends.end());
@@ -55,6 +66,7 @@ void SubscriptionCommands::Register(broker::RpcServer& server) {
   handle("subscription.pause", [this](const auto& r, auto d) { SetPaused(r, true, std::move(d)); });
   handle("subscription.resume",
          [this](const auto& r, auto d) { SetPaused(r, false, std::move(d)); });
+  handle("subscription.rewind", [this](const auto& r, auto d) { Rewind(r, std::move(d)); });
   handle("subscription.disable", [this](const auto& r, auto d) { Disable(r, std::move(d)); });
 }
 
@@ -119,10 +131,10 @@ void SubscriptionCommands::AskBoundaries(const std::string& kafka_topic, const S
         if (start.kind == StartAt::Kind::kOffsets) {
           if (start.offsets.size() != boundaries.size()) {
             return done(Error{Code::kUnprocessable,
-                              "start.offsets must have one offset for each of the " +
+                              "offsets must have one offset for each of the " +
                                   std::to_string(boundaries.size()) + " partitions",
                               false,
-                              {{"start.offsets", "has the wrong length"}}});
+                              {{"offsets", "has the wrong length"}}});
           }
           // Below the log's beginning there is nothing to read, and nothing was lost by asking.
           for (size_t i = 0; i < boundaries.size(); ++i) {
@@ -253,16 +265,35 @@ void SubscriptionCommands::SetPaused(const schema::Request& request, bool paused
            });
 }
 
-void SubscriptionCommands::FindEnds(const std::string& org, const std::string& name,
-                                    std::function<void(Result<Boundaries>)> done) {
+void SubscriptionCommands::Rewind(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  auto start = ParseRewind(*body);
+  if (!start.ok()) return respond(start.error());
+  FindPlaces(request.org, NameIn(request), *start,
+             [this, request, respond = std::move(respond)](Result<Boundaries> places) {
+               if (!places.ok()) return respond(places.error());
+               Apply(
+                   request, NameIn(request),
+                   [places = *places](json::object& stored) -> Status {
+                     RewindTo(stored, places);
+                     return {};
+                   },
+                   respond);
+             });
+}
+
+void SubscriptionCommands::FindPlaces(const std::string& org, const std::string& name,
+                                      const StartAt& start,
+                                      std::function<void(Result<Boundaries>)> done) {
   pool_.Query<StoredEntity>(
       [org, name](pg::Transaction& tx) {
         return EntityStore(tx).Lock(kSubscriptionKind, org, name);
       },
-      [this, org, done = std::move(done)](Result<StoredEntity> subscription) {
+      [this, org, start, done = std::move(done)](Result<StoredEntity> subscription) {
         if (!subscription.ok()) return done(subscription.error());
         std::string topic = json::GetString(subscription->document, "topic", "default");
-        FindBoundaries(broker::EventTopic(org, topic), StartAt{}, done);
+        FindBoundaries(broker::EventTopic(org, topic), start, done);
       });
 }
 

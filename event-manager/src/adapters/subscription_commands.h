@@ -12,9 +12,9 @@
 
 namespace dispatch {
 
-/// `subscription.create|update|delete|pause|resume|disable`. Creating fixes the boundary offset of
-/// each partition before the answer, so that what is accepted after the 201 is matched, whoever
-/// owns the partitions and whenever they learn of it. One owner.
+/// `subscription.create|update|delete|pause|resume|rewind|disable`. Creating fixes the boundary
+/// offset of each partition before the answer, so that what is accepted after the 201 is matched,
+/// whoever owns the partitions and whenever they learn of it. One owner.
 class SubscriptionCommands {
  public:
   SubscriptionCommands(broker::Broker& broker, Loop& loop, pg::Pool& pool,
@@ -34,10 +34,17 @@ class SubscriptionCommands {
                const Boundaries& ends, Responder respond);
   void Delete(const schema::Request& request, Responder respond);
   void SetPaused(const schema::Request& request, bool paused, Responder respond);
+  /// {"name", "to"}: a new generation with new boundaries.
+  void Rewind(const schema::Request& request, Responder respond);
   void Disable(const schema::Request& request, Responder respond);
   /// The ends of the subscription's topic now: where a pause or a change of filters begins.
   void FindEnds(const std::string& org, const std::string& name,
-                std::function<void(Result<Boundaries>)> done);
+                std::function<void(Result<Boundaries>)> done) {
+    FindPlaces(org, name, StartAt{}, std::move(done));
+  }
+  /// Where `start` is in the subscription's topic.
+  void FindPlaces(const std::string& org, const std::string& name, const StartAt& start,
+                  std::function<void(Result<Boundaries>)> done);
 
   /// Tries again for a moment when Kafka does not know the partitions' leaders yet, as just after a
   /// topic was made.

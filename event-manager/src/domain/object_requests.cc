@@ -230,20 +230,50 @@ Result<json::object> SubscriptionDocument(const json::object& request) {
   return document;
 }
 
+namespace {
+
+Result<StartAt> ParsePlace(const json::value& value);
+
+}  // namespace
+
 Result<StartAt> ParseStart(const json::object& document) {
+  const auto* value = document.if_contains("start");
+  if (value == nullptr || value->is_null()) return StartAt{};
+  return ParsePlace(*value);
+}
+
+Result<StartAt> ParseRewind(const json::object& request) {
+  RequestReader reader(request);
+  reader.RequiredString("name");
+  const auto* to = request.if_contains("to");
+  if (to == nullptr || to->is_null()) {
+    reader.Fault("to", "is required: \"earliest\", \"latest\", a time, or {\"offsets\": [...]}");
+  }
+  reader.Allow({"to"});
+  if (!reader.ok()) return reader.error();
+  auto time = to->is_string() ? schema::ParseRfc3339(to->as_string())
+                              : Result<WallTime>(Code::kNotFound, "");
+  if (time.ok()) return StartAt{StartAt::Kind::kTime, ToMillis(*time), {}};
+  auto place = ParsePlace(*to);
+  if (!place.ok()) reader.Fault("to", place.error().message);
+  if (!reader.ok()) return reader.error();
+  return place;
+}
+
+namespace {
+
+Result<StartAt> ParsePlace(const json::value& value) {
   static constexpr char kForms[] =
       "must be \"latest\", \"earliest\", {\"time\": \"2026-01-01T00:00:00Z\"} or {\"offsets\": "
       "[...]}";
   StartAt start;
-  const auto* value = document.if_contains("start");
-  if (value == nullptr || value->is_null()) return start;
-  if (value->is_string()) {
-    if (value->as_string() == "latest") return start;
+  if (value.is_string()) {
+    if (value.as_string() == "latest") return start;
     start.kind = StartAt::Kind::kEarliest;
-    if (value->as_string() == "earliest") return start;
+    if (value.as_string() == "earliest") return start;
     return Error{Code::kUnprocessable, kForms};
   }
-  const auto* object = value->if_object();
+  const auto* object = value.if_object();
   if (object == nullptr || object->size() != 1) return Error{Code::kUnprocessable, kForms};
   if (object->contains("time")) {
     auto time = schema::ParseRfc3339(json::GetString(*object, "time"));
@@ -263,5 +293,7 @@ Result<StartAt> ParseStart(const json::object& document) {
   }
   return start;
 }
+
+}  // namespace
 
 }  // namespace dispatch

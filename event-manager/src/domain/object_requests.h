@@ -28,5 +28,7 @@ struct StartAt {
   std::vector<int64_t> offsets;
 };
 Result<StartAt> ParseStart(const json::object& document);
+/// Where a rewind goes: {"to": as start has it, or a time as text}, which must be there.
+Result<StartAt> ParseRewind(const json::object& request);
 
 }  // namespace dispatch

@@ -90,6 +90,17 @@ void SetPaused(const CallPtr& call, Backend& backend, const std::string& method)
                           });
 }
 
+void Rewind(const CallPtr& call, Backend& backend) {
+  auto body = call->Body();
+  if (!body.ok()) return call->Fail(body.error());
+  (*body)["name"] = call->request.Param("name");
+  backend.services.Change(call, {kEventManager, backend.tables.events}, "subscription.rewind",
+                          std::move(*body), [call](broker::RpcReply reply) {
+                            call->AddHeader("ETag", EntityTag(reply.state_version));
+                            call->SendJson(200, reply.body);
+                          });
+}
+
 }  // namespace
 
 void AddSubscriptionRoutes(Gateway& gateway, Backend& backend) {
@@ -115,6 +126,10 @@ void AddSubscriptionRoutes(Gateway& gateway, Backend& backend) {
                      SetPaused(call, backend, method);
                    }});
     }
+  }
+  for (const std::string& path : subscriptions.paths) {
+    gateway.Add({"POST", path + "/{name}/rewind", write,
+                 [&backend](CallPtr call) { Rewind(call, backend); }});
   }
   AddResource(gateway, backend.services, std::move(subscriptions));
 }
