@@ -29,8 +29,8 @@ const std::vector<CommandPtr>& Commands() {
   static const std::vector<CommandPtr> commands = [] {
     std::vector<CommandPtr> all;
     for (auto make : {MakeCreate, MakeGet, MakeUpdate, MakeDelete, MakePublish, MakeTrace,
-                      MakeDeadLetters, MakeLag, MakePause, MakeResume, MakeRewind, MakeUp, MakeDown, MakeStatus,
-                      MakeContext, MakeVersion, MakeHelp}) {
+                      MakeDeadLetters, MakeLag, MakePause, MakeResume, MakeRewind, MakeUp, MakeDown,
+                      MakeStatus, MakeContext, MakeVersion, MakeHelp}) {
       all.push_back(make());
     }
     return all;
