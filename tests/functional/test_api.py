@@ -25,6 +25,10 @@ def function_body(name):
     return {"name": name, "runtime": "http", **NOWHERE}
 
 
+def secret_body(name):
+    return {"name": name, "secrets": {"token": "t"}}
+
+
 def organization_body(name):
     return {"name": name}
 
@@ -46,6 +50,7 @@ class Kind:
     body: Callable[[str], dict]
     bad: dict  # one field of these values is 422
     deleted: int = 204
+    updated: int = 200  # secrets: 201, as VMware's
     global_only: bool = False
     by_id: bool = False  # the server gives the name in the path
     has_tags: bool = True
@@ -59,6 +64,8 @@ KINDS = {
     ),
     "function": Kind("/v1/function", function_body, {"url": "nowhere"}, 200),
     "function alias": Kind("/v1/functions", function_body, {"runtime": "cobol"}, 200),
+    "secret": Kind("/v1/secret", secret_body, {"tags": ["x"]}, updated=201),
+    "secret alias": Kind("/v1/secrets", secret_body, {"secrets": {"a": 1}}, updated=201),
     "organization": Kind(
         "/v1/iam/organization", organization_body, {"tags": ["x"]}, global_only=True
     ),
@@ -127,7 +134,7 @@ def test_life_of_an_object(case):
     assert made["revision"] > 0
     assert case.client.get(path, expect=200).json()["id"] == made["id"]
     assert made["id"] in [o["id"] for o in case.client.get(case.path, expect=200).json()]
-    changed = case.client.put(path, case.body, expect=200).json()
+    changed = case.client.put(path, case.body, expect=case.kind.updated).json()
     assert changed["revision"] > made["revision"]
     assert case.client.get(path, expect=200).json()["revision"] == changed["revision"]
     gone = case.client.delete(path, expect=case.kind.deleted)
@@ -264,7 +271,7 @@ def test_other_method_is_405_with_the_right_ones(case):
 def test_if_match_guards_update_and_delete(case):
     path, made = case.create()
     old = {"If-Match": f'"{made["revision"]}"'}
-    current = case.client.put(path, case.body, headers=old, expect=200).headers["ETag"]
+    current = case.client.put(path, case.body, headers=old, expect=case.kind.updated).headers["ETag"]
     assert_is_error(case.client.put(path, case.body, headers=old), 412)
     assert_is_error(case.client.delete(path, headers=old), 412)
     case.client.get(path, expect=200)

@@ -175,3 +175,17 @@ def test_recreated_subscription_starts_anew(org, topic, receiver, name):
     assert total_pending(s) == 0
     assert (old.event_ids, new.event_ids) == (["1"], ["3"])
     org.delete(f"{SUBSCRIPTIONS}/{called}", expect=200)
+
+
+@pytest.mark.parametrize("path", [SUBSCRIPTIONS, "/v1/subscriptions"])
+def test_rewind_delivers_again(org, own_topic, receiver, name, path):
+    hook, called = receiver.endpoint(), name("rewound")
+    org.subscribe(called, own_topic, hook.url)
+    ids = [org.publish(own_topic)["id"] for _ in range(3)]
+    org.settled(called, matched=3)
+    org.post(f"{path}/{called}/rewind", {"to": "earliest"}, expect=200)
+    eventually(lambda: sorted(hook.event_ids) == sorted(ids * 2), "all come once more")
+    refused = org.post(f"{path}/{called}/rewind", {"to": "yesterday"}, expect=422).json()
+    assert refused["details"][0]["field"] == "to"
+    org.post(f"{path}/none/rewind", {"to": "earliest"}, expect=404)
+    org.delete(f"{SUBSCRIPTIONS}/{called}")

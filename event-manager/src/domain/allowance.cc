@@ -103,6 +103,7 @@ void Allowance::Changed(Account& account) {
 }
 
 void Allowance::Judge(Account& account) {
+  if (limits_.deliveries == 0) return;
   int64_t high = HighMark(account);
   // A circuit is tried with what is pending: when nothing is, it cannot close by itself.
   bool broken = account.circuit_.state != schema::CircuitState::kClosed &&
@@ -116,6 +117,7 @@ void Allowance::Judge(Account& account) {
 }
 
 bool Allowance::stopped(const std::string& org) const {
+  if (limits_.deliveries == 0) return false;
   if (total_ >= limits_.total) return true;
   auto it = orgs_.find(org);
   return it != orgs_.end() && it->second >= limits_.organization;

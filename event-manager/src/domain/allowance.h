@@ -20,7 +20,7 @@ namespace dispatch {
 class Allowance {
  public:
   struct Limits {
-    int64_t deliveries = 10'000;       // matched and not settled, of a subscription
+    int64_t deliveries = 10'000;       // matched and not settled, of a subscription; 0: no bounds
     int64_t bytes = 32 * 1024 * 1024;  // of them, from the mean size of its events
     int64_t organization = 1'000'000;  // deliveries of all its subscriptions
     int64_t total = 2'000'000;
