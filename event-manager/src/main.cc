@@ -35,8 +35,9 @@ std::vector<Config::Setting> Settings() {
   settings.push_back({.name = "max-pending",
                       .type = Config::Type::kInt,
                       .default_value = "0",
-                      .help = "deliveries of a subscription under way; more wait in their topic; 0: "
-                              "no bound, nor those of organizations and in all",
+                      .help =
+                          "deliveries of a subscription under way; more wait in their topic; 0: "
+                          "no bound, nor those of organizations and in all",
                       .min = 0,
                       .max = 1'000'000});
   settings.push_back({.name = "max-pending-per-organization",
