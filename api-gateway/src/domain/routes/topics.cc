@@ -8,8 +8,7 @@ void AddTopicRoutes(Gateway& gateway, Backend& backend) {
   AddResource(gateway, backend.services,
               {.kind = schema::kTopicKind,
                .paths = {"/v1/topics"},
-               .owner = {kEventManager, backend.tables.events},
-               .update_flags = {"allowReorder"}});
+               .owner = {kEventManager, backend.tables.events}});
 }
 
 }  // namespace dispatch::gateway
