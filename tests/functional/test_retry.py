@@ -30,9 +30,15 @@ def the_dead_letter(org, called) -> dict:
     return only
 
 
-def delivery(org, position, called) -> dict:
-    (found,) = [d for d in org.deliveries_of(position) if d["subscription"] == called]
-    return found
+def delivery(org, position, called, attempts: int) -> dict:
+    """What became of the event for a subscription, once so many attempts are on record: they are
+    stored in batches, a moment after the answer."""
+
+    def look():
+        (found,) = [d for d in org.deliveries_of(position) if d["subscription"] == called]
+        return found if len(found["attempts"]) >= attempts else None
+
+    return eventually(look, f"{attempts} attempts are on record")
 
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -130,7 +136,7 @@ def test_exhausted_attempts_are_a_dead_letter(org, topic, answered):
     assert len(hook) == FAST["maxAttempts"]
     letter = the_dead_letter(org, hook.subscription)
     assert letter["attempts"] == FAST["maxAttempts"]
-    found = eventually(lambda: delivery(org, position, hook.subscription), "it is known")
+    found = delivery(org, position, hook.subscription, FAST["maxAttempts"])
     assert found["status"] == "DEAD_LETTERED"
     assert [attempt["status"] for attempt in found["attempts"]] == [500] * FAST["maxAttempts"]
 
@@ -169,9 +175,7 @@ def test_hanging_subscriber_times_out_and_is_retried(org, topic, answered):
     assert s["delivered"] == 1
     first, second = hook.requests
     assert second.time - first.time >= 0.5
-    attempts = eventually(lambda: delivery(org, position, hook.subscription), "it is known")[
-        "attempts"
-    ]
+    attempts = delivery(org, position, hook.subscription, 2)["attempts"]
     assert "timeout" in attempts[0]["message"] or "deadline" in attempts[0]["message"]
 
 
@@ -221,7 +225,7 @@ def test_waiting_retry_is_pending(org, topic, answered):
         "it waits",
     )
     assert waiting["matched"] == 1 and adds_up(waiting)
-    found = delivery(org, position, hook.subscription)
+    found = delivery(org, position, hook.subscription, 1)
     assert found["status"] not in ("DELIVERED", "DEAD_LETTERED", "no-record")
     assert [attempt["status"] for attempt in found["attempts"]] == [503]
     org.delete(f"{SUBSCRIPTIONS}/{hook.subscription}", expect=200)
