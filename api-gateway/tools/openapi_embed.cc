@@ -1,4 +1,5 @@
-// openapi_embed openapi.yaml out.cc: writes a C++ file with the document as JSON text.
+// openapi_embed out.cc PART.yaml...: writes a C++ file with the document that the parts make
+// together, as JSON text. What is an object in several parts is merged; nothing may come twice.
 #include <yaml-cpp/yaml.h>
 
 #include <boost/json.hpp>
@@ -40,24 +41,41 @@ bj::value FromYaml(const YAML::Node& node) {
   return node.IsScalar() ? FromScalar(node) : bj::value(nullptr);
 }
 
+void Merge(bj::object& into, bj::object part) {
+  for (auto& [key, value] : part) {
+    auto [member, is_new] = into.emplace(key, nullptr);
+    if (is_new) {
+      member->value() = std::move(value);
+    } else if (member->value().is_object() && value.is_object()) {
+      Merge(member->value().as_object(), std::move(value.as_object()));
+    } else {
+      throw std::runtime_error("the key " + std::string(key) + " is in another part, too");
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::cerr << "usage: openapi_embed openapi.yaml out.cc\n";
+  if (argc < 3) {
+    std::cerr << "usage: openapi_embed out.cc PART.yaml...\n";
     return 2;
   }
-  try {
-    std::string text = bj::serialize(FromYaml(YAML::LoadFile(argv[1])));
-    std::ofstream out(argv[2]);
-    out << "#include \"api-gateway/src/openapi_document.h\"\n\n"
-        << "namespace dispatch::gateway {\n"
-        << "std::string OpenApiDocument() { return R\"openapi(" << text << ")openapi\"; }\n"
-        << "}  // namespace dispatch::gateway\n";
-    out.close();
-    return out ? 0 : 1;
-  } catch (const std::exception& e) {
-    std::cerr << argv[1] << ": " << e.what() << "\n";
-    return 1;
+  bj::object document;
+  for (int i = 2; i < argc; ++i) {
+    try {
+      Merge(document, FromYaml(YAML::LoadFile(argv[i])).as_object());
+    } catch (const std::exception& e) {
+      std::cerr << argv[i] << ": " << e.what() << "\n";
+      return 1;
+    }
   }
+  std::ofstream out(argv[1]);
+  out << "#include \"api-gateway/src/openapi_document.h\"\n\n"
+      << "namespace dispatch::gateway {\n"
+      << "std::string OpenApiDocument() { return R\"openapi(" << bj::serialize(document)
+      << ")openapi\"; }\n"
+      << "}  // namespace dispatch::gateway\n";
+  out.close();
+  return out ? 0 : 1;
 }
