@@ -14,6 +14,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "broker-adapters/kafka/kafka_broker.h"
@@ -43,6 +44,9 @@ struct Options {
   double rate = 0;
   int64_t count = 0;
   int64_t delay_ms = 0;
+  int64_t keys = 0;
+  int64_t poison = -1;
+  int status = 204;
   int size = 1024;
 };
 
@@ -200,15 +204,18 @@ class Sink {
     loop_.Run();
     double span = static_cast<double>(last_ - first_) / 1e6;
     Print(fmt::format(
-        R"({{"received":{},"rate":{:.0f},"p50_ms":{:.3f},"p99_ms":{:.3f},"seconds":{:.3f}}})",
+        R"({{"received":{},"rate":{:.0f},"p50_ms":{:.3f},"p99_ms":{:.3f},"seconds":{:.3f},)"
+        R"("out_of_order":{},"repeated":{},"poisoned":{}}})",
         received_, span > 0 ? static_cast<double>(received_ - 1) / span : 0,
-        latency_.QuantileMs(0.5), latency_.QuantileMs(0.99), span));
+        latency_.QuantileMs(0.5), latency_.QuantileMs(0.99), span, out_of_order_, repeated_,
+        poisoned_));
     return 0;
   }
 
  private:
   void Take(http::Request request, std::shared_ptr<http::ResponseWriter> writer) {
     int64_t now = NowMicros();
+    if (options_.keys > 0 && !TakeInOrder(request, *writer)) return;
     if (received_ == 0) first_ = now;
     last_ = now;
     ++received_;
@@ -216,7 +223,9 @@ class Sink {
       int64_t due = std::strtoll(std::string(*at).c_str(), nullptr, 10);
       if (due > 0) latency_.Add(now - due);
     }
-    auto answer = [writer] { writer->Send(http::Response{204, {}, {}}); };
+    auto answer = [writer, status = options_.status] {
+      writer->Send(http::Response{status, {}, {}});
+    };
     if (options_.delay_ms > 0) {
       loop_.After(std::chrono::milliseconds(options_.delay_ms), answer);
     } else {
@@ -227,9 +236,36 @@ class Sink {
     }
   }
 
+  // Ids are numbers, and those of a key are its own modulo the number of keys. False: answered, and
+  // not to be counted.
+  bool TakeInOrder(const http::Request& request, http::ResponseWriter& writer) {
+    auto text = request.headers.Get("ce-id");
+    int64_t id = text ? std::strtoll(std::string(*text).c_str(), nullptr, 10) : 0;
+    if (id == options_.poison) {
+      ++poisoned_;
+      writer.Send(http::Response{500, {}, {}});
+      return false;
+    }
+    last_of_key_.resize(static_cast<size_t>(options_.keys), -1);
+    int64_t& last = last_of_key_[static_cast<size_t>(id % options_.keys)];
+    if (last == id || !seen_.insert(id).second) {
+      ++repeated_;
+      writer.Send(http::Response{204, {}, {}});
+      return false;
+    }
+    if (id < last) ++out_of_order_;
+    last = std::max(last, id);
+    return true;
+  }
+
   EventLoop& loop_;
   Options options_;
   http::Server server_;
+  std::vector<int64_t> last_of_key_;
+  std::unordered_set<int64_t> seen_;
+  int64_t out_of_order_ = 0;
+  int64_t repeated_ = 0;
+  int64_t poisoned_ = 0;
   int64_t received_ = 0;
   int64_t first_ = 0;
   int64_t last_ = 0;
@@ -255,6 +291,10 @@ void Produce(EventLoop& loop, broker::Broker& broker, const Options& options) {
                         {"ce_source", "/bench"},
                         {"ce_type", options.type},
                         {"content-type", "application/json"}};
+      if (options.keys > 0) {
+        record.key = fmt::format("k{}", sent % options.keys);
+        record.headers.emplace_back("ce_partitionkey", *record.key);
+      }
       record.value = payload;
       int64_t at = NowMicros();
       auto status = producer->Produce(std::move(record), [&, at](Result<broker::Position>) {
@@ -368,6 +408,9 @@ int Main(int argc, char** argv) {
   add("warmup", po::value(&o.warmup), "publish: time before that");
   add("rate", po::value(&o.rate), "publish: requests a second, open loop");
   add("count", po::value(&o.count), "end after so many");
+  add("keys", po::value(&o.keys), "produce: partition keys; sink: ids of each are to rise");
+  add("status", po::value(&o.status), "sink: of its answers");
+  add("poison", po::value(&o.poison), "sink: answers this id with 500");
   add("delay-ms", po::value(&o.delay_ms), "sink: answer after");
   add("size", po::value(&o.size), "bytes of data");
   po::positional_options_description positional;

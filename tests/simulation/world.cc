@@ -43,6 +43,8 @@ class World::Endpoints : public Sender {
       latency = request.timeout;
     } else if (sub.rejects && !world_.healed_) {  // its circuit may stay open until then
       answer.status = 400;
+    } else if (!world_.healed_ && world_.loop_.Steady() < sub.down_until) {
+      answer.status = 503;
     } else if (faults && world_.Chance(0.2)) {
       answer.status = 503;
     } else if (faults && world_.Chance(0.05)) {
@@ -52,7 +54,10 @@ class World::Endpoints : public Sender {
     }
     // The endpoint has it before the answer arrives; the answer may find the sender gone.
     world_.loop_.After(latency / 2, [this, index, id = request.webhook_id, status = answer.status] {
-      if (status == 200 && ++world_.successes_[{index, id}] > 1) ++world_.duplicates_;
+      if (status != 200) return;
+      Success& success = world_.successes_[{index, id}];
+      if (++success.count > 1) ++world_.duplicates_;
+      if (success.count == 1) success.place = ++world_.places_;
     });
     world_.loop_.After(latency, [done = std::move(done), answer] { done(answer); });
   }
@@ -90,6 +95,7 @@ struct World::FunctionManager : public Catalog {
 World::World(Options options)
     : options_(options),
       random_(options.seed),
+      outages_(options.seed),
       cluster_(loop_, options.seed),
       match_store_(loop_, [this] { return Between(milliseconds(0), milliseconds(5)); }),
       invoke_store_(loop_, [this] { return Between(milliseconds(0), milliseconds(5)); }),
@@ -200,6 +206,10 @@ void World::CreateSubscription(int index) {
     auto log = cluster_.Log({topic_.KafkaName(), p});
     s.boundaries.push_back(earliest || log.empty() ? 0 : log.back().offset + 1);
   }
+  // Ordered ones of every sort: blocking and failing, never failing, parking and failing.
+  if (index == 0 || index == 1 || index == 3) s.ordering = schema::Ordering::kKey;
+  if (index == 3) s.on_failure = schema::OnFailure::kPark;
+  if (index == 2 && !options_.hangs) s.rate_limit = schema::RateLimit{20, seconds(1)};
   sub.fails_at_times = index % 3 == 0;
   sub.rejects = index == 5;
   subs_.push_back(sub);
@@ -288,6 +298,10 @@ void World::Publish() {
 }
 
 void World::Fault() {
+  if (options_.endpoint_faults && !subs_.empty() && outages_() % 5 == 0) {
+    // Long enough for its circuit to open.
+    subs_[outages_() % subs_.size()].down_until = loop_.Steady() + seconds(1 + outages_() % 10);
+  }
   double dice = std::uniform_real_distribution<double>(0, 1)(random_);
   auto restart = Between(milliseconds(10), seconds(12));
   if (dice < 0.35 && options_.crashes) {
@@ -367,7 +381,8 @@ void World::Run() {
   loop_.RunUntil([this] { return answered_ == published_; }, seconds(60));
   for (int32_t p = 0; p < kEventPartitions; ++p) {
     for (const auto& record : cluster_.Log({topic_.KafkaName(), p})) {
-      events_[{p, record.offset}] = *record.FindHeader("ce_type");
+      const auto* key = record.FindHeader("ce_partitionkey");
+      events_[{p, record.offset}] = {*record.FindHeader("ce_type"), key == nullptr ? "" : *key};
     }
   }
   loop_.RunUntil([this] { return Quiet(); }, std::chrono::minutes(10));
@@ -378,7 +393,7 @@ bool World::Matches(const Sub& sub, const Position& position) const {
   const auto& s = sub.subscription;
   if (position.offset < s.Boundary(position.partition)) return false;
   auto it = events_.find(position);
-  return it != events_.end() && (s.event_type.empty() || s.event_type == it->second);
+  return it != events_.end() && (s.event_type.empty() || s.event_type == it->second.type);
 }
 
 std::set<std::tuple<Uuid, int32_t, World::Position>> World::DeadLettered() const {
@@ -433,7 +448,7 @@ std::vector<std::string> World::Check() const {
     const Sub& sub = subs_[i];
     const auto& s = sub.subscription;
     int64_t expected = 0;
-    for (const auto& [position, type] : events_) {
+    for (const auto& [position, event] : events_) {
       bool matches = Matches(sub, position);
       schema::DeliveryId id{topic_.uuid, position.partition, position.offset,
                             s.uuid,      s.generation,       Uuid{}};
@@ -449,6 +464,7 @@ std::vector<std::string> World::Check() const {
                                      position.partition, position.offset));
       }
     }
+    if (s.ordering == schema::Ordering::kKey) CheckOrder(i, faults);
     auto counters = invoke_store_.Counters(s.uuid);
     int64_t matched = match_store_.Matched(s.uuid);
     // A pause that an owner learned of late, and crashed within the same checkpoint interval: what
@@ -468,6 +484,25 @@ std::vector<std::string> World::Check() const {
   }
   if (invoke_store_.Rows() != 0) faults.push_back("rows are left in the retry store");
   return faults;
+}
+
+// First deliveries of a key follow the log.
+void World::CheckOrder(size_t index, std::vector<std::string>& faults) const {
+  const auto& s = subs_[index].subscription;
+  std::map<std::pair<int32_t, std::string>, int64_t> last;
+  for (const auto& [position, event] : events_) {
+    if (event.key.empty()) continue;
+    schema::DeliveryId id{topic_.uuid, position.partition, position.offset,
+                          s.uuid,      s.generation,       Uuid{}};
+    auto it = successes_.find({index, id.WebhookId()});
+    if (it == successes_.end()) continue;
+    int64_t& before = last[{position.partition, event.key}];
+    if (it->second.place < before) {
+      faults.push_back(fmt::format("out of order: {} key {} partition {} offset {}", s.name,
+                                   event.key, position.partition, position.offset));
+    }
+    before = it->second.place;
+  }
 }
 
 }  // namespace dispatch::simulation

@@ -68,8 +68,19 @@ class World {
     bool rejects = false;  // answers 400: everything is a dead letter
     SteadyTime hangs_until{};
     int64_t doubtful = 0;  // events between a pause and when the last owner learned of it
+    SteadyTime down_until{};
   };
 
+  struct Event {
+    std::string type;
+    std::string key;
+  };
+  struct Success {
+    int count = 0;
+    int64_t place = 0;  // of the first, among all
+  };
+
+  void CheckOrder(size_t index, std::vector<std::string>& faults) const;
   bool Chance(double probability);
   Uuid NewUuid();
   Duration Between(Duration low, Duration high);
@@ -91,6 +102,7 @@ class World {
 
   Options options_;
   std::mt19937_64 random_;
+  std::mt19937_64 outages_;  // of endpoints
   testing::SimulatedLoop loop_;
   broker::MemoryCluster cluster_;
   testing::MemoryMatchStore match_store_;
@@ -99,10 +111,11 @@ class World {
   std::unique_ptr<broker::Producer> publisher_;
   schema::Topic topic_;
   std::vector<Sub> subs_;
-  std::map<Position, std::string> events_;  // what the log holds at the end, with the type
+  std::map<Position, Event> events_;  // what the log holds at the end
   int published_ = 0;
   int answered_ = 0;
-  std::map<std::pair<size_t, std::string>, int> successes_;  // 2xx by subscription and webhook id
+  std::map<std::pair<size_t, std::string>, Success> successes_;  // by subscription and webhook id
+  int64_t places_ = 0;
   int64_t duplicates_ = 0;
   int crashes_ = 0;
   std::vector<std::unique_ptr<EventManager>> event_managers_;

@@ -127,6 +127,10 @@ void Update(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
          {{"name", "must be the name in the path, or left out"}}});
   }
   if (!MayChange(*call, *resource)) return;
+  for (const auto& flag : resource->update_flags) {
+    body->erase(flag);
+    if (call->request.Query(flag) == "true") (*body)[flag] = true;
+  }
   if (resource->check_body && !resource->check_body(*call, *body)) return;
   if (!Prepare(*call, *resource, *body)) return;
   services.Change(call, resource->owner, resource->kind + ".update", std::move(*body),

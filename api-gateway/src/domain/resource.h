@@ -34,6 +34,8 @@ struct Resource {
   std::function<void(const CallPtr& call, json::object form,
                      std::function<void(json::object)> done)>
       enrich = {};
+  /// Query parameters of an update that are put into its body when they are "true".
+  std::vector<std::string> update_flags = {};
   /// The owner makes the name; the body's `name` is only for people.
   bool server_names = false;
 };

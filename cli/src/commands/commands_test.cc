@@ -98,6 +98,12 @@ TEST_F(Verbs, CreatesASubscription) {
       R"("sink":{"url":"http://x/","headers":{"X-A":"b"}},"start":"earliest",)"
       R"("maxInFlight":5,"timeout":"30s","paused":true})");
   ASSERT_EQ(m.Run({"create", "sub", "s", "--start", "2026-01-01T00:00:00Z", "--all-events"}), 0);
+  EXPECT_EQ(m.Run({"create", "sub", "s", "--all-events", "--rate-limit", "fast"}), 2);
+  ASSERT_EQ(m.Run({"create", "sub", "s", "--all-events", "--ordering", "key", "--on-failure",
+                   "park", "--rate-limit", "5000/m"}),
+            0);
+  EXPECT_THAT(Sent(2), HasSubstr(R"("ordering":"key","onFailure":"park",)"
+                                 R"("rateLimit":{"events":5000,"per":"1m"})"));
   EXPECT_THAT(Sent(1), HasSubstr(R"("filters":[],"start":{"time":"2026-01-01T00:00:00Z"})"));
 }
 

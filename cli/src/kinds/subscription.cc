@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <cctype>
+
 #include "cli/src/kinds/kind.h"
 
 namespace dispatch::cli {
@@ -59,6 +61,24 @@ Status FillTarget(const Arguments& flags, json::object& document) {
   return {};
 }
 
+// "100/s", "5000/1m".
+Status FillRate(const Arguments& flags, json::object& document) {
+  auto rate = flags.Value("rate-limit");
+  if (!rate) return {};
+  size_t slash = rate->find('/');
+  std::string count = rate->substr(0, slash);
+  bool number = !count.empty() && count.size() < 10 &&
+                count.find_first_not_of("0123456789") == std::string::npos;
+  if (slash == std::string::npos || !number) {
+    return UsageError(
+        fmt::format("--rate-limit is COUNT/TIME as in 100/s or 5000/1m, not '{}'", *rate));
+  }
+  std::string per = rate->substr(slash + 1);
+  if (!per.empty() && std::isdigit(static_cast<unsigned char>(per[0])) == 0) per = "1" + per;
+  document["rateLimit"] = {{"events", std::stoll(count)}, {"per", per}};
+  return {};
+}
+
 // A word, a time, or JSON.
 Status FillStart(const Arguments& flags, json::object& document) {
   auto start = flags.Value("start");
@@ -80,6 +100,9 @@ Status Fill(const Arguments& flags, const Environment&, json::object& document) 
   RETURN_IF_ERROR(FillStart(flags, document));
   ASSIGN_OR_RETURN(auto in_flight, flags.Int("max-in-flight", 1, 10'000));
   if (in_flight) document["maxInFlight"] = *in_flight;
+  FillText(flags, "ordering", document, "ordering");
+  FillText(flags, "on-failure", document, "onFailure");
+  RETURN_IF_ERROR(FillRate(flags, document));
   RETURN_IF_ERROR(FillDuration(flags, "timeout", document, "timeout"));
   if (auto retry = flags.Value("retry")) {
     ASSIGN_OR_RETURN(document["retry"], JsonOf("retry", *retry));
@@ -140,6 +163,13 @@ Kind SubscriptionKind() {
                  .value = "NAME",
                  .help = "the function that gets them instead"},
                 {.name = "max-in-flight", .value = "N", .help = "deliveries at once (default 512)"},
+                {.name = "ordering",
+                 .value = "none|key",
+                 .help = "key: those of a partition key one at a time, in order"},
+                {.name = "on-failure",
+                 .value = "block|park",
+                 .help = "ordered: wait behind a failing event (default), or set it aside soon"},
+                {.name = "rate-limit", .value = "N/TIME", .help = "no faster than, as in 100/s"},
                 {.name = "timeout", .value = "DURATION", .help = "of one attempt (default 30s)"},
                 {.name = "retry",
                  .value = "JSON",

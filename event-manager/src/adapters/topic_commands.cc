@@ -23,6 +23,24 @@ Result<std::string> UserOf(EntityStore& store, const std::string& org, const std
   return std::string();
 }
 
+// The topic, for an update; kConflict when growing it would break a subscription's order.
+Result<StoredEntity> LockForUpdate(pg::Transaction& tx, const std::string& org,
+                                   const std::string& name, int64_t partitions,
+                                   bool allow_reorder) {
+  EntityStore store(tx);
+  ASSIGN_OR_RETURN(auto topic, store.Lock(kTopicKind, org, name));
+  if (allow_reorder || partitions <= json::GetInt(topic.document, "partitions", 1)) return topic;
+  ASSIGN_OR_RETURN(auto subscriptions, store.List(kSubscriptionKind, org));
+  for (const auto& s : subscriptions) {
+    if (json::GetString(s.document, "topic", "default") != name) continue;
+    if (json::GetString(s.document, "ordering") != "key") continue;
+    return Error{Code::kConflict,
+                 "more partitions would move keys, and subscription '" + s.name +
+                     "' has them in order; add ?allowReorder=true when that does not matter"};
+  }
+  return topic;
+}
+
 Result<StoredEntity> MarkDeleting(pg::Transaction& tx, const std::string& org,
                                   const std::string& name, std::optional<int64_t> if_match) {
   EntityStore store(tx);
@@ -175,12 +193,15 @@ void TopicCommands::Insert(const schema::Request& request, json::object document
 void TopicCommands::Update(const schema::Request& request, Responder respond) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
+  bool allow_reorder = json::GetBool(*body, "allowReorder");
+  body->erase("allowReorder");
   auto document = TopicDocument(*body);
   if (!document.ok()) return respond(document.error());
   std::string name = json::GetString(*document, "name");
+  int64_t partitions = json::GetInt(*document, "partitions", 0);
   pool_.Query<StoredEntity>(
-      [org = request.org, name](pg::Transaction& tx) {
-        return EntityStore(tx).Lock(kTopicKind, org, name);
+      [org = request.org, name, partitions, allow_reorder](pg::Transaction& tx) {
+        return LockForUpdate(tx, org, name, partitions, allow_reorder);
       },
       [this, request, name, document = std::move(*document),
        respond = std::move(respond)](Result<StoredEntity> entity) mutable {

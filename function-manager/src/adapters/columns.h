@@ -1,6 +1,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,12 @@ class Columns {
   }
   Columns& Int(int64_t value) { return Text(std::to_string(value)); }
   Columns& Bytes(std::string_view bytes) { return Text(pg::EncodeBytea(bytes)); }
+  Columns& OptionalBytes(const std::optional<std::string>& bytes) {
+    if (bytes) return Bytes(*bytes);
+    columns_[next_].emplace_back(std::nullopt);
+    next_ = (next_ + 1) % columns_.size();
+    return *this;
+  }
   /// topic, source_partition, source_offset, subscription, generation, replay.
   Columns& Id(const schema::DeliveryId& id) {
     return Text(id.topic.ToString())

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "function-manager/src/adapters/columns.h"
+#include "function-manager/src/domain/key_order.h"
 #include "schema/cloudevents.h"
 #include "schema/objects.h"
 #include "schema/rfc3339.h"
@@ -174,7 +175,11 @@ void DeliveryQueries::ByPosition(const schema::Request& request, Responder respo
           auto& entry = slot(name->second);
           if (entry["status"] == "DELIVERED") continue;
           entry["status"] = "RETRYING";
-          entry["nextAttempt"] = Time(waiting[i].Int(2));
+          if (waiting[i].Int(2) == kNeverDue) {
+            entry["message"] = "waits behind another event of its partition key";
+          } else {
+            entry["nextAttempt"] = Time(waiting[i].Int(2));
+          }
         }
         ASSIGN_OR_RETURN(auto dead, tx.Exec(kDeadByPosition, position));
         for (size_t i = 0; i < dead.size(); ++i) {

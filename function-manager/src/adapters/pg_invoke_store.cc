@@ -25,6 +25,12 @@ constexpr char kWaiting[] = R"(
   select partition, subscription, count(*), min(source_timestamp_ms)
   from retries where partition = any($1::int[]) group by partition, subscription)";
 
+constexpr char kBlocked[] = R"(
+  select partition, subscription, ordering_key, count(*), min(sequence),
+    (array_agg(due_ms order by sequence))[1]
+  from retries where partition = any($1::int[]) and ordering_key is not null
+  group by partition, subscription, ordering_key)";
+
 constexpr char kSave[] = R"(
   update checkpoints c set position = v.position, state = v.state, saved_at = now()
   from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bytea[])
@@ -33,16 +39,22 @@ constexpr char kSave[] = R"(
   returning c.partition)";
 
 constexpr char kUpsert[] = R"(
-  insert into retries (partition, topic, source_partition, source_offset, subscription, generation,
+  with written as (insert into retries (partition, topic, source_partition, source_offset, subscription, generation,
     replay, due_ms, attempts, first_attempt_ms, source_timestamp_ms, last_status, last_error, org,
-    topic_name, event)
+    topic_name, event, sequence, ordering_key)
   select * from unnest($1::int[], $2::uuid[], $3::int[], $4::bigint[], $5::uuid[], $6::int[],
     $7::uuid[], $8::bigint[], $9::int[], $10::bigint[], $11::bigint[], $12::int[], $13::text[],
-    $14::text[], $15::text[], $16::bytea[])
+    $14::text[], $15::text[], $16::bytea[], $17::bigint[],
+    $18::bytea[])
   on conflict (partition, topic, source_partition, source_offset, subscription, generation, replay)
   do update set due_ms = excluded.due_ms, attempts = excluded.attempts,
     first_attempt_ms = excluded.first_attempt_ms, last_status = excluded.last_status,
-    last_error = excluded.last_error)";
+    last_error = excluded.last_error, sequence = excluded.sequence,
+    ordering_key = excluded.ordering_key
+  returning partition, topic, source_partition, source_offset, subscription, generation, replay,
+    xmax)
+  select partition, topic, source_partition, source_offset, subscription, generation, replay
+  from written where xmax <> '0'::xid)";
 
 constexpr char kDelete[] = R"(
   delete from retries r using unnest($1::int[], $2::uuid[], $3::int[], $4::bigint[], $5::uuid[],
@@ -54,9 +66,22 @@ constexpr char kDelete[] = R"(
 
 constexpr char kLoadDue[] = R"(
   select topic, source_partition, source_offset, subscription, generation, replay, due_ms, attempts,
-    first_attempt_ms, source_timestamp_ms, last_status, last_error, org, topic_name, event
+    first_attempt_ms, source_timestamp_ms, last_status, last_error, org, topic_name, event,
+    sequence, ordering_key
   from retries where partition = $1::int and due_ms >= $2::bigint and due_ms < $3::bigint
   order by due_ms limit $4::int)";
+
+constexpr char kLoadKeys[] = R"(
+  select r.topic, r.source_partition, r.source_offset, r.subscription, r.generation, r.replay,
+    r.due_ms, r.attempts, r.first_attempt_ms, r.source_timestamp_ms, r.last_status, r.last_error,
+    r.org, r.topic_name, r.event, r.sequence, r.ordering_key
+  from unnest($2::uuid[], $3::bytea[], $4::bigint[]) with ordinality
+    as k(subscription, ordering_key, sequence, place)
+  cross join lateral (
+    select * from retries r where r.partition = $1::int and r.subscription = k.subscription
+      and r.ordering_key = k.ordering_key and r.sequence >= k.sequence
+    order by r.sequence limit $5::int) r
+  order by k.place, r.sequence)";
 
 Result<std::vector<InvokeClaim>> RunClaim(pg::Transaction& tx,
                                           const std::vector<int32_t>& partitions) {
@@ -81,12 +106,18 @@ Result<std::vector<InvokeClaim>> RunClaim(pg::Transaction& tx,
     claims[static_cast<int32_t>(waiting[i].Int(0))].waiting.push_back(
         {ReadUuid(waiting[i], 1), waiting[i].Int(2), waiting[i].Int(3)});
   }
+  ASSIGN_OR_RETURN(auto blocked, tx.Exec(kBlocked, {array}));
+  for (size_t i = 0; i < blocked.size(); ++i) {
+    auto row = blocked[i];
+    claims[static_cast<int32_t>(row.Int(0))].blocked.push_back(
+        {ReadUuid(row, 1), row.Bytes(2), row.Int(3), row.Int(4), row.Int(5)});
+  }
   std::vector<InvokeClaim> all;
   for (auto& [partition, claim] : claims) all.push_back(std::move(claim));
   return all;
 }
 
-Result<std::vector<int32_t>> RunSave(pg::Transaction& tx, const std::vector<InvokeSave>& saves) {
+Result<InvokeStore::SaveResult> RunSave(pg::Transaction& tx, const std::vector<InvokeSave>& saves) {
   Columns checkpoints(4);
   for (const auto& save : saves) {
     checkpoints.Int(save.partition)
@@ -98,15 +129,17 @@ Result<std::vector<int32_t>> RunSave(pg::Transaction& tx, const std::vector<Invo
   std::set<int32_t> ours;
   for (size_t i = 0; i < rows.size(); ++i) ours.insert(static_cast<int32_t>(rows[i].Int(0)));
 
-  Columns upserts(16);
+  Columns upserts(18);
   Columns deletes(7);
-  std::vector<int32_t> fenced;
+  InvokeStore::SaveResult result;
+  std::set<std::pair<int32_t, schema::DeliveryId>> fresh;
   for (const auto& save : saves) {
     if (!ours.contains(save.partition)) {
-      fenced.push_back(save.partition);
+      result.fenced.push_back(save.partition);
       continue;
     }
     for (const auto& row : save.upserts) {
+      if (row.fresh) fresh.emplace(save.partition, row.id);
       upserts.Int(save.partition)
           .Id(row.id)
           .Int(row.due_ms)
@@ -117,19 +150,24 @@ Result<std::vector<int32_t>> RunSave(pg::Transaction& tx, const std::vector<Invo
           .Text(CleanText(row.last_error))
           .Text(row.org)
           .Text(row.topic)
-          .Bytes(EncodeEvent(*row.event));
+          .Bytes(EncodeEvent(*row.event))
+          .Int(row.sequence)
+          .OptionalBytes(row.key);
     }
     for (const auto& id : save.deletes) deletes.Int(save.partition).Id(id);
   }
-  if (!upserts.empty()) RETURN_IF_ERROR(tx.Exec(kUpsert, upserts.Arrays()));
+  if (!upserts.empty()) {
+    ASSIGN_OR_RETURN(auto updated, tx.Exec(kUpsert, upserts.Arrays()));
+    for (size_t i = 0; i < updated.size(); ++i) {
+      std::pair row(static_cast<int32_t>(updated[i].Int(0)), ReadId(updated[i], 1));
+      if (fresh.contains(row)) result.merged.push_back(row);
+    }
+  }
   if (!deletes.empty()) RETURN_IF_ERROR(tx.Exec(kDelete, deletes.Arrays()));
-  return fenced;
+  return result;
 }
 
-Result<std::vector<RetryRow>> RunLoadDue(pg::Transaction& tx, int32_t partition, int64_t from_ms,
-                                         int64_t until_ms, size_t limit) {
-  ASSIGN_OR_RETURN(auto rows, tx.Exec(kLoadDue, {std::to_string(partition), std::to_string(from_ms),
-                                                 std::to_string(until_ms), std::to_string(limit)}));
+Result<std::vector<RetryRow>> ReadRows(const pg::Rows& rows) {
   std::vector<RetryRow> all;
   for (size_t i = 0; i < rows.size(); ++i) {
     auto row = rows[i];
@@ -145,9 +183,32 @@ Result<std::vector<RetryRow>> RunLoadDue(pg::Transaction& tx, int32_t partition,
     out.org = row.Text(12);
     out.topic = row.Text(13);
     out.event = std::make_shared<const schema::EventData>(std::move(event));
+    out.sequence = row.Int(15);
+    if (!row.IsNull(16)) out.key = row.Bytes(16);
     all.push_back(std::move(out));
   }
   return all;
+}
+
+Result<std::vector<RetryRow>> RunLoadDue(pg::Transaction& tx, int32_t partition, int64_t from_ms,
+                                         int64_t until_ms, size_t limit) {
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kLoadDue, {std::to_string(partition), std::to_string(from_ms),
+                                                 std::to_string(until_ms), std::to_string(limit)}));
+  return ReadRows(rows);
+}
+
+Result<std::vector<RetryRow>> RunLoadKeys(pg::Transaction& tx, int32_t partition,
+                                          const std::vector<InvokeStore::KeyFrom>& keys,
+                                          size_t limit) {
+  Columns columns(3);
+  for (const auto& key : keys) {
+    columns.Text(key.subscription.ToString()).Bytes(key.key).Int(key.sequence);
+  }
+  std::vector<Value> values = columns.Arrays();
+  values.insert(values.begin(), Value(std::to_string(partition)));
+  values.emplace_back(std::to_string(limit));
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kLoadKeys, values));
+  return ReadRows(rows);
 }
 
 }  // namespace
@@ -162,16 +223,25 @@ void PgInvokeStore::Claim(std::vector<int32_t> partitions,
 }
 
 void PgInvokeStore::Save(std::vector<InvokeSave> saves,
-                         std::function<void(Result<std::vector<int32_t>>)> done) {
+                         std::function<void(Result<SaveResult>)> done) {
   auto shared = std::make_shared<std::vector<InvokeSave>>(std::move(saves));
-  pool_.Query<std::vector<int32_t>>([shared](pg::Transaction& tx) { return RunSave(tx, *shared); },
-                                    std::move(done));
+  pool_.Query<SaveResult>([shared](pg::Transaction& tx) { return RunSave(tx, *shared); },
+                          std::move(done));
 }
 
 void PgInvokeStore::LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
                             std::function<void(Result<std::vector<RetryRow>>)> done) {
   pool_.Query<std::vector<RetryRow>>(
       [=](pg::Transaction& tx) { return RunLoadDue(tx, partition, from_ms, until_ms, limit); },
+      std::move(done));
+}
+
+void PgInvokeStore::LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
+                             std::function<void(Result<std::vector<RetryRow>>)> done) {
+  pool_.Query<std::vector<RetryRow>>(
+      [partition, keys = std::move(keys), limit](pg::Transaction& tx) {
+        return RunLoadKeys(tx, partition, keys, limit);
+      },
       std::move(done));
 }
 

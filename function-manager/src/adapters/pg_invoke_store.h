@@ -14,10 +14,11 @@ class PgInvokeStore : public InvokeStore {
 
   void Claim(std::vector<int32_t> partitions,
              std::function<void(Result<std::vector<InvokeClaim>>)> done) override;
-  void Save(std::vector<InvokeSave> saves,
-            std::function<void(Result<std::vector<int32_t>>)> done) override;
+  void Save(std::vector<InvokeSave> saves, std::function<void(Result<SaveResult>)> done) override;
   void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
                std::function<void(Result<std::vector<RetryRow>>)> done) override;
+  void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
+                std::function<void(Result<std::vector<RetryRow>>)> done) override;
 
  private:
   pg::Pool& pool_;

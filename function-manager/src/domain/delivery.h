@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/clock.h"
@@ -15,13 +17,14 @@ class InvocationPartition;
 /// its subscription and the attempt under way point to it.
 struct Delivery {
   enum class State {
-    kHeld,      // its subscription is not known yet
-    kQueued,    // in its lane
-    kInFlight,  // an attempt is under way
-    kWaiting,   // for its next attempt, in memory
-    kSpilled,   // the retry store has it; leaves memory once that is durable
-    kBurying,   // its dead letter is being written
-    kDone,      // settled
+    kHeld,       // its subscription is not known yet
+    kFollowing,  // behind another of its key
+    kQueued,     // in its lane
+    kInFlight,   // an attempt is under way
+    kWaiting,    // for its next attempt, in memory
+    kSpilled,    // the retry store has it; leaves memory once that is durable
+    kBurying,    // its dead letter is being written
+    kDone,       // settled
   };
 
   schema::DeliveryId id;
@@ -42,9 +45,13 @@ struct Delivery {
   // The record that it came with, until the delivery is terminal for it.
   int64_t record_offset = -1;  // -1: none (any more)
   uint32_t record_index = 0;
-  bool has_row = false;  // the retry store has it, or will with the next checkpoint
+  int64_t sequence = 0;            // the record's offset, for good
+  std::optional<std::string> key;  // `ordering: key`: it is in its partition's KeyOrder
+  bool has_row = false;            // the retry store has it, or will with the next checkpoint
 
   std::weak_ptr<InvocationPartition> partition;
+  std::list<std::shared_ptr<Delivery>>::iterator place;  // among its deliveries
+  bool listed = false;                                   // while it is
 };
 
 using DeliveryPtr = std::shared_ptr<Delivery>;

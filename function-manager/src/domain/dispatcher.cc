@@ -7,12 +7,25 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "function-manager/src/domain/retry_schedule.h"
+#include "schema/cloudevents.h"
 
 namespace dispatch {
 
 namespace {
 
 using State = Delivery::State;
+
+// The partition key of an event in the CloudEvents Kafka binding.
+std::optional<std::string> OrderingKey(const schema::EventData& event) {
+  for (const auto& [name, value] : event.headers) {
+    if (name == "ce_partitionkey") return value;
+    if (name != "content-type" || !value.starts_with("application/cloudevents")) continue;
+    auto parsed = cloudevents::FromKafka(event);  // structured mode
+    const std::string* key = parsed.ok() ? parsed->Find("partitionkey") : nullptr;
+    if (key != nullptr) return *key;
+  }
+  return std::nullopt;
+}
 
 const metrics::Counter& AttemptCounter(Effect effect) {
   static const char* const kName = "dispatch_delivery_attempts_total";
@@ -52,15 +65,22 @@ void Dispatcher::Take(DeliveryPtr delivery) {
   bool held = delivery->state == State::kHeld && delivery->since != SteadyTime{};
   Duration waited = held ? loop_.Steady() - delivery->since : Duration::zero();
   auto found = catalog_.Find(delivery->id.subscription, delivery->target.version, waited);
-  if (found.known == Catalog::Known::kNotYet) {
-    // Never dropped: it waits until the cache knows its subscription, or knows that it is gone.
-    if (!held) delivery->since = loop_.Steady();
+  // Never dropped: it waits until the cache knows its subscription, or knows that it is gone. Later
+  // ones do not pass it.
+  KeyOrder& order = partition->order();
+  bool behind = !held && delivery->record_offset >= 0 && order.held(delivery->id.subscription);
+  if (found.known == Catalog::Known::kNotYet || behind) {
+    if (held) return;
+    order.Hold(delivery->id.subscription);
+    delivery->since = loop_.Steady();
     delivery->state = State::kHeld;
     return;
   }
+  if (held) order.Release(delivery->id.subscription);
   bool cancelled = found.known == Catalog::Known::kDeleted ||
                    found.subscription->generation > delivery->id.generation;
   if (cancelled) return Finish(delivery, InvocationPartition::Outcome::kCancelled);
+  if (!EnterOrder(delivery, *partition, *found.subscription)) return;
   delivery->state = State::kQueued;
   delivery->since = loop_.Steady();
   Lane* lane = scheduler_.Find(found.subscription->uuid);
@@ -69,6 +89,84 @@ void Dispatcher::Take(DeliveryPtr delivery) {
   }
   scheduler_.Push(*lane, std::move(delivery));
   Pump();
+}
+
+// False: it is not its turn yet.
+bool Dispatcher::EnterOrder(const DeliveryPtr& delivery, InvocationPartition& partition,
+                            const schema::Subscription& subscription) {
+  if (delivery->key || delivery->has_row || subscription.ordering != schema::Ordering::kKey) {
+    return true;
+  }
+  delivery->key = OrderingKey(*delivery->event);
+  if (!delivery->key) return true;
+  KeyOrder& order = partition.order();
+  auto place = order.Enter(delivery);
+  if (place == KeyOrder::Place::kGo) return true;
+  delivery->state = State::kFollowing;
+  delivery->since = loop_.Steady();
+  if (place == KeyOrder::Place::kWait) return false;
+  if (MaySpill(partition, subscription.uuid)) {
+    SpillFollower(partition, delivery);
+  } else {
+    order.Keep(delivery);
+  }
+  return false;
+}
+
+void Dispatcher::TakeRow(DeliveryPtr delivery, std::chrono::milliseconds delay) {
+  if (delivery->key) {
+    auto partition = delivery->partition.lock();
+    if (partition->order().Enter(delivery) != KeyOrder::Place::kGo) {
+      delivery->state = State::kFollowing;
+      return Advance(*partition, KeyOrder::KeyOf(*delivery));
+    }
+  }
+  TakeAfter(std::move(delivery), delay);
+}
+
+void Dispatcher::Advance(InvocationPartition& partition, const KeyOrder::Key& key) {
+  auto next = partition.order().Next(key);
+  if (next == nullptr) return;
+  turns_.push_back(std::move(next));
+  if (turning_) return;  // the loop below goes on with it, however many are cancelled in a row
+  turning_ = true;
+  while (!turns_.empty()) {
+    DeliveryPtr delivery = std::move(turns_.front());
+    turns_.pop_front();
+    Take(std::move(delivery));
+  }
+  turning_ = false;
+}
+
+void Dispatcher::SpillInOrder(InvocationPartition& partition, const DeliveryPtr& delivery,
+                              int64_t due_ms, bool keep) {
+  partition.Spill(*delivery, due_ms, keep);
+  if (!delivery->key) return;
+  KeyOrder& order = partition.order();
+  auto key = KeyOrder::KeyOf(*delivery);
+  if (delivery->state == State::kDone) {  // another copy stands for it
+    order.Left(*delivery);
+    return Advance(partition, key);
+  }
+  if (!keep) order.Spilled(*delivery, true);
+  // Its followers would pin the partition for as long as it waits.
+  for (const auto& follower : order.Followers(key)) {
+    if (!follower->has_row && !MaySpill(partition, key.subscription)) break;
+    SpillFollower(partition, follower);
+  }
+}
+
+void Dispatcher::SpillFollower(InvocationPartition& partition, const DeliveryPtr& delivery) {
+  if (delivery->has_row) {
+    partition.Drop(*delivery);
+  } else {
+    partition.Spill(*delivery, kNeverDue, false);
+  }
+  if (delivery->state == State::kDone) {
+    partition.order().Left(*delivery);
+  } else {
+    partition.order().Spilled(*delivery, false);
+  }
 }
 
 void Dispatcher::TakeAfter(DeliveryPtr delivery, std::chrono::milliseconds delay) {
@@ -216,9 +314,11 @@ void Dispatcher::Retry(const DeliveryPtr& delivery, const schema::Subscription& 
   }
   bool roomy = partition->tracker().half_empty() || delivery->record_offset < 0;
   bool short_wait = *delay <= options_.memory_wait;
-  if (short_wait && roomy && !delivery->has_row) return WaitInMemory(delivery, *delay);
+  bool park = delivery->key && subscription.on_failure == schema::OnFailure::kPark;
+  if (counted && park && !short_wait) return Bury(delivery, subscription.name, "parked");
+  if (short_wait && (roomy || park) && !delivery->has_row) return WaitInMemory(delivery, *delay);
   if (delivery->has_row || MaySpill(*partition, subscription.uuid)) {
-    partition->Spill(*delivery, now_ms() + delay->count(), false);
+    SpillInOrder(*partition, delivery, now_ms() + delay->count(), false);
   } else {
     WaitInMemory(delivery, *delay);
   }
@@ -276,8 +376,12 @@ void Dispatcher::Bury(const DeliveryPtr& delivery, const std::string& subscripti
 
 void Dispatcher::Finish(const DeliveryPtr& delivery, InvocationPartition::Outcome outcome) {
   loop_.Cancel(delivery->timer);
-  if (auto partition = delivery->partition.lock()) partition->Settle(*delivery, outcome);
+  auto partition = delivery->partition.lock();
+  if (partition != nullptr) partition->Settle(*delivery, outcome);
   delivery->state = State::kDone;
+  if (partition == nullptr || !delivery->key) return;
+  partition->order().Left(*delivery);
+  Advance(*partition, KeyOrder::KeyOf(*delivery));
 }
 
 schema::Circuit Dispatcher::CircuitOf(const Uuid& subscription) {

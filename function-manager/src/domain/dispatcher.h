@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,6 +30,7 @@ class Dispatcher {
     Duration sideline_after = std::chrono::seconds(10);
     Duration sideline_pressed = std::chrono::seconds(2);  // with the window half full
     std::chrono::milliseconds sideline_grace{2'000};
+    std::chrono::milliseconds hog_memory{5'000};  // who had something lately shares the window
     int64_t max_rows_per_subscription = 100'000;
     int64_t max_rows_per_partition = 1'000'000;
     size_t most_rows_in_memory = 1'000;  // of a partition: what the wheel loads
@@ -58,7 +60,9 @@ class Dispatcher {
 
   void Take(DeliveryPtr delivery);
   /// Takes a delivery of the retry store when its time has come.
-  void TakeAfter(DeliveryPtr delivery, std::chrono::milliseconds delay);
+  void TakeRow(DeliveryPtr delivery, std::chrono::milliseconds delay);
+  /// Goes on with a key, if it is known whose turn is next.
+  void Advance(InvocationPartition& partition, const KeyOrder::Key& key);
   /// Looks a changed or deleted subscription up again.
   void SubscriptionChanged(const Uuid& subscription);
   /// Moves what is stuck aside, tries what is held. Call every 100 ms or so for each partition.
@@ -72,6 +76,12 @@ class Dispatcher {
   schema::Circuit CircuitOf(const Uuid& subscription);
 
  private:
+  bool EnterOrder(const DeliveryPtr& delivery, InvocationPartition& partition,
+                  const schema::Subscription& subscription);
+  void SpillInOrder(InvocationPartition& partition, const DeliveryPtr& delivery, int64_t due_ms,
+                    bool keep);
+  void SpillFollower(InvocationPartition& partition, const DeliveryPtr& delivery);
+  void TakeAfter(DeliveryPtr delivery, std::chrono::milliseconds delay);
   void Pump();
   void ArmWake();
   void Attempt(Lane& lane, DeliveryPtr delivery);
@@ -88,8 +98,9 @@ class Dispatcher {
   void Finish(const DeliveryPtr& delivery, InvocationPartition::Outcome outcome);
   bool MaySpill(InvocationPartition& partition, const Uuid& subscription);
   void MoveAside(InvocationPartition& partition, const DeliveryPtr& delivery, Lane* lane);
+  bool IsHog(InvocationPartition& partition, const Uuid& subscription, size_t waiting);
   void ThinOut(InvocationPartition& partition, Lane& lane, std::vector<DeliveryPtr> queued,
-               bool pressed, bool crowded);
+               bool hog, bool hurry, bool crowded);
   void PutBack(InvocationPartition& partition, const DeliveryPtr& delivery, Lane& lane);
   void Log(const Delivery& delivery, const schema::Subscription& subscription, const Answer& answer,
            const std::string& outcome, const std::string& message, int64_t next_ms);
@@ -106,6 +117,8 @@ class Dispatcher {
   Scheduler scheduler_;
   std::unordered_map<int32_t, size_t> in_flight_by_partition_;
   bool pumping_ = false;
+  std::deque<DeliveryPtr> turns_;  // of keys that go on
+  bool turning_ = false;
   TimerId resume_ = kNoTimer;  // after our membership was in doubt
   TimerId wake_ = kNoTimer;
   std::optional<SteadyTime> wake_at_;

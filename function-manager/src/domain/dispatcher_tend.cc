@@ -51,6 +51,7 @@ void Dispatcher::Tend(InvocationPartition& partition) {
   std::vector<DeliveryPtr> held;
   std::vector<DeliveryPtr> aside;
   std::unordered_map<Uuid, std::vector<DeliveryPtr>> queued;
+  std::unordered_map<Uuid, size_t> following;
   for (const auto& delivery : partition.deliveries()) {
     switch (delivery->state) {
       case State::kHeld:
@@ -69,31 +70,50 @@ void Dispatcher::Tend(InvocationPartition& partition) {
           queued[delivery->id.subscription].push_back(delivery);
         }
         break;
+      case State::kFollowing:
+        ++following[delivery->id.subscription];
+        break;
       default:
         break;
     }
   }
+  // In the order of the log: some may be ordered.
+  std::sort(held.begin(), held.end(),
+            [](const auto& a, const auto& b) { return a->sequence < b->sequence; });
   for (const auto& delivery : held) Take(delivery);
   for (const auto& delivery : aside) {
+    if (delivery->state != State::kInFlight && delivery->state != State::kWaiting) continue;
     if (!MaySpill(partition, delivery->id.subscription)) break;
     MoveAside(partition, delivery, scheduler_.Find(delivery->id.subscription));
   }
   for (auto& [subscription, deliveries] : queued) {
     Lane* lane = scheduler_.Find(subscription);
-    if (lane != nullptr) ThinOut(partition, *lane, std::move(deliveries), pressed, crowded);
+    if (lane == nullptr) continue;
+    bool hog =
+        pressed && IsHog(partition, subscription, deliveries.size() + following[subscription]);
+    ThinOut(partition, *lane, std::move(deliveries), hog, pressed || crowded, crowded);
   }
 }
 
+// A busy endpoint gets through its queue; but not at the cost of others that share the window.
+bool Dispatcher::IsHog(InvocationPartition& partition, const Uuid& subscription, size_t waiting) {
+  if (4 * waiting < partition.tracker().limits().max_incomplete) return false;
+  int64_t recently = now_ms() - options_.hog_memory.count();
+  for (const auto& [other, account] : partition.accounts()) {
+    if (other != subscription && account.taken_ms >= recently &&
+        scheduler_.Find(other) != nullptr) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void Dispatcher::ThinOut(InvocationPartition& partition, Lane& lane,
-                         std::vector<DeliveryPtr> queued, bool pressed, bool crowded) {
+                         std::vector<DeliveryPtr> queued, bool hog, bool hurry, bool crowded) {
   SteadyTime now = loop_.Steady();
-  Duration limit = pressed || crowded ? options_.sideline_pressed : options_.sideline_after;
+  Duration limit = hurry ? options_.sideline_pressed : options_.sideline_after;
   bool stalled = Scheduler::Stalled(lane, now, limit);
-  // A busy endpoint gets through its queue; but not at the cost of others that share the window.
-  bool hog = pressed && partition.accounts().size() > 1 &&
-             2 * queued.size() > partition.tracker().limits().max_incomplete / 2;
   if (!stalled && !hog) return;
-  // The newest stay behind when there is no order: they would wait longest.
   size_t kept = stalled ? 0 : queued.size() / 2;
   size_t moved = 0;
   for (const auto& delivery : queued) {
@@ -119,8 +139,8 @@ void Dispatcher::PutBack(InvocationPartition& partition, const DeliveryPtr& deli
   }
   int64_t rows = partition.accounts()[subscription.uuid].rows;
   Duration hold = scheduler_.HoldFor(lane, rows, loop_.Steady());
-  partition.Spill(*delivery, now_ms() + std::chrono::duration_cast<milliseconds>(hold).count(),
-                  false);
+  SpillInOrder(partition, delivery,
+               now_ms() + std::chrono::duration_cast<milliseconds>(hold).count(), false);
 }
 
 void Dispatcher::MoveAside(InvocationPartition& partition, const DeliveryPtr& delivery,
@@ -133,7 +153,7 @@ void Dispatcher::MoveAside(InvocationPartition& partition, const DeliveryPtr& de
   } else {
     loop_.Cancel(delivery->timer);
   }
-  partition.Spill(*delivery, now_ms() + wait.count(), in_flight);
+  SpillInOrder(partition, delivery, now_ms() + wait.count(), in_flight);
 }
 
 void Dispatcher::SidelineAll(InvocationPartition& partition) {

@@ -1,6 +1,7 @@
 #include "function-manager/src/domain/invocation_partition.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace dispatch {
 
@@ -18,9 +19,6 @@ std::string ToBits(const std::vector<bool>& settled) {
   return bits;
 }
 
-// For looking a delivery up in a set of shared pointers: compares by address, owns nothing.
-DeliveryPtr Handle(Delivery& delivery) { return {DeliveryPtr(), &delivery}; }
-
 size_t BytesOf(const broker::Record& record) { return record.value ? record.value->size() : 0; }
 
 }  // namespace
@@ -30,7 +28,8 @@ InvocationPartition::InvocationPartition(InvokeClaim claim, OffsetTracker::Limit
       epoch_(claim.epoch),
       tracker_(
           OffsetTracker::Restore(claim.position.value_or(0), claim.checkpoint.completed, limits)),
-      taken_in_(claim.checkpoint.taken_in) {
+      taken_in_(claim.checkpoint.taken_in),
+      reread_until_(claim.position ? claim.checkpoint.taken_in : 0) {
   intake_.Restore(std::move(claim.checkpoint.marks));
   for (auto& partial : claim.checkpoint.partials) {
     restored_partials_[partial.offset] = std::move(partial.settled);
@@ -46,6 +45,10 @@ InvocationPartition::InvocationPartition(InvokeClaim claim, OffsetTracker::Limit
     account.oldest_row_ms = waiting.oldest_ms;
     account.changed = true;
     rows_ += waiting.rows;
+  }
+  for (auto& key : claim.blocked) {
+    order_.Restore({key.subscription, std::move(key.key)}, key.rows, key.first_sequence,
+                   key.first_due_ms != kNeverDue);
   }
 }
 
@@ -83,13 +86,14 @@ std::vector<DeliveryPtr> InvocationPartition::TakeIn(const broker::Record& recor
     delivery->topic = invocation.topic;
     delivery->source_timestamp_ms = invocation.source_timestamp_ms;
     delivery->event = event;
-    delivery->record_offset = record.offset;
+    delivery->record_offset = delivery->sequence = record.offset;
     delivery->record_index = static_cast<uint32_t>(i);
     delivery->partition = weak_from_this();
-    deliveries_.insert(delivery);
+    Insert(delivery);
     Account& account = accounts_[target.subscription];
     if (!again) ++account.counters.received;
     account.changed = true;
+    account.taken_ms = now_ms;
     taken.push_back(std::move(delivery));
   }
   state.left = taken.size();
@@ -128,9 +132,11 @@ DeliveryPtr InvocationPartition::TakeRow(RetryRow row) {
   delivery->first_attempt_ms = row.first_attempt_ms;
   delivery->last_status = row.last_status;
   delivery->last_error = std::move(row.last_error);
+  delivery->sequence = row.sequence;
+  delivery->key = std::move(row.key);
   delivery->has_row = true;
   delivery->partition = weak_from_this();
-  deliveries_.insert(delivery);
+  Insert(delivery);
   with_row_.emplace(row.id, delivery);
   return delivery;
 }
@@ -160,7 +166,7 @@ void InvocationPartition::Settle(Delivery& delivery, Outcome outcome) {
     ChangeRow(delivery.id, std::nullopt);
     with_row_.erase(delivery.id);
   }
-  deliveries_.erase(Handle(delivery));
+  Erase(delivery);
 }
 
 void InvocationPartition::Attempted(const Uuid& subscription, std::string failure, int64_t now_ms) {
@@ -184,15 +190,17 @@ void InvocationPartition::Spill(Delivery& delivery, int64_t due_ms, bool keep) {
     --account.counters.received;
     delivery.state = Delivery::State::kDone;
     CompletePart(delivery);
-    deliveries_.erase(Handle(delivery));
+    Erase(delivery);
     return;
   }
+  // A row of a copy that is settled may be there still: it is not another delivery's.
+  bool fresh =
+      !delivery.has_row && !changes_.contains(delivery.id) && !saving_.contains(delivery.id);
   if (!delivery.has_row) {
     delivery.has_row = true;
     ++rows_;
     ++account.rows;
-    auto it = deliveries_.find(Handle(delivery));
-    if (it != deliveries_.end()) with_row_.emplace(delivery.id, *it);
+    if (delivery.listed) with_row_.emplace(delivery.id, *delivery.place);
   }
   if (account.oldest_row_ms == 0 || delivery.source_timestamp_ms < account.oldest_row_ms) {
     account.oldest_row_ms = delivery.source_timestamp_ms;
@@ -201,8 +209,40 @@ void InvocationPartition::Spill(Delivery& delivery, int64_t due_ms, bool keep) {
   ChangeRow(delivery.id,
             RetryRow{delivery.id, delivery.org, delivery.topic, delivery.source_timestamp_ms,
                      delivery.attempts, delivery.first_attempt_ms, due_ms, delivery.last_status,
-                     delivery.last_error, delivery.event});
+                     delivery.last_error, delivery.event, delivery.sequence, delivery.key,
+                     fresh || StillFresh(delivery.id)});
   CompletePart(delivery);
+}
+
+void InvocationPartition::Drop(Delivery& delivery) {
+  delivery.state = Delivery::State::kSpilled;
+  with_row_.erase(delivery.id);
+  Erase(delivery);
+}
+
+bool InvocationPartition::active(const schema::DeliveryId& id) const {
+  auto it = with_row_.find(id);
+  return it != with_row_.end() && it->second->state != Delivery::State::kSpilled;
+}
+
+bool InvocationPartition::unsettled(const Uuid& subscription, const std::string& key) const {
+  auto of_key = [&](const auto& item) {
+    return item.second && item.second->key == key && item.first.subscription == subscription;
+  };
+  return std::any_of(changes_.begin(), changes_.end(), of_key) ||
+         std::any_of(saving_.begin(), saving_.end(), of_key) ||
+         std::any_of(touched_.begin(), touched_.end(), [&](const auto& item) {
+           return item.second == key && item.first.subscription == subscription;
+         });
+}
+
+void InvocationPartition::Insert(const DeliveryPtr& delivery) {
+  delivery->place = deliveries_.insert(deliveries_.end(), delivery);
+  delivery->listed = true;
+}
+
+void InvocationPartition::Erase(Delivery& delivery) {
+  if (std::exchange(delivery.listed, false)) deliveries_.erase(delivery.place);
 }
 
 void InvocationPartition::CompletePart(Delivery& delivery) {
@@ -223,8 +263,8 @@ void InvocationPartition::CompletePart(Delivery& delivery) {
 }
 
 void InvocationPartition::ChangeRow(const schema::DeliveryId& id, Change change) {
+  touched_[id] = change ? change->key : std::nullopt;
   changes_[id] = std::move(change);
-  touched_.insert(id);
 }
 
 InvokeSave InvocationPartition::Snapshot() {
@@ -262,20 +302,41 @@ InvokeSave InvocationPartition::Snapshot() {
 std::optional<int64_t> InvocationPartition::Saved() {
   std::optional<int64_t> earliest;
   for (const auto& [id, change] : saving_) {
-    touched_.insert(id);
+    touched_[id] = change ? change->key : std::nullopt;
     if (!change) continue;
     auto it = with_row_.find(id);
     if (it == with_row_.end() || it->second->state != Delivery::State::kSpilled) continue;
     if (changes_.contains(id)) continue;
     if (!earliest || change->due_ms < *earliest) earliest = change->due_ms;
-    deliveries_.erase(it->second);
+    Erase(*it->second);
     with_row_.erase(it);
   }
   saving_.clear();
   return earliest;
 }
 
-void InvocationPartition::SaveFailed() { dirty_ = true; }
+void InvocationPartition::SaveFailed() {
+  dirty_ = true;
+  // It may have been saved after all, and our own rows are not another copy's.
+  for (auto& [id, change] : saving_) {
+    if (change) change->fresh = false;
+  }
+}
+
+void InvocationPartition::Merged(const schema::DeliveryId& id) {
+  Account& account = accounts_[id.subscription];
+  --account.counters.received;
+  --account.rows;
+  --rows_;
+  account.changed = true;
+  dirty_ = true;
+}
+
+// It became a row, and that is not being saved yet.
+bool InvocationPartition::StillFresh(const schema::DeliveryId& id) const {
+  auto it = changes_.find(id);
+  return it != changes_.end() && it->second && it->second->fresh;
+}
 
 std::unordered_map<Uuid, InvocationPartition::Pending> InvocationPartition::CountPending() const {
   std::unordered_map<Uuid, Pending> all;
@@ -290,6 +351,7 @@ std::unordered_map<Uuid, InvocationPartition::Pending> InvocationPartition::Coun
     bool active = delivery->state == Delivery::State::kQueued ||
                   delivery->state == Delivery::State::kInFlight ||
                   delivery->state == Delivery::State::kHeld ||
+                  delivery->state == Delivery::State::kFollowing ||
                   delivery->state == Delivery::State::kBurying;
     if (delivery->has_row && active) --pending.retrying;
     if (delivery->state == Delivery::State::kInFlight ||

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "broker-adapters/broker.h"
@@ -15,6 +15,7 @@
 #include "function-manager/src/domain/delivery.h"
 #include "function-manager/src/domain/intake.h"
 #include "function-manager/src/domain/invoke_store.h"
+#include "function-manager/src/domain/key_order.h"
 
 namespace dispatch {
 
@@ -50,6 +51,8 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   /// Puts the delivery into the retry store with the next checkpoint, due at `due_ms`, and
   /// completes its part of the record. `keep`: it stays in memory (an attempt is under way).
   void Spill(Delivery& delivery, int64_t due_ms, bool keep);
+  /// Lets go of a row in memory that is unchanged in the retry store.
+  void Drop(Delivery& delivery);
 
   bool dirty() const { return dirty_; }
   void MarkDirty() { dirty_ = true; }
@@ -57,6 +60,8 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   /// The last snapshot is durable: answers the earliest due time of rows that left memory with it,
   /// if any did.
   std::optional<int64_t> Saved();
+  /// A fresh row of the last snapshot was there already: the two copies are one delivery.
+  void Merged(const schema::DeliveryId& id);
   void SaveFailed();
 
   struct Pending {
@@ -70,6 +75,7 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
     schema::DeliveryCounters counters;
     int64_t rows = 0;  // in the retry store, as of the next checkpoint
     int64_t oldest_row_ms = 0;
+    int64_t taken_ms = 0;  // when something came for it last
     std::string last_failure;
     int64_t failing_since_ms = 0;  // 0: the last attempt went well
     int64_t last_success_ms = 0;
@@ -79,13 +85,22 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   /// Counts what is pending of every subscription from the deliveries themselves.
   std::unordered_map<Uuid, Pending> CountPending() const;
   /// Everything in memory.
-  const std::unordered_set<DeliveryPtr>& deliveries() const { return deliveries_; }
+  const std::list<DeliveryPtr>& deliveries() const { return deliveries_; }
   size_t unsaved_rows() const { return changes_.size() + saving_.size(); }
   int64_t rows() const { return rows_; }
   size_t rows_in_memory() const { return with_row_.size(); }
 
+  KeyOrder& order() { return order_; }
+  /// All that was taken in before the claim, and was not settled, has been read again.
+  bool reread() const { return tracker_.next() >= reread_until_; }
+  /// Retention took what we were to read again.
+  void PositionLost() { reread_until_ = 0; }
+
   // The wheel's view of the shard.
   void BeginLoad() { touched_.clear(); }
+  bool active(const schema::DeliveryId& id) const;
+  /// A row of the key was written after the last BeginLoad, or is yet to be.
+  bool unsettled(const Uuid& subscription, const std::string& key) const;
   Intake& intake() { return intake_; }
 
   /// What came of an attempt of the subscription; `failure` is empty when it went well.
@@ -98,24 +113,30 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   };
   using Change = std::optional<RetryRow>;  // nothing: the row is deleted
 
+  void Insert(const DeliveryPtr& delivery);
+  void Erase(Delivery& delivery);
   void CompletePart(Delivery& delivery);
+  bool StillFresh(const schema::DeliveryId& id) const;
   void ChangeRow(const schema::DeliveryId& id, Change change);
 
   int32_t partition_;
   int64_t epoch_;
   OffsetTracker tracker_;
   int64_t taken_in_;
+  int64_t reread_until_;
+  KeyOrder order_;
   Intake intake_;
   std::unordered_map<int64_t, RecordState> records_;
   std::set<int64_t> partials_;  // records of which some targets are settled
   std::map<int64_t, std::string> restored_partials_;
   std::unordered_map<Uuid, Account> accounts_;
-  std::unordered_set<DeliveryPtr> deliveries_;
+  std::list<DeliveryPtr> deliveries_;  // in the order in which they came
   std::map<schema::DeliveryId, DeliveryPtr> with_row_;
   int64_t rows_ = 0;
   std::map<schema::DeliveryId, Change> changes_;
   std::map<schema::DeliveryId, Change> saving_;
-  std::set<schema::DeliveryId> touched_;  // changed since the last BeginLoad
+  // Changed or saved since the last BeginLoad, with the keys of what was written.
+  std::map<schema::DeliveryId, std::optional<std::string>> touched_;
   bool dirty_ = false;
 };
 

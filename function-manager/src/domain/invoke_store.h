@@ -24,6 +24,9 @@ struct RetryRow {
   int32_t last_status = 0;
   std::string last_error;
   std::shared_ptr<const schema::EventData> event;
+  int64_t sequence = 0;
+  std::optional<std::string> key;  // ordered: behind those of this key with a lower sequence
+  bool fresh = false;              // no row of this delivery is known
 };
 
 struct InvokeClaim {
@@ -37,6 +40,14 @@ struct InvokeClaim {
     int64_t oldest_ms = 0;  // source timestamp
   };
   std::vector<Waiting> waiting;  // what the shard of the retry store holds
+  struct Blocked {
+    Uuid subscription;
+    std::string key;
+    int64_t rows = 0;
+    int64_t first_sequence = 0;
+    int64_t first_due_ms = 0;
+  };
+  std::vector<Blocked> blocked;  // and of it, the keys
 };
 
 /// What an owner saves of one partition: checkpoint and retry store in one transaction, so that
@@ -57,12 +68,24 @@ class InvokeStore {
   virtual ~InvokeStore() = default;
   virtual void Claim(std::vector<int32_t> partitions,
                      std::function<void(Result<std::vector<InvokeClaim>>)> done) = 0;
-  /// Saves those whose epoch still is the newest; answers those that were fenced.
+  struct SaveResult {
+    std::vector<int32_t> fenced;  // their epoch is not the newest any more: not saved
+    /// Fresh rows that were there already, by partition: another copy of the delivery had one.
+    std::vector<std::pair<int32_t, schema::DeliveryId>> merged;
+  };
   virtual void Save(std::vector<InvokeSave> saves,
-                    std::function<void(Result<std::vector<int32_t>>)> done) = 0;
+                    std::function<void(Result<SaveResult>)> done) = 0;
   /// At most `limit` rows of a shard with from_ms <= due < until_ms, by due time.
   virtual void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
                        std::function<void(Result<std::vector<RetryRow>>)> done) = 0;
+  struct KeyFrom {
+    Uuid subscription;
+    std::string key;
+    int64_t sequence = 0;
+  };
+  /// Of each key at most `limit` rows from a sequence on, by sequence, whenever they are due.
+  virtual void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
+                        std::function<void(Result<std::vector<RetryRow>>)> done) = 0;
 };
 
 }  // namespace dispatch

@@ -213,6 +213,8 @@ void Invoker::OnPartitionError(const broker::TopicPartition& partition, const Er
       "dispatch_invocations_lost_total",
       "Times that the retention of dispatch.invocations passed an unread position");
   counter.Add();
+  auto it = owned_.find(partition.partition);
+  if (it != owned_.end()) it->second.books->PositionLost();
   consumer_->Seek(partition, broker::kEarliest);
 }
 
@@ -234,6 +236,7 @@ void Invoker::CheckpointTick() {
   checkpoint_timer_ = loop_.After(options_.checkpoint_interval, [this] { CheckpointTick(); });
   for (auto& [partition, owned] : owned_) {
     if (!owned.revoking) dispatcher_->Tend(*owned.books);
+    LoadKeys(partition);
     Pace(owned);
   }
   if (!saving_) Checkpoint([] {});
@@ -258,25 +261,32 @@ void Invoker::Checkpoint(std::function<void()> then) {
   saving_ = true;
   store_.Save(std::move(saves), [this, alive = std::weak_ptr(alive_), books = std::move(books),
                                  commits = std::move(commits),
-                                 then = std::move(then)](Result<std::vector<int32_t>> fenced) {
+                                 then = std::move(then)](Result<InvokeStore::SaveResult> result) {
     if (alive.expired()) return;
     saving_ = false;
-    if (!fenced.ok() && log::Sometimes("checkpoint.failed")) {
-      log::Warning("checkpoint failed error=\"{}\"", fenced.message());
+    if (!result.ok() && log::Sometimes("checkpoint.failed")) {
+      log::Warning("checkpoint failed error=\"{}\"", result.message());
     }
+    auto fenced = [&](int32_t partition) {
+      return std::find(result->fenced.begin(), result->fenced.end(), partition) !=
+             result->fenced.end();
+    };
     std::vector<std::pair<broker::TopicPartition, int64_t>> good;
     for (size_t i = 0; i < books.size(); ++i) {
       auto saved = books[i].lock();
       if (saved == nullptr) continue;
       int32_t partition = saved->partition();
-      if (!fenced.ok()) {
+      if (!result.ok()) {
         saved->SaveFailed();
-      } else if (std::find(fenced->begin(), fenced->end(), partition) != fenced->end()) {
+      } else if (fenced(partition)) {
         log::Warning("partition is owned by a newer epoch partition={}", partition);
         auto it = owned_.find(partition);
         if (it != owned_.end() && it->second.books == saved) owned_.erase(it);
       } else {
         auto earliest = saved->Saved();
+        for (const auto& [merged_in, id] : result->merged) {
+          if (merged_in == partition) saved->Merged(id);
+        }
         auto it = owned_.find(partition);
         if (earliest && it != owned_.end() && it->second.books == saved) {
           it->second.loaded_until_ms = std::min(it->second.loaded_until_ms, *earliest);
@@ -327,10 +337,63 @@ void Invoker::LoadDue(int32_t partition) {
                    for (auto& row : *rows) {
                      std::chrono::milliseconds wait(std::max<int64_t>(0, row.due_ms - now_ms));
                      if (auto delivery = it->second.books->TakeRow(std::move(row))) {
-                       dispatcher_->TakeAfter(std::move(delivery), wait);
+                       dispatcher_->TakeRow(std::move(delivery), wait);
                      }
                    }
                  });
+}
+
+// ---- keys whose next delivery is in the retry store ----
+
+void Invoker::LoadKeys(int32_t partition) {
+  Owned& owned = owned_[partition];
+  // What was taken in before the claim, and is no row, comes from the log, and may be first.
+  if (owned.loading || owned.revoking || !owned.books->reread()) return;
+  size_t loaded = owned.books->rows_in_memory();
+  size_t most = 2 * options_.wheel_limit;  // of its own: the wheel does not stop it
+  if (loaded >= most) return;
+  std::vector<InvokeStore::KeyFrom> keys;
+  for (auto& [key, sequence] : owned.books->order().Wanting(most - loaded)) {
+    keys.push_back({key.subscription, std::move(key.key), sequence});
+  }
+  if (keys.empty()) return;
+  owned.loading = true;
+  owned.books->BeginLoad();
+  size_t limit = std::clamp<size_t>((most - loaded) / keys.size(), 1, 200);
+  store_.LoadKeys(partition, keys, limit,
+                  [this, alive = std::weak_ptr(alive_), books = std::weak_ptr(owned.books),
+                   partition, keys](Result<std::vector<RetryRow>> rows) {
+                    if (alive.expired()) return;
+                    auto it = owned_.find(partition);
+                    if (it == owned_.end() || it->second.books != books.lock()) return;
+                    it->second.loading = it->second.pulled_back = false;
+                    if (rows.ok()) KeysLoaded(*it->second.books, keys, std::move(*rows));
+                  });
+}
+
+void Invoker::KeysLoaded(InvocationPartition& books, const std::vector<InvokeStore::KeyFrom>& keys,
+                         std::vector<RetryRow> rows) {
+  KeyOrder& order = books.order();
+  auto row = rows.begin();
+  for (const auto& from : keys) {
+    KeyOrder::Key key{from.subscription, from.key};
+    bool none = true;
+    bool stopped = false;
+    for (; row != rows.end() && row->id.subscription == key.subscription && row->key == key.key;
+         ++row) {
+      none = false;
+      if (stopped || books.active(row->id)) continue;
+      // It changed meanwhile: what is behind it waits for the next time.
+      auto delivery = books.TakeRow(std::move(*row));
+      stopped = delivery == nullptr;
+      if (stopped) continue;
+      delivery->state = Delivery::State::kFollowing;
+      order.Loaded(delivery);
+    }
+    // Counted twice: two copies of a delivery became one row.
+    if (none && !books.unsettled(key.subscription, key.key)) order.NoRows(key);
+    dispatcher_->Advance(books, key);
+  }
 }
 
 // ---- progress ----

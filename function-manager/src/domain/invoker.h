@@ -92,6 +92,9 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
   void Pace(Owned& owned);
   void WheelTick();
   void LoadDue(int32_t partition);
+  void LoadKeys(int32_t partition);
+  void KeysLoaded(InvocationPartition& books, const std::vector<InvokeStore::KeyFrom>& keys,
+                  std::vector<RetryRow> rows);
   void ProgressTick();
   void PublishProgress(const Owned& owned);
   void BadRecord(const broker::Record& record, const Error& error);

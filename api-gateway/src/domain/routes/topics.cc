@@ -8,7 +8,8 @@ void AddTopicRoutes(Gateway& gateway, Backend& backend) {
   AddResource(gateway, backend.services,
               {.kind = schema::kTopicKind,
                .paths = {"/v1/topics"},
-               .owner = {kEventManager, backend.tables.events}});
+               .owner = {kEventManager, backend.tables.events},
+               .update_flags = {"allowReorder"}});
 }
 
 }  // namespace dispatch::gateway

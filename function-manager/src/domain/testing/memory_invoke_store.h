@@ -29,7 +29,7 @@ class MemoryInvokeStore : public InvokeStore {
       for (int32_t partition : partitions) {
         Shard& shard = shards_[partition];
         ++shard.epoch;
-        InvokeClaim claim{partition, shard.epoch, shard.position, shard.checkpoint, {}};
+        InvokeClaim claim{partition, shard.epoch, shard.position, shard.checkpoint, {}, {}};
         std::map<Uuid, InvokeClaim::Waiting> waiting;
         for (const auto& [id, row] : shard.rows) {
           auto& counts = waiting[id.subscription];
@@ -39,29 +39,32 @@ class MemoryInvokeStore : public InvokeStore {
           counts.oldest_ms = std::min(counts.oldest_ms, row.source_timestamp_ms);
         }
         for (const auto& [subscription, counts] : waiting) claim.waiting.push_back(counts);
+        claim.blocked = Blocked(shard);
         claims.push_back(std::move(claim));
       }
       done(std::move(claims));
     });
   }
 
-  void Save(std::vector<InvokeSave> saves,
-            std::function<void(Result<std::vector<int32_t>>)> done) override {
+  void Save(std::vector<InvokeSave> saves, std::function<void(Result<SaveResult>)> done) override {
     loop_.After(latency_(), [this, saves = std::move(saves), done = std::move(done)] {
       if (down_) return done(Error{Code::kUnavailable, "the store is down"});
-      std::vector<int32_t> fenced;
+      SaveResult result;
       for (const auto& save : saves) {
         Shard& shard = shards_[save.partition];
         if (shard.epoch != save.epoch) {
-          fenced.push_back(save.partition);
+          result.fenced.push_back(save.partition);
           continue;
         }
         shard.position = save.position;
         shard.checkpoint = save.checkpoint;
-        for (const auto& row : save.upserts) shard.rows[row.id] = row;
+        for (const auto& row : save.upserts) {
+          bool there = !shard.rows.insert_or_assign(row.id, row).second;
+          if (there && row.fresh) result.merged.emplace_back(save.partition, row.id);
+        }
         for (const auto& id : save.deletes) shard.rows.erase(id);
       }
-      loop_.After(latency_(), [done, fenced = std::move(fenced)] { done(fenced); });
+      loop_.After(latency_(), [done, result = std::move(result)] { done(result); });
     });
   }
 
@@ -77,6 +80,28 @@ class MemoryInvokeStore : public InvokeStore {
         return std::tie(a.due_ms, a.id) < std::tie(b.due_ms, b.id);
       });
       if (rows.size() > limit) rows.resize(limit);
+      loop_.After(latency_(), [done, rows = std::move(rows)]() mutable { done(std::move(rows)); });
+    });
+  }
+
+  void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
+                std::function<void(Result<std::vector<RetryRow>>)> done) override {
+    loop_.After(latency_(), [this, partition, keys = std::move(keys), limit,
+                             done = std::move(done)] {
+      if (down_) return done(Error{Code::kUnavailable, "the store is down"});
+      std::vector<RetryRow> rows;
+      for (const auto& from : keys) {
+        std::map<int64_t, RetryRow> found;
+        for (const auto& [id, row] : shards_[partition].rows) {
+          if (id.subscription != from.subscription || row.key != from.key) continue;
+          if (row.sequence >= from.sequence) found.emplace(row.sequence, row);
+        }
+        size_t left = limit;
+        for (auto& [sequence, row] : found) {
+          if (left-- == 0) break;
+          rows.push_back(std::move(row));
+        }
+      }
       loop_.After(latency_(), [done, rows = std::move(rows)]() mutable { done(std::move(rows)); });
     });
   }
@@ -107,6 +132,25 @@ class MemoryInvokeStore : public InvokeStore {
     schema::InvokeCheckpoint checkpoint;
     std::map<schema::DeliveryId, RetryRow> rows;
   };
+  static std::vector<InvokeClaim::Blocked> Blocked(const Shard& shard) {
+    std::map<std::pair<Uuid, std::string>, InvokeClaim::Blocked> keys;
+    for (const auto& [id, row] : shard.rows) {
+      if (!row.key) continue;
+      auto [it, fresh] = keys.try_emplace(
+          {id.subscription, *row.key},
+          InvokeClaim::Blocked{id.subscription, *row.key, 0, row.sequence, row.due_ms});
+      auto& blocked = it->second;
+      ++blocked.rows;
+      if (row.sequence < blocked.first_sequence) {
+        blocked.first_sequence = row.sequence;
+        blocked.first_due_ms = row.due_ms;
+      }
+    }
+    std::vector<InvokeClaim::Blocked> all;
+    for (auto& [key, blocked] : keys) all.push_back(std::move(blocked));
+    return all;
+  }
+
   Loop& loop_;
   std::function<Duration()> latency_;
   bool down_ = false;

@@ -1,0 +1,138 @@
+#include "function-manager/src/domain/key_order.h"
+
+#include <algorithm>
+
+namespace dispatch {
+
+namespace {
+size_t BytesOf(const Delivery& delivery) {
+  const auto& event = delivery.event;
+  return event != nullptr && event->value ? event->value->size() : 0;
+}
+}  // namespace
+
+void KeyOrder::Restore(const Key& key, int64_t rows, int64_t first_sequence, bool due) {
+  Queue& queue = queues_[key];
+  SetRows(queue, rows);
+  queue.rows_from = first_sequence;
+  queue.due = due;
+  if (!due) wanting_.insert(key);
+}
+
+KeyOrder::Place KeyOrder::Enter(const DeliveryPtr& delivery) {
+  Queue& queue = queues_[KeyOf(*delivery)];
+  if (delivery->has_row) {
+    if (queue.rows > 0) SetRows(queue, queue.rows - 1);
+    bool was_first = queue.due || delivery->sequence <= queue.rows_from;
+    if (was_first) queue.rows_from = std::max(queue.rows_from, delivery->sequence + 1);
+    queue.due = false;
+  } else {
+    bool behind_rows = queue.rows > 0 && delivery->sequence > queue.rows_from;
+    bool full = queue.memory.size() >= limits_.deliveries || queue.bytes >= limits_.bytes;
+    if (behind_rows || full) return Place::kSpill;
+  }
+  Insert(queue, delivery);
+  bool first = queue.going < 0 && queue.memory.begin()->second == delivery &&
+               (queue.rows == 0 || delivery->sequence < queue.rows_from);
+  if (!first) return Place::kWait;
+  queue.going = delivery->sequence;
+  return Place::kGo;
+}
+
+void KeyOrder::Loaded(const DeliveryPtr& delivery) {
+  Queue& queue = queues_[KeyOf(*delivery)];
+  if (queue.rows > 0) SetRows(queue, queue.rows - 1);
+  queue.rows_from = std::max(queue.rows_from, delivery->sequence + 1);
+  Insert(queue, delivery);
+}
+
+void KeyOrder::Keep(const DeliveryPtr& delivery) { Insert(queues_[KeyOf(*delivery)], delivery); }
+
+void KeyOrder::Spilled(const Delivery& delivery, bool due) {
+  Key key = KeyOf(delivery);
+  Queue& queue = queues_[key];
+  Erase(queue, delivery);
+  queue.rows_from =
+      queue.rows == 0 ? delivery.sequence : std::min(queue.rows_from, delivery.sequence);
+  SetRows(queue, queue.rows + 1);
+  if (!due) return;
+  queue.due = true;
+  wanting_.erase(key);
+}
+
+void KeyOrder::Left(const Delivery& delivery) {
+  auto it = queues_.find(KeyOf(delivery));
+  if (it != queues_.end()) Erase(it->second, delivery);
+}
+
+DeliveryPtr KeyOrder::Next(const Key& key) {
+  auto it = queues_.find(key);
+  if (it == queues_.end()) return nullptr;
+  Queue& queue = it->second;
+  if (queue.going >= 0) return nullptr;
+  if (queue.memory.empty() && queue.rows == 0) {
+    wanting_.erase(key);
+    queues_.erase(it);
+    return nullptr;
+  }
+  bool known =
+      !queue.memory.empty() && (queue.rows == 0 || queue.memory.begin()->first < queue.rows_from);
+  if (!known) {
+    if (!queue.due) wanting_.insert(key);
+    return nullptr;
+  }
+  queue.going = queue.memory.begin()->first;
+  return queue.memory.begin()->second;
+}
+
+std::vector<DeliveryPtr> KeyOrder::Followers(const Key& key) const {
+  std::vector<DeliveryPtr> followers;
+  auto it = queues_.find(key);
+  if (it == queues_.end()) return followers;
+  for (const auto& [sequence, delivery] : it->second.memory) {
+    if (sequence != it->second.going) followers.push_back(delivery);
+  }
+  return followers;
+}
+
+std::vector<std::pair<KeyOrder::Key, int64_t>> KeyOrder::Wanting(size_t limit) const {
+  std::vector<std::pair<Key, int64_t>> keys;
+  for (const auto& key : wanting_) {
+    if (keys.size() >= limit) break;
+    auto it = queues_.find(key);
+    if (it == queues_.end() || it->second.going >= 0 || held(key.subscription)) continue;
+    keys.emplace_back(key, it->second.rows_from);
+  }
+  return keys;
+}
+
+void KeyOrder::NoRows(const Key& key) {
+  auto it = queues_.find(key);
+  if (it == queues_.end()) return;
+  SetRows(it->second, 0);
+  wanting_.erase(key);
+}
+
+void KeyOrder::Release(const Uuid& subscription) {
+  auto it = held_.find(subscription);
+  if (it != held_.end() && --it->second <= 0) held_.erase(it);
+}
+
+void KeyOrder::Insert(Queue& queue, const DeliveryPtr& delivery) {
+  if (queue.memory.emplace(delivery->sequence, delivery).second) queue.bytes += BytesOf(*delivery);
+}
+
+void KeyOrder::Erase(Queue& queue, const Delivery& delivery) {
+  auto it = queue.memory.find(delivery.sequence);
+  if (it == queue.memory.end() || it->second.get() != &delivery) return;
+  queue.bytes -= BytesOf(delivery);
+  queue.memory.erase(it);
+  if (queue.going == delivery.sequence) queue.going = -1;
+}
+
+void KeyOrder::SetRows(Queue& queue, int64_t rows) {
+  if ((queue.rows > 0) != (rows > 0)) rows > 0 ? ++blocked_ : --blocked_;
+  queue.rows = rows;
+}
+
+}  // namespace dispatch

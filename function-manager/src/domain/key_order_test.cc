@@ -1,0 +1,142 @@
+#include "function-manager/src/domain/key_order.h"
+
+#include <gtest/gtest.h>
+
+namespace dispatch::key_order_test {
+namespace {
+
+using Place = KeyOrder::Place;
+
+DeliveryPtr At(int64_t sequence, bool row = false, const std::string& key = "k") {
+  auto delivery = std::make_shared<Delivery>();
+  delivery->sequence = sequence;
+  delivery->key = key;
+  delivery->has_row = row;
+  return delivery;
+}
+
+const KeyOrder::Key kKey{Uuid{}, "k"};
+
+TEST(KeyOrderTest, OneOfAKeyGoesAtATimeAndOtherKeysFlow) {
+  KeyOrder order;
+  auto first = At(1);
+  auto second = At(2);
+  EXPECT_EQ(order.Enter(first), Place::kGo);
+  EXPECT_EQ(order.Enter(second), Place::kWait);
+  EXPECT_EQ(order.Enter(At(3, false, "other")), Place::kGo);
+  EXPECT_EQ(order.Next(kKey), nullptr) << "the first is on its way";
+  order.Left(*first);
+  EXPECT_EQ(order.Next(kKey), second);
+  order.Left(*second);
+  EXPECT_EQ(order.Next(kKey), nullptr);
+  EXPECT_EQ(order.keys(), 1u) << "what is empty is forgotten";
+}
+
+TEST(KeyOrderTest, WhatComesBehindASpilledHeadIsSpilled) {
+  KeyOrder order;
+  auto head = At(1);
+  auto follower = At(2);
+  order.Enter(head);
+  order.Enter(follower);
+  order.Spilled(*head, true);
+  ASSERT_EQ(order.Followers(kKey), std::vector<DeliveryPtr>{follower});
+  order.Spilled(*follower, false);
+  EXPECT_EQ(order.Enter(At(3)), Place::kSpill);
+  order.Spilled(*At(3), false);
+  EXPECT_EQ(order.Next(kKey), nullptr);
+  EXPECT_TRUE(order.Wanting(10).empty()) << "the head comes by itself";
+
+  auto again = At(1, true);
+  EXPECT_EQ(order.Enter(again), Place::kGo);
+  order.Left(*again);
+  EXPECT_EQ(order.Next(kKey), nullptr);
+  auto wanting = order.Wanting(10);
+  ASSERT_EQ(wanting.size(), 1u);
+  EXPECT_EQ(wanting[0].second, 2);
+  auto row = At(2, true);
+  order.Loaded(row);
+  EXPECT_EQ(order.Next(kKey), row);
+  EXPECT_EQ(order.blocked(), 1u) << "the third";
+}
+
+TEST(KeyOrderTest, AFollowerInMemoryDoesNotPassARow) {
+  KeyOrder order;
+  auto head = At(1);
+  auto kept = At(2);
+  order.Enter(head);
+  order.Enter(kept);
+  order.Spilled(*head, true);
+  EXPECT_EQ(order.Next(kKey), nullptr) << "the retry store took no more, so it is in memory";
+  auto again = At(1, true);
+  order.Enter(again);
+  order.Left(*again);
+  EXPECT_EQ(order.Next(kKey), kept);
+}
+
+TEST(KeyOrderTest, BoundsAreOfDeliveriesAndOfBytes) {
+  KeyOrder order({.deliveries = 3, .bytes = 100});
+  for (int i = 0; i < 3; ++i) EXPECT_NE(order.Enter(At(i)), Place::kSpill);
+  EXPECT_EQ(order.Enter(At(3)), Place::kSpill);
+  auto big = At(1, false, "big");
+  schema::EventData event;
+  event.value = std::string(100, 'x');
+  big->event = std::make_shared<const schema::EventData>(event);
+  EXPECT_EQ(order.Enter(big), Place::kGo);
+  EXPECT_EQ(order.Enter(At(2, false, "big")), Place::kSpill);
+}
+
+TEST(KeyOrderTest, AtAClaimWhatIsReadAgainGoesFirstWhereItIsFirst) {
+  KeyOrder order;
+  order.Restore(kKey, 2, 10, false);
+  ASSERT_EQ(order.Wanting(10).size(), 1u);
+  auto read_again = At(4);
+  EXPECT_EQ(order.Enter(read_again), Place::kGo);
+  EXPECT_TRUE(order.Wanting(10).empty()) << "one of the key is on its way";
+  EXPECT_EQ(order.Enter(At(12)), Place::kSpill) << "behind the rows";
+  order.Left(*read_again);
+  EXPECT_EQ(order.Next(kKey), nullptr);
+  EXPECT_EQ(order.Wanting(10)[0].second, 10);
+}
+
+TEST(KeyOrderTest, AtAClaimAHeadWithATimeIsNotAskedFor) {
+  KeyOrder order;
+  order.Restore(kKey, 2, 10, true);
+  EXPECT_TRUE(order.Wanting(10).empty());
+  EXPECT_EQ(order.Enter(At(10, true)), Place::kGo);
+}
+
+TEST(KeyOrderTest, ARowThatIsNotFirstWaits) {
+  KeyOrder order;
+  order.Restore(kKey, 2, 10, false);
+  auto later = At(20, true);
+  EXPECT_EQ(order.Enter(later), Place::kWait);
+  auto first = At(10, true);
+  order.Loaded(first);
+  EXPECT_EQ(order.Next(kKey), first);
+  order.Left(*first);
+  EXPECT_EQ(order.Next(kKey), later);
+}
+
+TEST(KeyOrderTest, RowsCountedTwiceDoNotBlockForEver) {
+  KeyOrder order;
+  order.Restore(kKey, 1, 10, false);
+  order.NoRows(kKey);
+  EXPECT_EQ(order.Next(kKey), nullptr);
+  EXPECT_EQ(order.keys(), 0u);
+}
+
+TEST(KeyOrderTest, NothingPassesWhatIsHeld) {
+  KeyOrder order;
+  order.Hold(Uuid{});
+  order.Hold(Uuid{});
+  order.Restore(kKey, 1, 10, false);
+  EXPECT_TRUE(order.Wanting(10).empty());
+  order.Release(Uuid{});
+  EXPECT_TRUE(order.held(Uuid{}));
+  order.Release(Uuid{});
+  EXPECT_FALSE(order.held(Uuid{}));
+  EXPECT_EQ(order.Wanting(10).size(), 1u);
+}
+
+}  // namespace
+}  // namespace dispatch::key_order_test
