@@ -238,16 +238,15 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
   request.sink = std::move(*sink);
   sender_.Send(std::move(request),
                [this, alive = std::weak_ptr(alive_), delivery, uuid = subscription.uuid,
-                index = partition->partition(), url = lane.endpoint_url,
-                ticket = std::move(ticket)](Answer answer) {
+                index = partition->partition(), ticket = std::move(ticket)](Answer answer) {
                  if (alive.expired()) return;
                  if (--in_flight_by_partition_[index] == 0) in_flight_by_partition_.erase(index);
-                 Answered(delivery, uuid, url, ticket, std::move(answer));
+                 Answered(delivery, uuid, ticket, std::move(answer));
                  Pump();
                });
 }
 
-void Dispatcher::Answered(const DeliveryPtr& delivery, const Uuid& uuid, const std::string& url,
+void Dispatcher::Answered(const DeliveryPtr& delivery, const Uuid& uuid,
                           const Scheduler::Ticket& ticket, Answer answer) {
   Lane* lane = scheduler_.Find(uuid);
   if (lane == nullptr) return;
@@ -255,7 +254,8 @@ void Dispatcher::Answered(const DeliveryPtr& delivery, const Uuid& uuid, const s
   auto subscription = lane->subscription;
   Effect effect = EffectOf(answer);
   AttemptCounter(effect).Add();
-  std::string described = effect == Effect::kDelivered ? "" : Describe(answer, url);
+  std::string described =
+      effect == Effect::kDelivered ? "" : Describe(answer, ticket.endpoint->url);
   bool changed = scheduler_.Ended(*lane, ticket, answer, described, loop_.Steady(), loop_.Now());
   if (changed) {
     log::Info("circuit subscription={} reason=\"{}\"", subscription->Key(),

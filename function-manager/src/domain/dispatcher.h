@@ -14,6 +14,7 @@
 #include "function-manager/src/domain/catalog.h"
 #include "function-manager/src/domain/delivery.h"
 #include "function-manager/src/domain/invocation_partition.h"
+#include "function-manager/src/domain/lane_metrics.h"
 #include "function-manager/src/domain/scheduler.h"
 #include "function-manager/src/domain/sender.h"
 
@@ -35,6 +36,7 @@ class Dispatcher {
     int64_t max_rows_per_partition = 1'000'000;
     size_t most_rows_in_memory = 1'000;  // of a partition: what the wheel loads
     size_t max_unsaved_rows = 5'000;     // of a partition, while PostgreSQL is away
+    Duration tend_interval = std::chrono::milliseconds(500);
     Duration hold_retry = std::chrono::milliseconds(100);
     std::chrono::milliseconds no_sink_delay{5'000};
   };
@@ -73,6 +75,10 @@ class Dispatcher {
   size_t in_flight() const { return static_cast<size_t>(scheduler_.in_flight()); }
   /// The share of dispatch.invocations that is ours, 0 to 1: rate limits are for the installation.
   void SetShare(double share) { scheduler_.SetShare(share); }
+  /// Tells metrics what is queued and held back. `keys`, `blocked`: of ordered subscriptions.
+  void Report(size_t keys, size_t blocked) {
+    metrics_.Update(scheduler_, loop_.Steady(), keys, blocked);
+  }
   schema::Circuit CircuitOf(const Uuid& subscription);
 
  private:
@@ -85,7 +91,7 @@ class Dispatcher {
   void Pump();
   void ArmWake();
   void Attempt(Lane& lane, DeliveryPtr delivery);
-  void Answered(const DeliveryPtr& delivery, const Uuid& subscription, const std::string& url,
+  void Answered(const DeliveryPtr& delivery, const Uuid& subscription,
                 const Scheduler::Ticket& ticket, Answer answer);
   void Settle(const DeliveryPtr& delivery, InvocationPartition& partition,
               const schema::Subscription& subscription, const Answer& answer, Effect effect,
@@ -115,6 +121,7 @@ class Dispatcher {
   std::function<double()> random_;
   Options options_;
   Scheduler scheduler_;
+  LaneMetrics metrics_;
   std::unordered_map<int32_t, size_t> in_flight_by_partition_;
   bool pumping_ = false;
   std::deque<DeliveryPtr> turns_;  // of keys that go on

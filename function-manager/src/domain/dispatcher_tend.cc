@@ -43,6 +43,8 @@ void Dispatcher::SubscriptionChanged(const Uuid& subscription) {
 }
 
 void Dispatcher::Tend(InvocationPartition& partition) {
+  // Every delivery is looked at: not more often than it matters.
+  if (!partition.TendNow(loop_.Steady(), options_.tend_interval)) return;
   bool pressed = !partition.tracker().half_empty();
   bool crowded = 2 * partition.rows_in_memory() >= options_.most_rows_in_memory;
   SteadyTime now = loop_.Steady();

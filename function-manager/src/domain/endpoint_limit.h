@@ -25,6 +25,8 @@ class EndpointLimit {
 
   int32_t limit() const { return static_cast<int32_t>(limit_); }
   int32_t in_flight() const { return in_flight_; }
+  /// Lower than it began.
+  bool limited() const { return limit_ < options_.start; }
   bool MayStart() const { return in_flight_ < limit(); }
 
   enum class Sign { kGood, kOverloaded, kNeither };

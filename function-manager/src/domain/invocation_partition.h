@@ -91,6 +91,12 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   size_t rows_in_memory() const { return with_row_.size(); }
 
   KeyOrder& order() { return order_; }
+  /// True once every `interval`, and whenever some delivery is held.
+  bool TendNow(SteadyTime now, Duration interval) {
+    if (!order_.any_held() && now - tended_ < interval) return false;
+    tended_ = now;
+    return true;
+  }
   /// All that was taken in before the claim, and was not settled, has been read again.
   bool reread() const { return tracker_.next() >= reread_until_; }
   /// Retention took what we were to read again.
@@ -124,6 +130,7 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   OffsetTracker tracker_;
   int64_t taken_in_;
   int64_t reread_until_;
+  SteadyTime tended_{};
   KeyOrder order_;
   Intake intake_;
   std::unordered_map<int64_t, RecordState> records_;

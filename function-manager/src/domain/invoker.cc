@@ -402,10 +402,15 @@ void Invoker::ProgressTick() {
   progress_timer_ = loop_.After(options_.progress_interval, [this] { ProgressTick(); });
   ShareChanged();
   int64_t expired = ToMillis(loop_.Now()) - options_.mark_ttl.count();
+  size_t keys = 0;
+  size_t blocked = 0;
   for (auto& [partition, owned] : owned_) {
+    keys += owned.books->order().keys();
+    blocked += owned.books->order().blocked();
     PublishProgress(owned);
     owned.books->intake().Expire(expired);
   }
+  dispatcher_->Report(keys, blocked);
 }
 
 void Invoker::PublishProgress(const Owned& owned) {

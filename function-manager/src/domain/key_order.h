@@ -69,6 +69,7 @@ class KeyOrder {
   /// Deliveries of a subscription that nobody knows yet, so that later ones do not pass them.
   void Hold(const Uuid& subscription) { ++held_[subscription]; }
   void Release(const Uuid& subscription);
+  bool any_held() const { return !held_.empty(); }
   bool held(const Uuid& subscription) const { return held_.contains(subscription); }
 
   size_t keys() const { return queues_.size(); }

@@ -19,6 +19,7 @@ namespace dispatch {
 /// Where attempts go: one URL of one organisation, which several lanes may share.
 struct Endpoint {
   std::string key;
+  std::string url;  // without its query
   EndpointLimit limit;
   std::deque<Uuid> waiting;  // lanes that wait for one of its places
 };

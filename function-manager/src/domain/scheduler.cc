@@ -18,9 +18,7 @@ Sign SignOf(const Answer& answer) {
 }
 
 // The query may hold what is nobody's business, and says nothing about where.
-std::string EndpointKey(const std::string& org, const std::string& url) {
-  return org + ' ' + url.substr(0, url.find_first_of("?#"));
-}
+std::string WithoutQuery(const std::string& url) { return url.substr(0, url.find_first_of("?#")); }
 
 }  // namespace
 
@@ -51,12 +49,14 @@ void Scheduler::Aim(Lane& lane, const schema::Sink& sink) {
   if (lane.endpoint != nullptr && lane.endpoint_url == sink.url) return;
   if (lane.endpoint != nullptr) lane.circuit = CircuitBreaker(options_.circuit);
   lane.endpoint_url = sink.url;
-  std::string key = EndpointKey(lane.subscription->org, sink.url);
+  std::string url = WithoutQuery(sink.url);
+  std::string key = lane.subscription->org + ' ' + url;
   std::erase_if(endpoints_, [](const auto& item) { return item.second.expired(); });
   auto& known = endpoints_[key];
   lane.endpoint = known.lock();
   if (lane.endpoint != nullptr) return;
-  lane.endpoint = std::make_shared<Endpoint>(Endpoint{key, EndpointLimit(options_.endpoint), {}});
+  lane.endpoint =
+      std::make_shared<Endpoint>(Endpoint{key, url, EndpointLimit(options_.endpoint), {}});
   known = lane.endpoint;
 }
 
