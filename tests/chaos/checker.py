@@ -29,11 +29,12 @@ class Verdict:
 
 @dataclasses.dataclass
 class Truth:
-    """One event topic: id -> type and position; and what is wrong with it."""
+    """One event topic: id -> type, position and partition key; and what is wrong with it."""
 
     types: dict
     positions: dict
     repeated: list
+    keys: dict = dataclasses.field(default_factory=dict)
 
 
 def read_truth(brokers: str, org: str, topic: str) -> Truth:
@@ -45,6 +46,8 @@ def read_truth(brokers: str, org: str, topic: str) -> Truth:
             truth.repeated.append(event_id)
         truth.types[event_id] = headers["ce_type"].decode()
         truth.positions[event_id] = (record.partition(), record.offset())
+        if record.key():
+            truth.keys[event_id] = record.key()
     return truth
 
 
@@ -74,7 +77,11 @@ def dead_letters_of(subscription: Subscription) -> list[dict]:
     return found
 
 
-def examine(subscription: Subscription, truth: Truth, statistics: dict | None) -> Verdict:
+def examine(
+    subscription: Subscription, truth: Truth, statistics: dict | None, explains=lambda a, b: True
+) -> Verdict:
+    """explains(first, second): whether a fault is behind a repeat of what was delivered at the
+    first time and again at the second."""
     verdict = Verdict(subscription.label)
 
     def fault(check: str, text: str) -> None:
@@ -85,7 +92,7 @@ def examine(subscription: Subscription, truth: Truth, statistics: dict | None) -
 
     requests = subscription.endpoint.requests
     verdict.attempts = len(requests)
-    delivered: Counter = Counter()
+    delivered = defaultdict(list)  # event -> when
     delivery_ids = defaultdict(set)
     for request, status in zip(requests, subscription.endpoint.statuses):
         delivery_ids[request.event_id].add(request.delivery_id)
@@ -97,9 +104,15 @@ def examine(subscription: Subscription, truth: Truth, statistics: dict | None) -
         elif request.body != payload(request.event_id):
             fault("bytes", f"{request.event_id} arrived with other bytes")
         if 200 <= status < 300 and request.event_id in wanted:
-            delivered[request.event_id] += 1
+            delivered[request.event_id].append(request.time)
     verdict.delivered = len(delivered)
-    verdict.duplicated = sum(count - 1 for count in delivered.values())
+    for event_id, times in delivered.items():
+        verdict.duplicated += len(times) - 1
+        for first, second in zip(times, times[1:]):
+            if not explains(first, second):
+                fault("repeats", f"{event_id} came again after {second - first:.1f} s")
+    if subscription.fields.get("ordering") == "key":
+        check_order(requests, truth, fault)
     for event_id, ids in delivery_ids.items():
         if len(ids) != 1 or None in ids:
             fault(
@@ -127,6 +140,21 @@ def examine(subscription: Subscription, truth: Truth, statistics: dict | None) -
         fault("lost", f"{len(lost)} lost, as {verdict.lost_examples}")
     check_statistics(verdict, statistics, fault)
     return verdict
+
+
+def check_order(requests: list, truth: Truth, fault) -> None:
+    """The first attempts of a key follow the log."""
+    seen = set()
+    last: dict = {}
+    for request in requests:
+        key = truth.keys.get(request.event_id)
+        if key is None or request.event_id in seen:
+            continue
+        seen.add(request.event_id)
+        position = truth.positions[request.event_id]
+        if position < last.get(key, position):
+            fault("order", f"{request.event_id} of {key!r} at {position} came after {last[key]}")
+        last[key] = max(position, last.get(key, position))
 
 
 def check_statistics(verdict: Verdict, statistics: dict | None, fault) -> None:

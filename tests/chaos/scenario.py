@@ -2,6 +2,7 @@
 Python and apart from the product's filters, which events it must get."""
 
 import dataclasses
+import gzip
 import hashlib
 import json
 import random
@@ -77,6 +78,20 @@ def subscriptions() -> list[Subscription]:
             lambda t: t != "user.deleted",
             {"filters": [{"not": {"exact": {"type": "user.deleted"}}}]},
         ),
+        make(
+            "north",
+            "orders",
+            "in-order",
+            lambda t: t.startswith("order."),
+            {"filters": [{"prefix": {"type": "order."}}], "ordering": "key"},
+        ),
+        make(
+            "north",
+            "orders",
+            "hostile",
+            lambda t: t == "user.created",
+            {"eventType": "user.created"},
+        ),
         make("south", "orders", "everything", lambda t: True, {"filters": []}),
     ]
 
@@ -87,6 +102,19 @@ def rejects(event_id: str) -> bool:
     return hashlib.sha256(event_id.encode()).digest()[0] < 64
 
 
+def hostile(dice: random.Random) -> Answer:
+    """Ways of an endpoint that is broken or means harm, of which none may do any to others."""
+    ways = (
+        Answer(hang=True),
+        Answer(reset=True),
+        Answer(200, body=b"x" * 64, drip=True),
+        Answer(200, body=b"short", lie=1000),
+        Answer(503, {"Content-Encoding": "gzip"}, gzip.compress(b"0" * 10_000_000)),
+        Answer(307, {"Location": "http://169.254.169.254/latest/"}),
+    )
+    return dice.choices(ways, (1, 5, 1, 5, 5, 2))[0] if dice.random() < 0.2 else OK
+
+
 def behaviours(seed: int) -> dict[str, object]:
     """How endpoints answer, by the subscription's name; the others say 200 at once."""
     dice = random.Random(seed)
@@ -95,6 +123,8 @@ def behaviours(seed: int) -> dict[str, object]:
         "flaky": lambda request: busy if dice.random() < 0.2 else OK,
         "rejecting": lambda request: Answer(400) if rejects(request.headers["ce-id"]) else OK,
         "slow": Answer(200, delay=0.25),
+        "in-order": lambda request: busy if dice.random() < 0.02 else OK,
+        "hostile": lambda request: hostile(dice),
     }
 
 

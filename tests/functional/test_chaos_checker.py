@@ -106,6 +106,27 @@ def test_repeat_is_counted_and_wants_the_same_id(made_up):
     assert made_up.failed() == {"delivery id"}
 
 
+def test_repeat_without_a_fault_behind_it_is_seen(made_up):
+    for event_id in "122":
+        made_up.deliver(event_id)
+    found = checker.examine(
+        made_up.subscription, made_up.truth, made_up.statistics, lambda first, second: False
+    )
+    assert [check for check, _ in found.faults] == ["repeats"]
+
+
+def test_wrong_order_of_a_key_is_seen_where_it_is_asked_for(made_up):
+    made_up.truth.keys = {"1": b"k", "2": b"k"}
+    made_up.deliver("2")
+    made_up.deliver("1")
+    made_up.deliver("2")
+    assert made_up.failed() == set()
+    made_up.subscription.fields["ordering"] = "key"
+    assert made_up.failed() == {"order"}
+    made_up.truth.keys = {"1": b"k", "2": b"another"}
+    assert made_up.failed() == set()
+
+
 def test_changed_bytes_are_seen(made_up):
     made_up.deliver("1")
     made_up.deliver("2", body=b"{}")

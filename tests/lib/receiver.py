@@ -21,6 +21,13 @@ class Answer:
     delay: float = 0.0
     hang: bool = False  # the connection stays, no answer ever comes
     reset: bool = False  # the connection is cut instead of an answer
+    drip: bool = False  # the body comes byte by byte, a second apart
+    lie: int = 0  # so many bytes more are announced than come before the connection ends
+
+    @property
+    def is_whole(self) -> bool:
+        """Somebody who waits for it gets an answer."""
+        return not (self.hang or self.reset or self.drip or self.lie)
 
 
 OK = Answer()
@@ -69,8 +76,16 @@ class Endpoint:
             else:
                 answer = self.default(request) if callable(self.default) else self.default
             self._requests.append(request)
-            self._statuses.append(0 if answer.hang or answer.reset else answer.status)
+            self._statuses.append(answer.status if answer.is_whole else 0)
         return answer
+
+    def lost(self, request: Request) -> None:
+        """Whoever sent it was gone before it got its answer."""
+        with self._lock:
+            for i in reversed(range(len(self._requests))):
+                if self._requests[i] is request:
+                    self._statuses[i] = 0
+                    return
 
     @property
     def requests(self) -> list[Request]:
@@ -131,9 +146,9 @@ class _Connection(asyncio.Protocol):
             self.transport.abort()
         elif answer.delay > 0:
             self.busy = True
-            self.receiver.loop.call_later(answer.delay, self.write, answer)
+            self.receiver.loop.call_later(answer.delay, self.write, answer, request)
         else:
-            self.write(answer)
+            self.write(answer, request)
 
     def parse(self) -> Request | None:
         end = self.buffer.find(b"\r\n\r\n")
@@ -172,16 +187,33 @@ class _Connection(asyncio.Protocol):
             if size == 0:
                 return bytes(body), at
 
-    def write(self, answer: Answer):
+    def write(self, answer: Answer, request: Request):
         self.busy = False
         if self.transport.is_closing():
+            self.receiver.lost(request)
             return
         head = [f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, 'Scripted')}"]
         head += [f"{name}: {value}" for name, value in answer.headers.items()]
         if answer.status != 204:
-            head.append(f"Content-Length: {len(answer.body)}")
-        self.transport.write("\r\n".join(head).encode() + b"\r\n\r\n" + answer.body)
-        self.advance()
+            head.append(f"Content-Length: {len(answer.body) + answer.lie}")
+        self.transport.write("\r\n".join(head).encode() + b"\r\n\r\n")
+        if answer.drip:
+            self.busy = True
+            self.drip(answer.body)
+            return
+        self.transport.write(answer.body)
+        if answer.lie:
+            self.transport.close()
+        else:
+            self.advance()
+
+    def drip(self, rest: bytes):
+        if not self.transport.is_closing():
+            self.transport.write(rest[:1])
+            if len(rest) > 1:
+                self.receiver.loop.call_later(1.0, self.drip, rest[1:])
+            else:
+                self.transport.close()
 
 
 class Receiver:
@@ -235,3 +267,8 @@ class Receiver:
     def answer(self, request: Request) -> Answer:
         endpoint = self._endpoints.get(request.target.partition("?")[0])
         return Answer(404) if endpoint is None else endpoint.take(request)
+
+    def lost(self, request: Request) -> None:
+        endpoint = self._endpoints.get(request.target.partition("?")[0])
+        if endpoint is not None:
+            endpoint.lost(request)

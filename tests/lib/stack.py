@@ -47,6 +47,7 @@ class Stack:
         self.pg_url = self.env["DISPATCH_PG_SUPERUSER_URL"]
         self.pg_port = int(self.env["DISPATCH_PG_PORT"])
         self.admin_key = Path(self.env["DISPATCH_API_KEY_FILE"]).read_text().strip()
+        self._commands: dict[str, tuple] = {}
 
     @classmethod
     def of_environment(cls) -> "Stack":
@@ -56,6 +57,10 @@ class Stack:
         return cls(Path(home))
 
     # ---- parts
+
+    def parts(self) -> list[str]:
+        """Everything that runs or should."""
+        return sorted(file.stem for file in (self.home / "run").glob("*.pid"))
 
     def tool(self, name: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         done = subprocess.run(
@@ -96,19 +101,40 @@ class Stack:
     def start_as_child(self, service: str) -> subprocess.Popen:
         """Takes over from the running one: a process of ours with the same program and settings,
         so that its exit code can be seen. Its output goes to the same log."""
-        pid = self.pid(service)
-        assert pid, f"{service} does not run"
-        process = Path(f"/proc/{pid}")
-        arguments = process.joinpath("cmdline").read_bytes().split(b"\0")[:-1]
-        environment = dict(
-            entry.split(b"=", 1)
-            for entry in process.joinpath("environ").read_bytes().split(b"\0")
-            if entry
-        )
+        command = self._command(service)
         self.terminate(service)
-        with open(self.home / "logs" / f"{service}.log", "ab") as log:
+        return self._spawn(service, *command)
+
+    def start_another(self, service: str) -> subprocess.Popen:
+        """A second instance beside the running one: no name of its own, any admin port. Its output
+        goes to SERVICE-more.log."""
+        arguments, environment = self._command(service)
+        environment[b"DISPATCH_ADMIN_LISTEN"] = b"127.0.0.1:0"
+        environment.pop(b"DISPATCH_INSTANCE_ID", None)
+        return self._spawn(f"{service}-more", arguments, environment)
+
+    def _command(self, service: str) -> tuple[list[bytes], dict[bytes, bytes]]:
+        """Program with arguments, and environment, of the service as it runs or last ran."""
+        if pid := self.pid(service):
+            process = Path(f"/proc/{pid}")
+            environment = process.joinpath("environ").read_bytes().split(b"\0")
+            self._commands[service] = (
+                process.joinpath("cmdline").read_bytes().split(b"\0")[:-1],
+                dict(entry.split(b"=", 1) for entry in environment if entry),
+            )
+        assert service in self._commands, f"{service} does not run"
+        arguments, environment = self._commands[service]
+        return arguments, dict(environment)
+
+    def _spawn(self, log: str, arguments: list[bytes], environment: dict) -> subprocess.Popen:
+        with open(self.home / "logs" / f"{log}.log", "ab") as out:
             return subprocess.Popen(
-                arguments, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                arguments,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
 
     def log(self, part: str) -> str:

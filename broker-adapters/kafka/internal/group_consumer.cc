@@ -129,18 +129,23 @@ class GroupCore : public Consumer {
         return OnRebalance(event.get());
       case RD_KAFKA_EVENT_STATS:
         return OnStatistics(rd_kafka_event_stats(event.get()));
-      case RD_KAFKA_EVENT_OFFSET_COMMIT: {
-        rd_kafka_resp_err_t err = rd_kafka_event_error(event.get());
-        if (err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR__NO_OFFSET) return;
-        if (log::Sometimes("kafka.commit")) {
-          log::Warning("offset commit failed group={} reason=\"{}\"", options_.group,
-                       rd_kafka_err2str(err));
-        }
-        return;
-      }
+      case RD_KAFKA_EVENT_OFFSET_COMMIT:
+        return OnCommitted(rd_kafka_event_error(event.get()));
       default:
         return;
     }
+  }
+
+  void OnCommitted(rd_kafka_resp_err_t err) {
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR__NO_OFFSET) return;
+    if (log::Sometimes("kafka.commit")) {
+      log::Warning("offset commit failed group={} reason=\"{}\"", options_.group,
+                   rd_kafka_err2str(err));
+    }
+    // A static member that was away longer than its session joined again under a new member id, and
+    // this commit still had the old one. librdkafka does not get over it by itself: it stays in
+    // wait-incr-unassign-to-complete. Whoever took our name for good fences the new handle, too.
+    if (err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID && !closing_) Reopen(false);
   }
 
   void OnStatistics(const char* json) {
