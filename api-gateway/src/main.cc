@@ -66,12 +66,13 @@ struct App {
         prompt(broker.NewProducer(EventProducer(Duration::zero()))),
         bulk(broker.NewProducer(EventProducer(kBulkLinger))),
         publisher(loop, *prompt, *bulk),
+        browser(loop, broker, {}),
         denials(loop, *bulk, signer),
         gateway(loop, directory, {identity, events, functions},
                 {.access_log = config.Bool("access-log"),
                  .on_denied = [this](const Call& call,
                                      const std::string& route) { denials.Write(call, route); }}),
-        backend{loop, {identity, events, functions}, services, publisher} {
+        backend{loop, {identity, events, functions}, services, publisher, browser, directory} {
     AddRoutes(gateway, backend, OpenApiDocument(),
               {std::string(BuildVersion()), std::string(BuildCommit())});
     identity.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
@@ -116,6 +117,7 @@ struct App {
   std::unique_ptr<broker::Producer> bulk;
   int proven = 0;  // producers
   Publisher publisher;
+  EventBrowser browser;
   DenialLog denials;
   Gateway gateway;
   Backend backend;
@@ -160,6 +162,7 @@ int Main(int argc, const char* const* argv) {
     Flush(loop, app->publisher, deadline, std::move(done));
   });
   service.AddStopStep("drain", [&](SteadyTime deadline, std::function<void()> done) {
+    if (app != nullptr) app->browser.Stop();  // streams would last until the deadline
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - loop.Steady());
     server.Drain(std::max(left, std::chrono::milliseconds(0)), std::move(done));
   });

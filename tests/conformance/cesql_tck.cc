@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "event-manager/src/domain/cesql/program.h"
+#include "common/cesql/program.h"
 
 namespace dispatch::cesql {
 namespace {

@@ -29,7 +29,7 @@ Call::Call(http::Request r, std::shared_ptr<http::ResponseWriter> writer)
     : request(std::move(r)), request_id(RequestId(request)), writer_(std::move(writer)) {}
 
 Call::~Call() {
-  if (finished) finished(*this, 0);
+  if (finished) finished(*this, streamed_);
 }
 
 void Call::Send(http::Response response) {
@@ -39,6 +39,17 @@ void Call::Send(http::Response response) {
   int status = response.status;
   std::exchange(writer_, nullptr)->Send(std::move(response));
   if (auto told = std::exchange(finished, nullptr)) told(*this, status);
+}
+
+std::shared_ptr<http::ResponseWriter> Call::Stream(std::string_view content_type) {
+  http::Headers headers = extra_;
+  headers.Add("Content-Type", std::string(content_type));
+  headers.Add("Cache-Control", "no-store");
+  headers.Add("X-Request-Id", request_id);
+  streamed_ = 200;
+  auto writer = std::exchange(writer_, nullptr);
+  writer->Start(streamed_, std::move(headers));
+  return writer;
 }
 
 void Call::SendJson(int status, std::string body) {

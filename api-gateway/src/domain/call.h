@@ -36,6 +36,10 @@ class Call {
   void SendJson(int status, const json::value& body) { SendJson(status, json::Serialize(body)); }
   void Fail(const Error& error);
 
+  /// Answers 200 with a stream, which is then written and ended by the caller; `finished` runs when
+  /// this call goes.
+  std::shared_ptr<http::ResponseWriter> Stream(std::string_view content_type);
+
   /// Adds a field to the answer to come.
   void AddHeader(std::string name, std::string value);
 
@@ -50,6 +54,7 @@ class Call {
  private:
   std::shared_ptr<http::ResponseWriter> writer_;
   http::Headers extra_;
+  int streamed_ = 0;  // the status of a stream
 };
 
 using CallPtr = std::shared_ptr<Call>;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "api-gateway/src/domain/browse/browser.h"
 #include "api-gateway/src/domain/gateway.h"
 #include "api-gateway/src/domain/publisher.h"
 #include "api-gateway/src/domain/service_client.h"
@@ -15,6 +16,8 @@ struct Backend {
   Tables tables;
   ServiceClient& services;
   Publisher& publisher;
+  EventBrowser& browser;
+  Directory& directory;
 };
 
 inline constexpr char kEventManager[] = "event-manager";
@@ -22,6 +25,7 @@ inline constexpr char kFunctionManager[] = "function-manager";
 inline constexpr char kIdentity[] = "identity";
 
 void AddEventRoutes(Gateway& gateway, Backend& backend);
+void AddBrowseRoutes(Gateway& gateway, Backend& backend);
 void AddTopicRoutes(Gateway& gateway, Backend& backend);
 void AddSubscriptionRoutes(Gateway& gateway, Backend& backend);
 void AddDeliveryRoutes(Gateway& gateway, Backend& backend);

@@ -93,15 +93,15 @@ Result<std::optional<int64_t>> ReadLimit(const http::Request& request, int64_t m
   return Error{Code::kInvalidArgument, fmt::format("limit {}", reason), false, {{"limit", reason}}};
 }
 
-void LinkNext(Call& call, std::string_view cursor) {
+void LinkNext(Call& call, std::string_view cursor, std::string_view parameter) {
   std::string target = call.request.path;
   char separator = '?';
   for (const auto& [name, value] : call.request.query) {
-    if (name == "cursor") continue;
+    if (name == parameter) continue;
     target += fmt::format("{}{}={}", separator, QueryEncode(name), QueryEncode(value));
     separator = '&';
   }
-  target += fmt::format("{}cursor={}", separator, QueryEncode(cursor));
+  target += fmt::format("{}{}={}", separator, parameter, QueryEncode(cursor));
   call.AddHeader("Link", fmt::format("<{}>; rel=\"next\"", target));
 }
 

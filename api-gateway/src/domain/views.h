@@ -31,7 +31,7 @@ void SendList(const CallPtr& call, std::vector<EntityPtr> entities);
 /// ?limit= between 1 and `max`; nothing when it is not given.
 Result<std::optional<int64_t>> ReadLimit(const http::Request& request, int64_t max);
 
-/// Adds the Link field to the page after `cursor`.
-void LinkNext(Call& call, std::string_view cursor);
+/// Adds the Link field to the page after `cursor`, which goes into the query as `parameter`.
+void LinkNext(Call& call, std::string_view cursor, std::string_view parameter = "cursor");
 
 }  // namespace dispatch::gateway

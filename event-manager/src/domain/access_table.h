@@ -7,9 +7,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "event-manager/src/domain/access_key.h"
+#include "common/cesql/access_key.h"
+#include "common/cesql/event_view.h"
 #include "event-manager/src/domain/data_condition.h"
-#include "event-manager/src/domain/event_view.h"
 
 namespace dispatch {
 

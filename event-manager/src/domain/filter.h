@@ -4,12 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "common/cesql/access_key.h"
+#include "common/cesql/event_view.h"
+#include "common/cesql/program.h"
 #include "common/json.h"
 #include "common/result.h"
-#include "event-manager/src/domain/access_key.h"
-#include "event-manager/src/domain/cesql/program.h"
 #include "event-manager/src/domain/data_condition.h"
-#include "event-manager/src/domain/event_view.h"
 
 namespace dispatch {
 

@@ -92,6 +92,7 @@ void AddOperationRoutes(Gateway& gateway, Backend& backend, std::string openapi,
 
 void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Version& version) {
   AddEventRoutes(gateway, backend);
+  AddBrowseRoutes(gateway, backend);
   AddTopicRoutes(gateway, backend);
   AddSubscriptionRoutes(gateway, backend);
   AddDeliveryRoutes(gateway, backend);

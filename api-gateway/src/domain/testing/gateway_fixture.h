@@ -19,18 +19,41 @@
 /// it writes their state records and answers their requests.
 namespace dispatch::gateway::testing {
 
-/// Keeps the one answer.
+/// Keeps the one answer, or what a stream wrote.
 class RecordedAnswer : public http::ResponseWriter {
  public:
   void Send(http::Response response) override { response_ = std::move(response); }
-  void Start(int, http::Headers) override {}
-  bool Write(std::string) override { return true; }
-  void End() override {}
-  void OnDrain(std::function<void()>) override {}
-  void OnClosed(std::function<void()>) override {}
-  bool closed() const override { return false; }
+  void Start(int status, http::Headers headers) override {
+    stream_ = {status, std::move(headers), ""};
+  }
+  bool Write(std::string piece) override {
+    stream_->body += piece;
+    return !full_ && !closed_;
+  }
+  void End() override { ended_ = true; }
+  void OnDrain(std::function<void()> drained) override { drained_ = std::move(drained); }
+  void OnClosed(std::function<void()> closed) override { on_closed_ = std::move(closed); }
+  bool closed() const override { return closed_; }
+
+  // The client reads again, after full_ was set; or goes away.
+  void Drain() {
+    full_ = false;
+    drained_();
+  }
+  void Close() {
+    closed_ = true;
+    on_closed_();
+  }
 
   std::optional<http::Response> response_;
+  std::optional<http::Response> stream_;
+  bool ended_ = false;
+  bool full_ = false;
+
+ private:
+  bool closed_ = false;
+  std::function<void()> drained_;
+  std::function<void()> on_closed_;
 };
 
 struct Answer {
@@ -201,7 +224,9 @@ class GatewayTest : public ::testing::Test {
                    {.on_denied = [this](const Call& call, const std::string& route) {
                      denials_.Write(call, route);
                    }}};
-  Backend backend_{loop_, {identity_, events_, functions_}, service_client_, publisher_};
+  EventBrowser browser_{loop_, *broker_, {}};
+  Backend backend_{
+      loop_, {identity_, events_, functions_}, service_client_, publisher_, browser_, directory_};
   // Before the tables start, which the constructor's body does.
   const bool wired_ = [this] {
     AddRoutes(gateway_, backend_, "{}", {"1.2.3", "abcdef"});

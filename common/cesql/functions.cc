@@ -1,10 +1,10 @@
-#include "event-manager/src/domain/cesql/functions.h"
+#include "common/cesql/functions.h"
 
 #include <charconv>
 #include <limits>
 
-#include "event-manager/src/domain/cesql/text.h"
-#include "event-manager/src/domain/cesql/text_store.h"
+#include "common/cesql/text.h"
+#include "common/cesql/text_store.h"
 
 namespace dispatch::cesql {
 

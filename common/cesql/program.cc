@@ -1,10 +1,10 @@
-#include "event-manager/src/domain/cesql/program.h"
+#include "common/cesql/program.h"
 
 #include <algorithm>
 #include <limits>
 
-#include "event-manager/src/domain/cesql/syntax.h"
-#include "event-manager/src/domain/cesql/text_store.h"
+#include "common/cesql/syntax.h"
+#include "common/cesql/text_store.h"
 
 namespace dispatch::cesql {
 

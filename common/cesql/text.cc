@@ -1,4 +1,4 @@
-#include "event-manager/src/domain/cesql/text.h"
+#include "common/cesql/text.h"
 
 #include <wctype.h>
 

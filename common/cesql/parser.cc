@@ -3,9 +3,9 @@
 #include <charconv>
 #include <limits>
 
-#include "event-manager/src/domain/cesql/lexer.h"
-#include "event-manager/src/domain/cesql/syntax.h"
-#include "event-manager/src/domain/cesql/text.h"
+#include "common/cesql/lexer.h"
+#include "common/cesql/syntax.h"
+#include "common/cesql/text.h"
 
 namespace dispatch::cesql {
 

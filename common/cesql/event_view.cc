@@ -1,4 +1,4 @@
-#include "event-manager/src/domain/event_view.h"
+#include "common/cesql/event_view.h"
 
 #include "schema/cloudevents_text.h"
 

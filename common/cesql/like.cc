@@ -1,8 +1,8 @@
-#include "event-manager/src/domain/cesql/like.h"
+#include "common/cesql/like.h"
 
 #include <string.h>
 
-#include "event-manager/src/domain/cesql/text.h"
+#include "common/cesql/text.h"
 
 namespace dispatch::cesql {
 

@@ -6,11 +6,11 @@
 #include <string_view>
 #include <vector>
 
+#include "common/cesql/access_key.h"
+#include "common/cesql/functions.h"
+#include "common/cesql/like.h"
+#include "common/cesql/value.h"
 #include "common/result.h"
-#include "event-manager/src/domain/access_key.h"
-#include "event-manager/src/domain/cesql/functions.h"
-#include "event-manager/src/domain/cesql/like.h"
-#include "event-manager/src/domain/cesql/value.h"
 
 namespace dispatch::cesql {
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "event-manager/src/domain/cesql/value.h"
+#include "common/cesql/value.h"
 
 namespace dispatch::cesql {
 

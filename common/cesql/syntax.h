@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/cesql/value.h"
 #include "common/result.h"
-#include "event-manager/src/domain/cesql/value.h"
 
 namespace dispatch::cesql {
 

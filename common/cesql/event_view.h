@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/cesql/value.h"
 #include "common/json.h"
-#include "event-manager/src/domain/cesql/value.h"
 #include "schema/cloudevents.h"
 
 namespace dispatch {

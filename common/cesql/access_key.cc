@@ -1,4 +1,4 @@
-#include "event-manager/src/domain/access_key.h"
+#include "common/cesql/access_key.h"
 
 #include <algorithm>
 #include <utility>

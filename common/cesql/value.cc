@@ -1,4 +1,4 @@
-#include "event-manager/src/domain/cesql/value.h"
+#include "common/cesql/value.h"
 
 namespace dispatch::cesql {
 

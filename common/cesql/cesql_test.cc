@@ -3,9 +3,9 @@
 
 #include <random>
 
-#include "event-manager/src/domain/cesql/program.h"
-#include "event-manager/src/domain/cesql/syntax.h"
-#include "event-manager/src/domain/event_view.h"
+#include "common/cesql/event_view.h"
+#include "common/cesql/program.h"
+#include "common/cesql/syntax.h"
 
 namespace dispatch::cesql::cesql_test {
 namespace {

@@ -3,8 +3,8 @@
 #include <optional>
 #include <vector>
 
-#include "event-manager/src/domain/access_key.h"
-#include "event-manager/src/domain/cesql/syntax.h"
+#include "common/cesql/access_key.h"
+#include "common/cesql/syntax.h"
 
 namespace dispatch::cesql {
 

@@ -1,8 +1,8 @@
-#include "event-manager/src/domain/cesql/covers.h"
+#include "common/cesql/covers.h"
 
 #include <utility>
 
-#include "event-manager/src/domain/cesql/like.h"
+#include "common/cesql/like.h"
 
 namespace dispatch::cesql {
 

@@ -1,11 +1,11 @@
-#include "event-manager/src/domain/cesql/lexer.h"
+#include "common/cesql/lexer.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "event-manager/src/domain/cesql/syntax.h"
-#include "event-manager/src/domain/cesql/text.h"
+#include "common/cesql/syntax.h"
+#include "common/cesql/text.h"
 #include "schema/cloudevents_text.h"
 
 namespace dispatch::cesql {

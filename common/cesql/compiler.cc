@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "event-manager/src/domain/cesql/covers.h"
-#include "event-manager/src/domain/cesql/program.h"
-#include "event-manager/src/domain/cesql/syntax.h"
-#include "event-manager/src/domain/cesql/text_store.h"
+#include "common/cesql/covers.h"
+#include "common/cesql/program.h"
+#include "common/cesql/syntax.h"
+#include "common/cesql/text_store.h"
 
 namespace dispatch::cesql {
 
