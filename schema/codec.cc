@@ -370,7 +370,19 @@ wire::MatchCheckpoint ToWire(const MatchCheckpoint& in) {
       if (member.until) wire_member.__set_limit(*member.until);
       wire.members.push_back(std::move(wire_member));
     }
+    if (session.granted) wire.__set_granted(*session.granted);
     out.sessions.push_back(std::move(wire));
+  }
+  if (in.granted) out.__set_granted(*in.granted);
+  if (in.retired.empty()) return out;
+  out.__isset.retired = true;
+  for (const auto& retired : in.retired) {
+    wire::Retired wire;
+    wire.subscription = Bytes(retired.subscription);
+    wire.generation = retired.generation;
+    wire.first = retired.from;
+    wire.limit = retired.until;
+    out.retired.push_back(std::move(wire));
   }
   return out;
 }
@@ -383,12 +395,17 @@ MatchCheckpoint FromWire(wire::MatchCheckpoint&& in) {
   }
   for (const auto& wire : in.sessions) {
     MatchCheckpoint::Session session{
-        ToUuid(wire.stream), wire.position, FromWire(wire.completed), {}};
+        ToUuid(wire.stream), wire.position, FromWire(wire.completed), {}, std::nullopt};
     for (const auto& m : wire.members) {
       session.members.push_back({ToUuid(m.subscription), m.generation, m.first,
                                  m.__isset.limit ? std::optional(m.limit) : std::nullopt});
     }
+    if (wire.__isset.granted) session.granted = wire.granted;
     out.sessions.push_back(std::move(session));
+  }
+  if (in.__isset.granted) out.granted = in.granted;
+  for (const auto& r : in.retired) {
+    out.retired.push_back({ToUuid(r.subscription), r.generation, r.first, r.limit});
   }
   return out;
 }

@@ -110,7 +110,16 @@ MatchCheckpoint MakeMatch() {
   MatchCheckpoint m;
   m.completed = {{5, 9}};
   m.counters = {{Id(1), 2, 30, 4}};
-  m.sessions = {{Id(40), 3, {{4, 5}}, {{Id(1), 2, 3, 9}, {Id(2), 1, 4, std::nullopt}}}};
+  m.sessions = {
+      {Id(40), 3, {{4, 5}}, {{Id(1), 2, 3, 9}, {Id(2), 1, 4, std::nullopt}}, std::nullopt}};
+  return m;
+}
+
+MatchCheckpoint MakeMatchWithGrants() {
+  MatchCheckpoint m;
+  m.sessions = {{Id(40), 3, {}, {}, 7}};
+  m.granted = 20;
+  m.retired = {{Id(1), 2, 3, 9}};
   return m;
 }
 
@@ -186,6 +195,11 @@ TEST(GoldenTest, MatchCheckpoint) {
         "191c160a161200191c18100102030405060708090a0b0c0d0e0f101504163c160800191c181028292a2b"
         "2c2d2e2f30313233343536371606191c1608160a00192c18100102030405060708090a0b0c0d0e0f1015"
         "041606161200181002030405060708090a0b0c0d0e0f101115021608000000");
+}
+TEST(GoldenTest, MatchCheckpointWithGrants) {
+  Check(MakeMatchWithGrants(),
+        "190c190c191c181028292a2b2c2d2e2f30313233343536371606190c190c160e001628191c1810010203"
+        "0405060708090a0b0c0d0e0f101504160616120000");
 }
 TEST(GoldenTest, InvokeCheckpoint) {
   Check(MakeInvoke(),

@@ -194,10 +194,23 @@ struct MatchCheckpoint {
     int64_t position = 0;
     std::vector<Range> completed;
     std::vector<Member> members;
+    std::optional<int64_t> granted;  // as below
+  };
+  /// What a generation before the newest was served live: read again after a crash, those offsets
+  /// must have the same targets.
+  struct Retired {
+    Uuid subscription;
+    int32_t generation = 0;
+    int64_t from = 0;
+    int64_t until = 0;
   };
   std::vector<Range> completed;
   std::vector<Matched> counters;
   std::vector<Session> sessions;
+  /// Nothing at or above was written to the invocations while this was the newest checkpoint.
+  /// Missing from older writers.
+  std::optional<int64_t> granted;
+  std::vector<Retired> retired;
 };
 
 /// function-manager's checkpoint of one invocations partition.

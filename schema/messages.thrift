@@ -177,12 +177,22 @@ struct LagSession {
   2: i64 position
   3: list<Range> completed
   4: list<SessionMember> members
+  5: optional i64 granted
+}
+
+struct Retired {
+  1: binary subscription
+  2: i32 generation
+  3: i64 first
+  4: i64 limit
 }
 
 struct MatchCheckpoint {
   1: list<Range> completed
   2: list<Matched> counters
   3: list<LagSession> sessions
+  4: optional i64 granted
+  5: optional list<Retired> retired
 }
 
 struct Partial {

@@ -77,12 +77,12 @@ TEST(SimulationTest, RewindsDeliverAgainFromTheirPlace) {
   RunSeeds(options, Seeds(100), false);
 }
 
-// Seed 40 counts a delivery twice: falling behind is off by default until that is mended.
-TEST(SimulationTest, DISABLED_FallingBehindSurvivesEveryFault) {
+TEST(SimulationTest, FallingBehindAndRewindsSurviveEveryFault) {
   World::Options options;
   options.subscriptions = 6;
   options.event_managers = 2;
   options.hangs = true;
+  options.rewinds = true;
   options.allowance = 6;
   RunSeeds(options, Seeds(500), true);
 }

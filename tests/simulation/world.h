@@ -67,7 +67,6 @@ class World {
     bool fails_at_times = false;
     bool rejects = false;  // answers 400: everything is a dead letter
     SteadyTime hangs_until{};
-    int64_t doubtful = 0;  // events between a pause and when the last owner learned of it
     SteadyTime down_until{};
   };
 

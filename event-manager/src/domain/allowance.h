@@ -51,6 +51,7 @@ class Allowance {
 
   bool any_exhausted() const { return !exhausted_.empty(); }
   bool exhausted(const Uuid& subscription) const { return exhausted_.contains(subscription); }
+  const std::unordered_set<Uuid>& all_exhausted() const { return exhausted_; }
   /// The organisation, or the installation, is at its cap: nothing is fed.
   bool stopped(const std::string& org) const;
   /// Matched and not settled, as far as is known.

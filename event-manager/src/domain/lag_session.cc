@@ -1,8 +1,11 @@
 #include "event-manager/src/domain/lag_session.h"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "common/log.h"
+#include "event-manager/src/domain/grant.h"
 
 namespace dispatch {
 
@@ -10,11 +13,15 @@ namespace {
 // Closer than this the shared reader waits, so that a busy topic cannot outrun the session.
 constexpr int64_t kJoinDistance = 1'000;
 constexpr Duration kHandOverRetry = std::chrono::milliseconds(10);
+// Of what is read and may not be taken yet. Above, the reader is paused, which costs it what it has
+// fetched.
+constexpr size_t kMostQueued = 4'096;
+constexpr size_t kMostQueuedBytes = 4 * 1024 * 1024;
 }  // namespace
 
 LagSession::LagSession(broker::Broker& broker, Loop& loop, Host& host,
                        schema::MatchCheckpoint::Session state, OffsetTracker::Limits limits,
-                       bool durable)
+                       bool durable, int64_t reach)
     : broker_(broker),
       loop_(loop),
       host_(host),
@@ -22,7 +29,13 @@ LagSession::LagSession(broker::Broker& broker, Loop& loop, Host& host,
       tracker_(OffsetTracker::Restore(state.position, state.completed, limits)),
       seen_(state.position),
       members_(std::move(state.members)),
-      durability_(durable ? Durability::kDurable : Durability::kFresh) {}
+      granted_(state.granted.value_or(state.position)),
+      granting_(granted_),
+      grant_from_(state.position),
+      reach_(reach),
+      durability_(durable ? Durability::kDurable : Durability::kFresh) {
+  MembersChanged();
+}
 
 LagSession::~LagSession() {
   loop_.Cancel(retry_);
@@ -30,7 +43,7 @@ LagSession::~LagSession() {
 }
 
 void LagSession::Start() {
-  started_at_ = loop_.Steady();
+  started_at_ = fed_at_ = loop_.Steady();
   paused_ = false;
   reader_ = broker_.NewReader("dispatch-lagging-reader", *this);
   reader_->Add(host_.topic_partition(), seen_);
@@ -39,6 +52,7 @@ void LagSession::Start() {
 void LagSession::Park() {
   reader_.reset();
   queue_.clear();
+  queued_bytes_ = 0;
   loop_.Cancel(retry_);
   LetLiveGo();
 }
@@ -51,36 +65,94 @@ void LagSession::Continue() {
 
 void LagSession::Join(Member member) {
   if (member.from < seen_) {
-    seen_ = member.from;
+    seen_ = grant_from_ = granted_ = granting_ = member.from;
     tracker_ = OffsetTracker::Restore(seen_, {}, tracker_.limits());
   }
   members_.push_back(member);
+  MembersChanged();
 }
 
 std::optional<int64_t> LagSession::Leave(const Uuid& subscription, int64_t no_sooner) {
-  for (auto& member : members_) {
-    if (member.subscription != subscription || member.until) continue;
-    member.until = std::max({member.from, seen_, no_sooner});
+  auto [first, last] = RangeOf(subscription);
+  for (size_t i = first; i < last; ++i) {
+    Member& member = members_[i];
+    if (member.until) continue;
+    int64_t until = std::max({member.from, seen_, reach_, no_sooner});
+    member.until = until;
     leaving_ = Durability::kFresh;
-    return member.until;
+    MembersChanged();
+    return until;
   }
   return std::nullopt;
 }
 
+void LagSession::Cut(const Uuid& subscription) {
+  auto [first, last] = RangeOf(subscription);
+  for (size_t i = first; i < last; ++i) {
+    Member& member = members_[i];
+    int64_t until = std::max({member.from, seen_, reach_});
+    if (member.until && *member.until <= until) continue;
+    member.until = until;
+    leaving_ = Durability::kFresh;
+  }
+  MembersChanged();
+}
+
 void LagSession::Drop(const Uuid& subscription) {
   std::erase_if(members_, [&](const Member& m) { return m.subscription == subscription; });
+  MembersChanged();
 }
 
-bool LagSession::open() const {
-  return std::any_of(members_.begin(), members_.end(), [](const Member& m) { return !m.until; });
+void LagSession::MembersChanged() {
+  std::sort(members_.begin(), members_.end(), [](const Member& a, const Member& b) {
+    return std::tie(a.subscription, a.from) < std::tie(b.subscription, b.from);
+  });
+  open_ = 0;
+  first_wanted_ = kForever;
+  last_wanted_ = 0;
+  for (const Member& member : members_) {
+    if (!member.until) ++open_;
+    if (member.until && *member.until <= member.from) continue;
+    first_wanted_ = std::min(first_wanted_, member.from);
+    last_wanted_ = std::max(last_wanted_, member.until.value_or(0));
+  }
 }
 
-bool LagSession::read_all() const {
-  return std::all_of(members_.begin(), members_.end(),
-                     [this](const Member& m) { return m.until && *m.until <= seen_; });
+std::pair<size_t, size_t> LagSession::RangeOf(const Uuid& subscription) const {
+  auto first = std::partition_point(members_.begin(), members_.end(),
+                                    [&](const Member& m) { return m.subscription < subscription; });
+  auto last = first;
+  while (last != members_.end() && last->subscription == subscription) ++last;
+  return {first - members_.begin(), last - members_.begin()};
+}
+
+std::optional<int32_t> LagSession::Serves(const Uuid& subscription, int64_t offset) const {
+  auto [first, last] = RangeOf(subscription);
+  for (size_t i = first; i < last; ++i) {
+    const Member& member = members_[i];
+    if (offset >= member.from && (!member.until || offset < *member.until)) {
+      return member.generation;
+    }
+  }
+  return std::nullopt;
+}
+
+bool LagSession::HasOpen(const Uuid& subscription) const {
+  auto [first, last] = RangeOf(subscription);
+  return std::any_of(members_.begin() + static_cast<ptrdiff_t>(first),
+                     members_.begin() + static_cast<ptrdiff_t>(last),
+                     [](const Member& m) { return !m.until; });
+}
+
+bool LagSession::Owes(const Uuid& subscription, int32_t generation) const {
+  auto [first, last] = RangeOf(subscription);
+  return std::any_of(members_.begin() + static_cast<ptrdiff_t>(first),
+                     members_.begin() + static_cast<ptrdiff_t>(last),
+                     [&](const Member& m) { return m.generation == generation && !Wrote(m); });
 }
 
 bool LagSession::Wrote(const Member& member) const {
+  if (member.until && *member.until <= member.from) return true;
   return member.until && *member.until <= seen_ &&
          (tracker_.incomplete() == 0 || *member.until <= tracker_.Position());
 }
@@ -93,35 +165,48 @@ bool LagSession::finished() const {
 void LagSession::Saved() {
   if (durability_ == Durability::kSaving) durability_ = Durability::kDurable;
   if (hand_over_ == Durability::kSaving) hand_over_ = Durability::kDurable;
-  if (holding_ && hand_over_ == Durability::kDurable && !open()) {
+  if (holding_ && hand_over_ == Durability::kDurable && open_ == 0) {
     holding_ = false;
     host_.HoldLive(false);
   }
-  if (leaving_ == Durability::kSaving) {
-    leaving_ = Durability::kDurable;
-    if (started()) Process();
-  }
+  if (leaving_ == Durability::kSaving) leaving_ = Durability::kDurable;
+  granted_ = std::max(granted_, granting_);
+  if (started()) Process();
 }
 
 schema::MatchCheckpoint::Session LagSession::Snapshot() {
   if (durability_ == Durability::kFresh) durability_ = Durability::kSaving;
   if (hand_over_ == Durability::kFresh) hand_over_ = Durability::kSaving;
   if (leaving_ == Durability::kFresh) leaving_ = Durability::kSaving;
-  return {stream_, tracker_.Position(), tracker_.Completed(), members_};
+  granting_ = std::max(granting_, NextGrant(grant_from_, seen_));
+  grant_from_ = seen_;
+  return {stream_, tracker_.Position(), tracker_.Completed(), members_, granting_};
 }
 
 void LagSession::OnRecords(std::vector<broker::Record> records) {
-  for (auto& record : records) queue_.push_back(std::move(record));
+  for (auto& record : records) {
+    queued_bytes_ += BytesOf(record);
+    queue_.push_back(std::move(record));
+  }
   Process();
   host_.SessionMoved();
 }
 
 void LagSession::Process() {
-  while (!queue_.empty() && leaving_ == Durability::kDurable && host_.MayFeed(*this)) {
+  if (std::exchange(processing_, true)) return;
+  while (!queue_.empty() && leaving_ == Durability::kDurable && !tracker_.full() &&
+         host_.MayFeed(*this)) {
+    if (queue_.front().offset >= granted_) {
+      host_.CheckpointSoon();
+      break;
+    }
     broker::Record record = std::move(queue_.front());
     queue_.pop_front();
+    queued_bytes_ -= BytesOf(record);
+    fed_at_ = loop_.Steady();
     Take(std::move(record));
   }
+  processing_ = false;
   HandOverIfMet();
   PaceReader();
 }
@@ -130,19 +215,18 @@ void LagSession::Take(broker::Record record) {
   // Hand over before a record that the shared reader will serve itself.
   seen_ = std::max(seen_, record.offset);
   HandOverIfMet();
-  bool wanted = std::any_of(members_.begin(), members_.end(), [&](const Member& m) {
-    return record.offset >= m.from && (!m.until || record.offset < *m.until);
-  });
+  bool wanted = record.offset >= first_wanted_ && (open_ > 0 || record.offset < last_wanted_);
   seen_ = std::max(seen_, record.offset + 1);
-  size_t bytes = record.value ? record.value->size() : 0;
-  if (!tracker_.Deliver(record.offset, 1, bytes)) return;
+  if (!tracker_.Deliver(record.offset, 1, BytesOf(record))) return;
   if (!wanted) {
     tracker_.Complete(record.offset);
     return;
   }
   host_.MatchLagging(record, *this, [this, alive = std::weak_ptr(alive_), offset = record.offset] {
     if (alive.expired()) return;
+    bool was_full = tracker_.full();
     tracker_.Complete(offset);
+    if (was_full && !tracker_.full() && !queue_.empty()) return Continue();
     HandOverIfMet();
     PaceReader();
     host_.SessionMoved();
@@ -182,7 +266,7 @@ void LagSession::OnPartitionError(const broker::TopicPartition& partition, const
 }
 
 void LagSession::HandOverIfMet() {
-  if (!open()) return;
+  if (open_ == 0) return;
   if (leaving_ != Durability::kDurable || !host_.MayFeed(*this)) return LetLiveGo();
   int64_t meet = host_.live_next();
   if (seen_ < meet) {
@@ -212,6 +296,7 @@ void LagSession::HandOverIfMet() {
       refused = true;
     }
   }
+  MembersChanged();
   if (refused) {
     // The shared reader must get on before it can take over: not while we hold it.
     LetLiveGo();
@@ -235,7 +320,9 @@ void LagSession::LetLiveGo() {
 void LagSession::PaceReader() {
   if (reader_ == nullptr) return;
   bool pause = paused_ ? !tracker_.half_empty() : tracker_.full();
-  pause = pause || read_all() || !queue_.empty();
+  bool queued = paused_ ? queue_.size() > kMostQueued / 2 || queued_bytes_ > kMostQueuedBytes / 2
+                        : queue_.size() > kMostQueued || queued_bytes_ > kMostQueuedBytes;
+  pause = pause || read_all() || queued;
   if (pause == paused_) return;
   paused_ = pause;
   if (pause) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "broker-adapters/broker.h"
@@ -46,8 +47,9 @@ class LagSession : private broker::Reader::Listener {
     virtual void CheckpointSoon() = 0;
   };
 
+  /// `reach`: nothing at or above was written by an owner before us; 0 for a session that is new.
   LagSession(broker::Broker& broker, Loop& loop, Host& host, schema::MatchCheckpoint::Session state,
-             OffsetTracker::Limits limits, bool durable);
+             OffsetTracker::Limits limits, bool durable, int64_t reach);
   ~LagSession() override;
 
   /// Opens the reader. Only once the session is durable: after a crash the same records must come
@@ -57,6 +59,8 @@ class LagSession : private broker::Reader::Listener {
   void Park();
   bool started() const { return reader_ != nullptr; }
   SteadyTime started_at() const { return started_at_; }
+  /// When a record was taken last, or the reader was opened.
+  SteadyTime fed_at() const { return fed_at_; }
   /// Goes on after members got allowance.
   void Continue();
   bool durable() const { return durability_ == Durability::kDurable; }
@@ -65,19 +69,31 @@ class LagSession : private broker::Reader::Listener {
 
   /// Adds a member; the session must be fresh.
   void Join(Member member);
-  /// Stops serving a member at next(), or at `no_sooner` when that is later; answers the offset.
-  /// The session stands still until that is durable: read again after a crash, its records must
-  /// have the same targets.
+  /// Stops serving a member as soon as may be, or at `no_sooner` when that is later; answers the
+  /// offset. What we, or an owner before us, may have written for it comes first: read again after
+  /// a crash, records must have the same targets, so the session stands still until this is
+  /// durable.
   std::optional<int64_t> Leave(const Uuid& subscription, int64_t no_sooner);
+  /// Stops serving a generation that is over as soon as may be, also where it has an end already.
+  void Cut(const Uuid& subscription);
   /// Forgets a member whose subscription is gone.
   void Drop(const Uuid& subscription);
 
+  /// By subscription.
   const std::vector<Member>& members() const { return members_; }
   const Uuid& stream() const { return stream_; }
   /// Every offset below was matched for the members whose range holds it.
   int64_t next() const { return seen_; }
-  /// All that the member gets of this session is written.
-  bool Wrote(const Member& member) const;
+  /// The generation of the subscription that is served at an offset.
+  std::optional<int32_t> Serves(const Uuid& subscription, int64_t offset) const;
+  /// A member without an end yet.
+  bool HasOpen(const Uuid& subscription) const;
+  /// Something is left to write for the subscription.
+  bool Owes(const Uuid& subscription, int32_t generation) const;
+  /// Members that have no end yet.
+  size_t open() const { return open_; }
+  /// Nothing is left to read for the members that have an end.
+  bool closed_are_read() const { return last_wanted_ <= seen_; }
   /// Every member was handed over or left, and all that was read for them is written.
   bool finished() const;
   schema::MatchCheckpoint::Session Snapshot();
@@ -93,8 +109,10 @@ class LagSession : private broker::Reader::Listener {
   void Take(broker::Record record);
   void HandOverIfMet();
   void LetLiveGo();
-  bool open() const;      // some member has no end yet
-  bool read_all() const;  // nothing is left to read for any member
+  bool read_all() const { return open_ == 0 && closed_are_read(); }
+  bool Wrote(const Member& member) const;
+  std::pair<size_t, size_t> RangeOf(const Uuid& subscription) const;
+  void MembersChanged();
   void PaceReader();
 
   enum class Durability { kFresh, kSaving, kDurable };
@@ -106,9 +124,21 @@ class LagSession : private broker::Reader::Listener {
   OffsetTracker tracker_;
   int64_t seen_;  // every offset below was delivered or does not exist
   std::vector<Member> members_;
+  size_t open_ = 0;
+  int64_t first_wanted_ = 0;  // the least offset that some member wants
+  int64_t last_wanted_ = 0;   // and the end of the last range that has one
+  // Records at or above are not taken before a checkpoint grants them: so the next owner knows what
+  // we may have written at most.
+  int64_t granted_;
+  int64_t granting_;
+  int64_t grant_from_;  // where seen_ was at the last snapshot
+  int64_t reach_;       // what owners before us may have written ends here
   std::unique_ptr<broker::Reader> reader_;
   SteadyTime started_at_{};
+  SteadyTime fed_at_{};
   std::deque<broker::Record> queue_;  // read, and not taken yet
+  size_t queued_bytes_ = 0;
+  bool processing_ = false;
   bool paused_ = false;
   // The shared reader is held from before a hand-over until that is durable: what it would match
   // for the member before then would come again, after a crash, under our stream id.

@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/metrics.h"
+#include "event-manager/src/domain/grant.h"
 
 namespace dispatch {
 
@@ -11,17 +12,13 @@ namespace {
 
 // So long without a record: the shared reader is at the end of the log.
 constexpr Duration kIdle = std::chrono::seconds(3);
+// Records kept while the shared reader is held; above, the partition is paused.
+constexpr size_t kMostHeld = 512;
 
-// Enough for what an owner writes between two checkpoints, and little against the log.
-constexpr int64_t kRepeatDistance = 20'000;
 // What a new owner finds and is not told of within this time was deleted.
 constexpr Duration kUnknownPatience = std::chrono::seconds(2);
 // How long a lagging reader keeps its place when others wait for one.
 constexpr Duration kSessionTurn = std::chrono::seconds(2);
-
-size_t BytesOf(const broker::Record& record) {
-  return (record.value ? record.value->size() : 0) + 64 * record.headers.size();
-}
 
 }  // namespace
 
@@ -33,13 +30,14 @@ PartitionMatcher::PartitionMatcher(Engine& engine, const TopicEntry& topic, Part
       tracker_(OffsetTracker::Restore(state.position.value_or(0), state.checkpoint.completed,
                                       OffsetTracker::Limits{})),
       next_(state.position.value_or(0)),
-      untouched_(state.end),
-      repeated_until_(std::min(state.end, state.position.value_or(0) + kRepeatDistance)),
+      granted_(state.checkpoint.granted.value_or(next_)),
+      granting_(granted_),
+      grant_from_(next_),
+      retired_(std::move(state.checkpoint.retired)),
       claimed_at_(engine.loop().Steady()),
       last_taken_(engine.loop().Steady()) {
-  for (const auto& [first, end] : state.checkpoint.completed) {
-    completed_until_ = std::max(completed_until_, end);
-  }
+  // Without a grant an older version of the program wrote the checkpoint: it kept to none.
+  if (state.position) reach_ = std::min(state.end, state.checkpoint.granted.value_or(state.end));
   for (const auto& saved : state.checkpoint.counters) {
     Counter& counter = CounterOf(saved.subscription, saved.generation);
     counter.total = saved;
@@ -47,13 +45,21 @@ PartitionMatcher::PartitionMatcher(Engine& engine, const TopicEntry& topic, Part
     engine_.allowance().Take(*counter.account, saved.matched);
   }
   for (auto& cursor : state.cursors) cursors_[cursor.subscription] = cursor;
-  for (auto& session : state.checkpoint.sessions) AddSession(std::move(session), true);
+  for (auto& session : state.checkpoint.sessions) {
+    int64_t reach = std::min(state.end, session.granted.value_or(state.end));
+    AddSession(std::move(session), true, reach);
+  }
   for (const auto& [id, cursor] : cursors_) {
-    if (topic_.index.Find(id) == nullptr) unknown_.insert(id);
+    const auto* known = topic_.index.Find(id);
+    if (known == nullptr || (*known)->subscription.version < cursor.version) unknown_.insert(id);
   }
   if (!unknown_.empty()) ++holds_;
   for (const auto& [id, entry] : topic_.index.all()) Reconcile(*entry);
   StartSessions();
+  if (granted_ <= next_) {  // nothing may be taken yet
+    dirty_ = true;
+    engine_.CheckpointSoon();
+  }
 }
 
 PartitionMatcher::~PartitionMatcher() {
@@ -73,19 +79,22 @@ broker::TopicPartition PartitionMatcher::topic_partition() const {
 }
 
 void PartitionMatcher::OnRecord(const broker::Record& record) {
-  if (holds_ > 0 || !held_.empty()) {
+  if (!held_.empty() || held(record.offset)) {
     held_.push_back(record);
-    return;
+    if (held_.size() == 1 && record.offset >= granted_) CheckpointSoon();
+    return Pace();
   }
   Take(record);
 }
 
 void PartitionMatcher::TakeHeld() {
-  while (holds_ == 0 && !held_.empty()) {
+  while (!held_.empty() && !held(held_.front().offset)) {
     broker::Record record = std::move(held_.front());
     held_.pop_front();
     Take(record);
   }
+  if (!held_.empty() && held_.front().offset >= granted_) CheckpointSoon();
+  Pace();
 }
 
 void PartitionMatcher::Take(const broker::Record& record) {
@@ -94,12 +103,7 @@ void PartitionMatcher::Take(const broker::Record& record) {
   if (!tracker_.Deliver(record.offset, 1, BytesOf(record))) return;
   int64_t offset = record.offset;
   Match(
-      record, Uuid{},
-      [&](const Uuid& subscription, int32_t generation) {
-        auto it = cursors_.find(subscription);
-        return it != cursors_.end() && it->second.generation == generation &&
-               it->second.ServesLive(offset);
-      },
+      record, Uuid{}, [&](const Uuid& subscription) { return ServesLive(subscription, offset); },
       [this, offset] {
         tracker_.Complete(offset);
         dirty_ = true;
@@ -128,8 +132,8 @@ void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, c
   for (const auto* hit : hits_) {
     const auto& s = hit->subscription;
     bool serves = hit->Serves(id_.partition, record.offset);
-    if (serves && wanted(s.uuid, s.generation))
-      targets.push_back({s.uuid, s.generation, s.version});
+    if (!serves) continue;
+    if (auto generation = wanted(s.uuid)) targets.push_back({s.uuid, *generation, s.version});
   }
   if (targets.empty()) return guarded();
   for (const auto& target : targets) {
@@ -156,13 +160,7 @@ void PartitionMatcher::MatchLagging(const broker::Record& record, const LagSessi
   int64_t offset = record.offset;
   Match(
       record, session.stream(),
-      [&](const Uuid& subscription, int32_t generation) {
-        return std::any_of(session.members().begin(), session.members().end(),
-                           [&](const LagSession::Member& m) {
-                             return m.subscription == subscription && m.generation == generation &&
-                                    offset >= m.from && (!m.until || offset < *m.until);
-                           });
-      },
+      [&](const Uuid& subscription) { return session.Serves(subscription, offset); },
       std::move(done));
 }
 
@@ -199,11 +197,12 @@ void PartitionMatcher::SessionLost(const LagSession& session, int64_t from, int6
 
 void PartitionMatcher::Reconcile(const CompiledSubscription& compiled) {
   const auto& s = compiled.subscription;
-  if (unknown_.erase(s.uuid) > 0 && unknown_.empty()) HoldLive(false);
   auto [it, fresh] = cursors_.try_emplace(s.uuid);
   Cursor& cursor = it->second;
+  if (s.version < cursor.version) return;
+  if (unknown_.erase(s.uuid) > 0 && unknown_.empty()) HoldLive(false);
   if (fresh || cursor.generation < s.generation) {
-    for (auto& session : sessions_) session->Drop(s.uuid);
+    if (!fresh) Retire(cursor);
     cursor = Cursor{s.uuid, s.generation};
     cursor.version = s.version;
     if (s.paused) {
@@ -214,10 +213,33 @@ void PartitionMatcher::Reconcile(const CompiledSubscription& compiled) {
     }
     return;
   }
-  if (s.version < cursor.version) return;
   if (s.paused != cursor.paused_at.has_value()) cursor.version = s.version;
   if (s.paused && !cursor.paused_at) PauseCursor(cursor, s.PauseBoundary(id_.partition));
   if (!s.paused && cursor.paused_at) ResumeCursor(cursor);
+}
+
+// What we, or an owner before us, may have written of a generation that is over comes again after a
+// crash, as it was: else what is counted here and what function-manager took in would differ.
+void PartitionMatcher::Retire(const Cursor& cursor) {
+  for (auto& session : sessions_) session->Cut(cursor.subscription);
+  if (cursor.live_from == kForever) return;
+  int64_t until = std::min(cursor.live_until, std::max(next_, reach_));
+  if (cursor.live_from >= until || tracker_.Position() >= until) return;
+  retired_.push_back({cursor.subscription, cursor.generation, cursor.live_from, until});
+}
+
+// The generation of the subscription that the shared read serves at an offset.
+std::optional<int32_t> PartitionMatcher::ServesLive(const Uuid& subscription,
+                                                    int64_t offset) const {
+  auto it = cursors_.find(subscription);
+  if (it == cursors_.end()) return std::nullopt;
+  if (it->second.ServesLive(offset)) return it->second.generation;
+  for (const auto& retired : retired_) {
+    if (retired.subscription == subscription && offset >= retired.from && offset < retired.until) {
+      return retired.generation;
+    }
+  }
+  return std::nullopt;
 }
 
 void PartitionMatcher::Begin(Cursor& cursor, int64_t start) {
@@ -242,14 +264,16 @@ void PartitionMatcher::AddToSession(const Cursor& cursor, int64_t start) {
   state.stream = Uuid::V7(engine_.loop().Now());
   state.position = start;
   state.members.push_back(member);
-  AddSession(std::move(state), false);
+  AddSession(std::move(state), false, 0);
   CheckpointSoon();
 }
 
-void PartitionMatcher::AddSession(schema::MatchCheckpoint::Session state, bool durable) {
+void PartitionMatcher::AddSession(schema::MatchCheckpoint::Session state, bool durable,
+                                  int64_t reach) {
   LagSession::Host& host = *this;
-  sessions_.push_back(std::make_unique<LagSession>(
-      engine_.broker(), engine_.loop(), host, std::move(state), OffsetTracker::Limits{}, durable));
+  sessions_.push_back(std::make_unique<LagSession>(engine_.broker(), engine_.loop(), host,
+                                                   std::move(state), OffsetTracker::Limits{},
+                                                   durable, reach));
 }
 
 void PartitionMatcher::PauseCursor(Cursor& cursor, int64_t no_sooner) {
@@ -260,7 +284,7 @@ void PartitionMatcher::PauseCursor(Cursor& cursor, int64_t no_sooner) {
   if (left) {
     cursor.paused_at = left;
   } else {
-    cursor.paused_at = std::max({cursor.live_from, next_, completed_until_, no_sooner});
+    cursor.paused_at = std::max({cursor.live_from, next_, reach_, no_sooner});
     cursor.live_until = *cursor.paused_at;
   }
   Changed(cursor);
@@ -274,7 +298,7 @@ void PartitionMatcher::ResumeCursor(Cursor& cursor) {
     cursor.live_until = kForever;  // nothing came meanwhile
     Changed(cursor);
   } else if (start >= live_next() && tracker_.Position() >= cursor.live_until &&
-             !InSession(cursor.subscription, nullptr)) {
+             !InSession(cursor.subscription, cursor.generation, nullptr)) {
     Begin(cursor, start);
   } else {
     AddToSession(cursor, start);
@@ -312,13 +336,11 @@ void PartitionMatcher::Remove(const Uuid& subscription) {
 }
 
 // An earlier session than `before` (null: any) has something left to write for the subscription.
-bool PartitionMatcher::InSession(const Uuid& subscription, const LagSession* before) const {
+bool PartitionMatcher::InSession(const Uuid& subscription, int32_t generation,
+                                 const LagSession* before) const {
   for (const auto& session : sessions_) {
     if (session.get() == before) return false;
-    if (session->finished()) continue;
-    for (const auto& member : session->members()) {
-      if (member.subscription == subscription && !session->Wrote(member)) return true;
-    }
+    if (!session->finished() && session->Owes(subscription, generation)) return true;
   }
   return false;
 }
@@ -328,9 +350,10 @@ bool PartitionMatcher::InSession(const Uuid& subscription, const LagSession* bef
 bool PartitionMatcher::MayFollow(const LagSession& session) const {
   SteadyTime now = engine_.loop().Steady();
   for (const auto& member : session.members()) {
-    if (InSession(member.subscription, &session)) return false;
+    if (InSession(member.subscription, member.generation, &session)) return false;
     auto it = cursors_.find(member.subscription);
     if (it == cursors_.end() || it->second.live_from == kForever) continue;
+    if (it->second.generation != member.generation) continue;
     int64_t until = it->second.live_until;
     if (until == kForever || tracker_.Position() >= until) continue;
     // The last offsets of a log may hold no records, so that we never get there.
@@ -391,7 +414,9 @@ void PartitionMatcher::HoldLive(bool hold) {
 void PartitionMatcher::Pace() {
   if (ending_) return;
   bool full = paused_ ? !tracker_.half_empty() : tracker_.full();
-  bool pause = full || waiting_ || holds_ > 0 || engine_.writer().full();
+  // Short waits are not worth what the consumer has fetched, which pausing throws away.
+  bool behind = held_.size() > (paused_ ? kMostHeld / 2 : kMostHeld);
+  bool pause = full || waiting_ || behind || engine_.writer().full();
   if (pause == paused_) return;
   paused_ = pause;
   engine_.SetPaused(topic_partition(), pause);
@@ -415,6 +440,11 @@ PartitionSave PartitionMatcher::Snapshot() {
   save.checkpoint.counters.reserve(counters_.size());
   for (const auto& [id, counter] : counters_) save.checkpoint.counters.push_back(counter.total);
   for (const auto& session : sessions_) save.checkpoint.sessions.push_back(session->Snapshot());
+  granting_ = std::max(granting_, NextGrant(grant_from_, next_));
+  grant_from_ = next_;
+  save.checkpoint.granted = granting_;
+  std::erase_if(retired_, [&](const auto& r) { return r.until <= save.position; });
+  save.checkpoint.retired = retired_;
   saving_changed_.merge(changed_);
   saving_removed_.merge(removed_);
   changed_.clear();
@@ -433,12 +463,14 @@ PartitionSave PartitionMatcher::Snapshot() {
 void PartitionMatcher::Saved() {
   saving_changed_.clear();
   saving_removed_.clear();
+  granted_ = std::max(granted_, granting_);
   for (auto& session : sessions_) session->Saved();
   if (change_hold_ && !change_pending()) {
     change_hold_ = false;
     HoldLive(false);
   }
   if (!sessions_.empty()) SessionChanged();
+  TakeHeld();
 }
 
 PartitionMatcher::Counter& PartitionMatcher::CounterOf(const Uuid& subscription,
@@ -455,7 +487,10 @@ PartitionMatcher::Counter& PartitionMatcher::CounterOf(const Uuid& subscription,
 // Subscriptions that went away while nobody owned the partition.
 void PartitionMatcher::GiveUpUnknown() {
   if (unknown_.empty() || engine_.loop().Steady() - claimed_at_ < kUnknownPatience) return;
-  std::vector<Uuid> gone(unknown_.begin(), unknown_.end());
+  std::vector<Uuid> gone;
+  for (const Uuid& id : unknown_) {
+    if (topic_.index.Find(id) == nullptr) gone.push_back(id);
+  }
   for (const Uuid& id : gone) Remove(id);
 }
 
@@ -475,9 +510,9 @@ void PartitionMatcher::Balance() {
   bool others = false;
   std::vector<Cursor*> slow;
   for (auto& [id, cursor] : cursors_) {
-    if (cursor.paused_at || cursor.live_from == kForever || cursor.live_until != kForever) continue;
+    if (cursor.paused_at || cursor.live_from == kForever || cursor.live_until <= next_) continue;
     if (allowance.exhausted(id)) {
-      slow.push_back(&cursor);
+      if (cursor.live_until == kForever) slow.push_back(&cursor);
     } else {
       others = true;
     }
@@ -491,21 +526,20 @@ void PartitionMatcher::Balance() {
 void PartitionMatcher::BalanceSession(LagSession& session) {
   const Allowance& allowance = engine_.allowance();
   std::vector<Uuid> slow;
-  size_t open = 0;
-  for (const auto& member : session.members()) {
-    if (member.until) continue;
-    ++open;
-    if (allowance.exhausted(member.subscription)) slow.push_back(member.subscription);
+  for (const Uuid& id : allowance.all_exhausted()) {
+    if (session.HasOpen(id)) slow.push_back(id);
   }
+  // Who has an end, and is not there yet, does not wait for them either.
+  bool others = slow.size() < session.open() || !session.closed_are_read();
   if (slow.empty()) {
     ParkIfOthersWait(session);
-  } else if (slow.size() < open && session.durable()) {
+  } else if (others && session.durable()) {
     for (const Uuid& id : slow) {
       auto from = session.Leave(id, 0);
       auto cursor = cursors_.find(id);
       if (from && cursor != cursors_.end()) AddToSession(cursor->second, *from);
     }
-  } else if (session.started()) {
+  } else if (session.started() && !others) {
     session.Park();
     engine_.ReturnSessionSlot();
   }
@@ -520,7 +554,7 @@ void PartitionMatcher::ParkIfOthersWait(LagSession& session) {
 }
 
 void PartitionMatcher::FallBehind(Cursor& cursor) {
-  int64_t from = std::max({cursor.live_from, next_, completed_until_, repeated_until_});
+  int64_t from = std::max({cursor.live_from, next_, reach_});
   cursor.live_until = from;
   log::Info("subscription falls behind subscription={} topic={} partition={} offset={}",
             cursor.subscription.ToString(), topic_.topic.KafkaName(), id_.partition, from);
@@ -532,11 +566,9 @@ bool PartitionMatcher::MayFeed(const LagSession& session) const {
   if (!unknown_.empty()) return false;
   const Allowance& allowance = engine_.allowance();
   if (waiting_ && allowance.stopped(topic_.topic.org)) return false;
-  if (!allowance.any_exhausted()) return true;
-  return std::none_of(session.members().begin(), session.members().end(),
-                      [&](const LagSession::Member& member) {
-                        return !member.until && allowance.exhausted(member.subscription);
-                      });
+  const auto& exhausted = allowance.all_exhausted();
+  return std::none_of(exhausted.begin(), exhausted.end(),
+                      [&](const Uuid& id) { return session.HasOpen(id); });
 }
 
 const Cursor* PartitionMatcher::cursor(const Uuid& subscription) const {

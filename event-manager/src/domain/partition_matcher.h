@@ -90,7 +90,7 @@ class PartitionMatcher : private LagSession::Host {
 
   // LagSession::Host
   broker::TopicPartition topic_partition() const override;
-  int64_t live_next() const override { return std::max(next_, untouched_); }
+  int64_t live_next() const override { return std::max(next_, reach_); }
   bool HandOver(const LagSession::Member& member, int64_t offset) override;
   bool MayFeed(const LagSession& session) const override;
   void MatchLagging(const broker::Record& record, const LagSession& session,
@@ -123,9 +123,12 @@ class PartitionMatcher : private LagSession::Host {
              std::function<void()> done);
   void Begin(Cursor& cursor, int64_t start);
   void AddToSession(const Cursor& cursor, int64_t start);
-  bool InSession(const Uuid& subscription, const LagSession* before) const;
   bool MayFollow(const LagSession& session) const;
-  void AddSession(schema::MatchCheckpoint::Session state, bool durable);
+  void AddSession(schema::MatchCheckpoint::Session state, bool durable, int64_t reach);
+  void Retire(const Cursor& cursor);
+  std::optional<int32_t> ServesLive(const Uuid& subscription, int64_t offset) const;
+  bool InSession(const Uuid& subscription, int32_t generation, const LagSession* before) const;
+  bool held(int64_t offset) const { return holds_ > 0 || offset >= granted_; }
   void PauseCursor(Cursor& cursor, int64_t no_sooner);
   void ResumeCursor(Cursor& cursor);
   void Changed(const Cursor& cursor);
@@ -138,14 +141,15 @@ class PartitionMatcher : private LagSession::Host {
   int64_t epoch_;
   OffsetTracker tracker_;
   int64_t next_;  // what the shared reader takes next
-  // Below this an owner before us may have written invocations, which function-manager takes for
-  // repeats: only subscriptions whose cursors say so may be live there.
-  int64_t untouched_;
-  // An owner before us may have written up to here for those that were live: they stay so until
-  // then, or it would come again in a session.
-  int64_t repeated_until_;
-  // What the checkpoint says was matched ahead of its position: a pause does not begin before.
-  int64_t completed_until_ = 0;
+  // Below this an owner before us may have written invocations for whom its cursors said were live:
+  // for those the shared read goes on up to here, or it would come again in a session; nobody else
+  // becomes live below, or function-manager would take it for a repeat.
+  int64_t reach_ = 0;
+  // Records at or above are not taken before a checkpoint grants them (grant.h).
+  int64_t granted_ = 0;
+  int64_t granting_ = 0;
+  int64_t grant_from_ = 0;  // where next_ was at the last snapshot
+  std::vector<schema::MatchCheckpoint::Retired> retired_;
   std::unordered_map<Uuid, Cursor> cursors_;
   std::unordered_map<Uuid, Counter> counters_;
   std::vector<std::unique_ptr<LagSession>> sessions_;
