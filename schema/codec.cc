@@ -308,6 +308,9 @@ wire::DeadLetter ToWire(const DeadLetter& in) {
   out.last_attempt_ms = in.last_attempt_ms;
   out.dead_lettered_ms = in.dead_lettered_ms;
   out.event = ToWire(in.event);
+  if (in.invocations_partition) out.__set_invocations_partition(*in.invocations_partition);
+  if (in.sequence) out.__set_sequence(*in.sequence);
+  if (in.source_timestamp_ms != 0) out.__set_source_timestamp_ms(in.source_timestamp_ms);
   return out;
 }
 
@@ -325,6 +328,9 @@ DeadLetter FromWire(wire::DeadLetter&& in) {
   out.last_attempt_ms = in.last_attempt_ms;
   out.dead_lettered_ms = in.dead_lettered_ms;
   out.event = FromWire(std::move(in.event));
+  if (in.__isset.invocations_partition) out.invocations_partition = in.invocations_partition;
+  if (in.__isset.sequence) out.sequence = in.sequence;
+  if (in.__isset.source_timestamp_ms) out.source_timestamp_ms = in.source_timestamp_ms;
   return out;
 }
 

@@ -102,6 +102,14 @@ DeadLetter MakeDeadLetter() {
           Event()};
 }
 
+DeadLetter MakeDeadLetterOfBooks() {
+  DeadLetter m = MakeDeadLetter();
+  m.invocations_partition = 3;
+  m.sequence = 17;
+  m.source_timestamp_ms = 5;
+  return m;
+}
+
 AuditEntry MakeAudit() {
   return {"acme", {"key", "k1", "acme"}, "topic.create", "topic/t", "allowed", 5, "r"};
 }
@@ -184,6 +192,13 @@ TEST(GoldenTest, DeadLetter) {
         "1c18100102030405060708090a0b0c0d0e0f10150416061810090a0b0c0d0e0f10111213141516171815"
         "0818101415161718191a1b1c1d1e1f2021222300180461636d65180174180173180872656a6563746564"
         "1803343034150a15a806160c160e16101c18016b191c180563655f69641801310018027b7d0000");
+}
+TEST(GoldenTest, DeadLetterOfBooks) {
+  Check(MakeDeadLetterOfBooks(),
+        "1c18100102030405060708090a0b0c0d0e0f10150416061810090a0b0c0d0e0f10111213141516171815"
+        "0818101415161718191a1b1c1d1e1f2021222300180461636d65180174180173180872656a6563746564"
+        "1803343034150a15a806160c160e16101c18016b191c180563655f69641801310018027b7d0015061622160a"
+        "00");
 }
 TEST(GoldenTest, AuditEntry) {
   Check(MakeAudit(),

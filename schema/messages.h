@@ -159,6 +159,10 @@ struct DeadLetter {
   int64_t last_attempt_ms = 0;
   int64_t dead_lettered_ms = 0;
   EventData event;
+  /// Whose books counted it, and its place there; missing from older and event-manager's letters.
+  std::optional<int32_t> invocations_partition;
+  std::optional<int64_t> sequence;
+  int64_t source_timestamp_ms = 0;  // 0: not known
 };
 
 /// dispatch.audit

@@ -141,6 +141,9 @@ struct DeadLetter {
   10: i64 last_attempt_ms
   11: i64 dead_lettered_ms
   12: EventData event
+  13: optional i32 invocations_partition
+  14: optional i64 sequence
+  15: optional i64 source_timestamp_ms
 }
 
 struct AuditEntry {

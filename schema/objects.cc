@@ -100,6 +100,7 @@ Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const s
   if (json::GetString(document, "ordering") == "key") s.ordering = Ordering::kKey;
   if (json::GetString(document, "onFailure") == "park") s.on_failure = OnFailure::kPark;
   s.rate_limit = ReadRateLimit(json::GetObject(document, "rateLimit"));
+  s.dead_letter_topic = json::GetString(document, "deadLetterTopic");
   s.paused = json::GetBool(document, "paused");
   if (const auto* internal = json::GetObject(document, "internal")) {
     auto topic_uuid = Uuid::Parse(json::GetString(*internal, "topicUuid"));

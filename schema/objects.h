@@ -87,6 +87,7 @@ struct Subscription {
   Ordering ordering = Ordering::kNone;
   OnFailure on_failure = OnFailure::kBlock;
   std::optional<RateLimit> rate_limit;
+  std::string dead_letter_topic;  // of its organisation, beside the built-in one; empty: none
   bool paused = false;
   int32_t generation = 1;
   /// Per partition, the first offset that this generation matches; missing: 0.

@@ -1,5 +1,7 @@
 """What a subscriber's answer leads to: DESIGN.md section 5."""
 
+import json
+
 import pytest
 from lib.client import adds_up, total_pending
 from lib.receiver import OK, Answer
@@ -126,6 +128,40 @@ def test_dead_letters_are_paged(org, topic, answered):
         pages += 1
     assert sorted(seen) == sorted(ids)
     assert pages in (3, 4)
+
+
+def test_dead_letters_go_to_a_topic_of_the_subscription_too(org, topic, name, answered, receiver):
+    dead = name("dead")
+    org.create_topic(dead, partitions=1)
+    seen = receiver.endpoint()
+    org.subscribe(name("sub"), dead, seen.url)
+    hook = answered(then=Answer(400), deadLetterTopic=dead)
+    position = org.publish(topic, "order.created", {"amount": 7}, id="bad-1", colour="red")
+    assert org.settled(hook.subscription, matched=1)["deadLettered"] == 1
+    (copy,) = eventually(lambda: seen.requests, "the copy is delivered")
+    assert (copy["ce-id"], copy["ce-type"], copy["ce-colour"]) == ("bad-1", "order.created", "red")
+    assert json.loads(copy.body) == {"amount": 7}
+    assert copy["ce-deadletterreason"] == "rejected"
+    assert copy["ce-deadletterstatus"] == "400"
+    assert copy["ce-deadlettersubscription"] == hook.subscription
+    assert copy["ce-deadlettersource"] == "{topic}/{partition}/{offset}".format(**position)
+    assert copy["ce-deadletterdelivery"] == hook.requests[0].delivery_id
+    assert the_dead_letter(org, hook.subscription)["eventId"] == "bad-1"
+    used = org.delete(f"/v1/topics/{dead}", expect=409).json()["message"]
+    assert "subscription" in used
+
+
+@pytest.mark.parametrize("wrong", ["itself", "missing"])
+def test_a_dead_letter_topic_is_another_one_of_the_organization(org, topic, name, receiver, wrong):
+    body = {
+        "name": name("sub"),
+        "topic": topic,
+        "filters": [],
+        "sink": {"url": receiver.endpoint().url},
+        "deadLetterTopic": topic if wrong == "itself" else "nowhere",
+    }
+    refused = org.post(SUBSCRIPTIONS, body, expect=422).json()
+    assert refused["details"][0]["field"] == "deadLetterTopic"
 
 
 def test_exhausted_attempts_are_a_dead_letter(org, topic, answered):

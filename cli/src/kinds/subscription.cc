@@ -95,6 +95,7 @@ Status FillStart(const Arguments& flags, json::object& document) {
 
 Status Fill(const Arguments& flags, const Environment&, json::object& document) {
   FillText(flags, "topic", document, "topic");
+  FillText(flags, "dead-letter-topic", document, "deadLetterTopic");
   RETURN_IF_ERROR(FillFilters(flags, document));
   RETURN_IF_ERROR(FillTarget(flags, document));
   RETURN_IF_ERROR(FillStart(flags, document));
@@ -170,6 +171,9 @@ Kind SubscriptionKind() {
                  .value = "block|park",
                  .help = "ordered: wait behind a failing event (default), or set it aside soon"},
                 {.name = "rate-limit", .value = "N/TIME", .help = "no faster than, as in 100/s"},
+                {.name = "dead-letter-topic",
+                 .value = "TOPIC",
+                 .help = "write dead letters there too, as events"},
                 {.name = "timeout", .value = "DURATION", .help = "of one attempt (default 30s)"},
                 {.name = "retry",
                  .value = "JSON",

@@ -26,6 +26,17 @@ Result<StoredEntity> UsableTopic(pg::Transaction& tx, const std::string& org,
   return std::move(*topic);
 }
 
+// The dead-letter topic, if the subscription names one, is a topic that events may be written to.
+Status CheckDeadLetterTopic(pg::Transaction& tx, const std::string& org,
+                            const json::object& document) {
+  std::string name = json::GetString(document, "deadLetterTopic");
+  if (name.empty() || UsableTopic(tx, org, name).ok()) return {};
+  return Error{Code::kUnprocessable,
+               "topic '" + name + "' does not exist; create it first",
+               false,
+               {{"deadLetterTopic", "must name a topic of the organization"}}};
+}
+
 // What decides which events match.
 json::object MatchingOf(const json::object& document) {
   json::object matching{{"eventType", json::GetString(document, "eventType")}};
@@ -87,7 +98,10 @@ void SubscriptionCommands::Create(const schema::Request& request, Responder resp
   const std::string& org = request.org;
   std::string topic_name = json::GetString(*document, "topic");
   pool_.Query<StoredEntity>(
-      [org, topic_name](pg::Transaction& tx) { return UsableTopic(tx, org, topic_name); },
+      [org, topic_name, document = *document](pg::Transaction& tx) -> Result<StoredEntity> {
+        RETURN_IF_ERROR(CheckDeadLetterTopic(tx, org, document));
+        return UsableTopic(tx, org, topic_name);
+      },
       [this, request, document = std::move(*document), start = *start,
        respond = std::move(respond)](Result<StoredEntity> topic) mutable {
         if (!topic.ok()) return respond(topic.error());
@@ -206,7 +220,12 @@ void SubscriptionCommands::Update(const schema::Request& request, Responder resp
     if (!ends.ok()) return respond(ends.error());
     Replace(request, name, std::move(document), *ends, std::move(respond));
   };
-  FindEnds(request.org, name, std::move(write));
+  pool_.Run([org = request.org, document = *document](
+                pg::Transaction& tx) { return CheckDeadLetterTopic(tx, org, document); },
+            [this, request, name, write = std::move(write)](Status checked) mutable {
+              if (!checked.ok()) return write(checked.error());
+              FindEnds(request.org, name, std::move(write));
+            });
 }
 
 void SubscriptionCommands::Replace(const schema::Request& request, const std::string& name,

@@ -19,6 +19,7 @@ Result<std::string> UserOf(EntityStore& store, const std::string& org, const std
   ASSIGN_OR_RETURN(auto subscriptions, store.List(kSubscriptionKind, org));
   for (const auto& s : subscriptions) {
     if (json::GetString(s.document, "topic", "default") == topic) return s.name;
+    if (json::GetString(s.document, "deadLetterTopic") == topic) return s.name;
   }
   return std::string();
 }

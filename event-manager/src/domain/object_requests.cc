@@ -216,6 +216,11 @@ Result<json::object> SubscriptionDocument(const json::object& request) {
   document["paused"] = reader.Bool("paused", false);
   ReadOrdering(reader, document);
   ReadRateLimit(reader, document);
+  std::string dead_letters = reader.String("deadLetterTopic");
+  if (!dead_letters.empty()) document["deadLetterTopic"] = dead_letters;
+  if (dead_letters == json::GetString(document, "topic")) {
+    reader.Fault("deadLetterTopic", "must be another topic: it would come again and again");
+  }
   if (const auto* secrets = reader.Array("secrets")) document["secrets"] = *secrets;
   document["tags"] = reader.Tags();
   if (request.contains("start") && !request.at("start").is_null()) {

@@ -58,6 +58,18 @@ TEST(ObjectRequestsTest, OrderAndRate) {
   EXPECT_EQ(*SubscriptionDocument(*s), *s);
 }
 
+TEST(ObjectRequestsTest, TheDeadLetterTopicIsAnotherOne) {
+  json::object request = Object(
+      R"({"name":"s","topic":"t","eventType":"a","sink":{"url":"http://h/"},"deadLetterTopic":"d"})");
+  auto s = SubscriptionDocument(request);
+  ASSERT_TRUE(s.ok()) << s.message();
+  EXPECT_EQ(s->at("deadLetterTopic").as_string(), "d");
+  request["deadLetterTopic"] = "t";
+  s = SubscriptionDocument(request);
+  ASSERT_FALSE(s.ok());
+  EXPECT_EQ(FaultyFields(s.error()), std::set<std::string>{"deadLetterTopic"});
+}
+
 TEST(ObjectRequestsTest, SubscriptionFaults) {
   struct Case {
     const char* request;

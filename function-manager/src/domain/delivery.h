@@ -48,6 +48,7 @@ struct Delivery {
   int64_t sequence = 0;            // the record's offset, for good
   std::optional<std::string> key;  // `ordering: key`: it is in its partition's KeyOrder
   bool has_row = false;            // the retry store has it, or will with the next checkpoint
+  bool copied = false;             // into the subscription's own dead-letter topic
 
   std::weak_ptr<InvocationPartition> partition;
   std::list<std::shared_ptr<Delivery>>::iterator place;  // among its deliveries

@@ -6,26 +6,14 @@
 #include "broker-adapters/topics.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "function-manager/src/domain/dead_letter.h"
 #include "function-manager/src/domain/retry_schedule.h"
-#include "schema/cloudevents.h"
 
 namespace dispatch {
 
 namespace {
 
 using State = Delivery::State;
-
-// The partition key of an event in the CloudEvents Kafka binding.
-std::optional<std::string> OrderingKey(const schema::EventData& event) {
-  for (const auto& [name, value] : event.headers) {
-    if (name == "ce_partitionkey") return value;
-    if (name != "content-type" || !value.starts_with("application/cloudevents")) continue;
-    auto parsed = cloudevents::FromKafka(event);  // structured mode
-    const std::string* key = parsed.ok() ? parsed->Find("partitionkey") : nullptr;
-    if (key != nullptr) return *key;
-  }
-  return std::nullopt;
-}
 
 const metrics::Counter& AttemptCounter(Effect effect) {
   static const char* const kName = "dispatch_delivery_attempts_total";
@@ -335,43 +323,67 @@ void Dispatcher::WaitInMemory(const DeliveryPtr& delivery, std::chrono::millisec
       });
 }
 
+// First the subscription's own dead-letter topic, if it has one, then the built-in one: terminal is
+// what is in both.
 void Dispatcher::Bury(const DeliveryPtr& delivery, const std::string& subscription_name,
                       const std::string& reason) {
+  auto partition = delivery->partition.lock();
+  if (partition == nullptr) return;
   delivery->state = State::kBurying;
   delivery->since = loop_.Steady();
-  schema::DeadLetter letter;
-  letter.id = delivery->id;
-  letter.org = delivery->org;
-  letter.topic = delivery->topic;
-  letter.subscription = subscription_name;
-  letter.reason = reason;
-  letter.message = delivery->last_error;
-  letter.attempts = delivery->attempts;
-  letter.last_status = delivery->last_status;
-  letter.first_attempt_ms = delivery->first_attempt_ms;
-  letter.last_attempt_ms = letter.dead_lettered_ms = now_ms();
-  letter.event = *delivery->event;
-  broker::ProduceRecord record;
-  record.topic = broker::kDeadLettersTopic;
-  record.key = delivery->id.subscription.ToBytes();
-  record.value = schema::Encode(letter);
-  auto again = [this, alive = std::weak_ptr(alive_), delivery, subscription_name, reason] {
-    loop_.After(std::chrono::seconds(1), [this, alive, delivery, subscription_name, reason] {
+  auto letter = LetterOf(*delivery, partition->partition(), subscription_name, reason, now_ms());
+  auto again = [this, alive = std::weak_ptr(alive_), delivery, subscription_name,
+                reason](Duration delay) {
+    loop_.After(delay, [this, alive, delivery, subscription_name, reason] {
       if (alive.expired() || delivery->partition.expired()) return;
       if (delivery->state == State::kBurying) Bury(delivery, subscription_name, reason);
     });
   };
+  broker::ProduceRecord record;
+  auto copy = delivery->copied ? std::nullopt : CopyForOwnTopic(letter);
+  bool own = copy.has_value();
+  if (own) {
+    record = std::move(*copy);
+  } else {
+    record.topic = broker::kDeadLettersTopic;
+    record.key = delivery->id.subscription.ToBytes();
+    record.value = schema::Encode(letter);
+  }
+  std::string topic = record.topic;
+  auto written = [this, alive = std::weak_ptr(alive_), delivery, again, own,
+                  topic](const Status& status) {
+    if (alive.expired() || delivery->state != State::kBurying) return;
+    bool never = status.code() == Code::kNotFound || status.code() == Code::kTooLarge;
+    if (!status.ok() && !(own && never)) return again(std::chrono::seconds(1));  // not terminal
+    if (!own) return Finish(delivery, InvocationPartition::Outcome::kDeadLettered);
+    if (!status.ok()) CopyRefused(topic, status);
+    delivery->copied = true;
+    again(Duration::zero());
+  };
   auto status = dead_letters_.Produce(
-      std::move(record),
-      [this, alive = std::weak_ptr(alive_), delivery, again](Result<broker::Position> written) {
-        if (alive.expired()) return;
-        // Not written is not terminal.
-        if (!written.ok()) return again();
-        if (delivery->state == State::kBurying) {
-          Finish(delivery, InvocationPartition::Outcome::kDeadLettered);
-        }
-      });
-  if (!status.ok()) again();
+      std::move(record), [written](Result<broker::Position> at) { written(at.status()); });
+  if (!status.ok()) {
+    loop_.After(Duration::zero(), [written, status] { written(status); });
+  }
+}
+
+std::optional<broker::ProduceRecord> Dispatcher::CopyForOwnTopic(
+    const schema::DeadLetter& letter) const {
+  auto found = catalog_.Find(letter.id.subscription, 0, Duration::zero());
+  if (found.subscription == nullptr || found.subscription->dead_letter_topic.empty()) {
+    return std::nullopt;
+  }
+  return CopyOf(letter, found.subscription->dead_letter_topic);
+}
+
+void Dispatcher::CopyRefused(const std::string& topic, const Status& status) {
+  static const auto counter = metrics::GetCounter(
+      "dispatch_dead_letter_copies_refused_total",
+      "Dead letters that a subscription's own dead-letter topic did not take; the built-in one has "
+      "them");
+  counter.Add();
+  if (!log::Sometimes("dead-letter.copy")) return;
+  log::Warning("dead-letter topic took no copy topic={} error=\"{}\"", topic, status.message());
 }
 
 void Dispatcher::Finish(const DeliveryPtr& delivery, InvocationPartition::Outcome outcome) {

@@ -101,6 +101,8 @@ class Dispatcher {
   void WaitInMemory(const DeliveryPtr& delivery, std::chrono::milliseconds delay);
   void Bury(const DeliveryPtr& delivery, const std::string& subscription_name,
             const std::string& reason);
+  std::optional<broker::ProduceRecord> CopyForOwnTopic(const schema::DeadLetter& letter) const;
+  static void CopyRefused(const std::string& topic, const Status& status);
   void Finish(const DeliveryPtr& delivery, InvocationPartition::Outcome outcome);
   bool MaySpill(InvocationPartition& partition, const Uuid& subscription);
   void MoveAside(InvocationPartition& partition, const DeliveryPtr& delivery, Lane* lane);

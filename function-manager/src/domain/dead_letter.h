@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "broker-adapters/broker.h"
+#include "function-manager/src/domain/delivery.h"
+#include "schema/messages.h"
+
+namespace dispatch {
+
+/// The partition key of an event in the CloudEvents Kafka binding, binary or structured.
+std::optional<std::string> OrderingKey(const schema::EventData& event);
+
+/// What is kept of a delivery that has come to its end without success. `partition`: of
+/// dispatch.invocations, whose books count it.
+schema::DeadLetter LetterOf(const Delivery& delivery, int32_t partition,
+                            const std::string& subscription_name, const std::string& reason,
+                            int64_t now_ms);
+
+/// The event of a letter for a subscription's own dead-letter topic: as it was, with what went
+/// wrong in extension attributes (README). Nothing when it went through such topics too often: two
+/// subscriptions whose dead-letter topics are each other's would send it round for ever.
+std::optional<broker::ProduceRecord> CopyOf(const schema::DeadLetter& letter,
+                                            const std::string& topic);
+
+}  // namespace dispatch
