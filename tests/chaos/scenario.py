@@ -42,9 +42,13 @@ class Subscription:
         return f"{self.org}/{self.name}"
 
 
-def subscriptions() -> list[Subscription]:
+def subscriptions(wide: bool) -> list[Subscription]:
     make = Subscription
+    hostile = make(
+        "north", "orders", "hostile", lambda t: t == "user.created", {"eventType": "user.created"}
+    )
     return [
+        *([hostile] if wide else []),
         make("north", "orders", "everything", lambda t: True, {"filters": []}),
         make(
             "north",
@@ -85,13 +89,6 @@ def subscriptions() -> list[Subscription]:
             lambda t: t.startswith("order."),
             {"filters": [{"prefix": {"type": "order."}}], "ordering": "key"},
         ),
-        make(
-            "north",
-            "orders",
-            "hostile",
-            lambda t: t == "user.created",
-            {"eventType": "user.created"},
-        ),
         make("south", "orders", "everything", lambda t: True, {"filters": []}),
     ]
 
@@ -129,9 +126,10 @@ def behaviours(seed: int) -> dict[str, object]:
 
 
 def set_up(
-    admin: Client, receiver: Receiver, seed: int
+    admin: Client, receiver: Receiver, seed: int, wide: bool
 ) -> tuple[list[Subscription], dict[str, Client]]:
-    """Makes it all; returns the subscriptions and an admin for each organisation."""
+    """Makes it all, with `wide` a hostile endpoint, too; returns the subscriptions and an admin for
+    each organisation."""
     clients = {}
     for org in sorted({org for org, _ in SHARES}):
         admin.post("/v1/iam/organization", {"name": org}, expect=201)
@@ -142,7 +140,7 @@ def set_up(
     for org, topic in SHARES:
         clients[org].create_topic(topic, partitions=PARTITIONS)
     answers = behaviours(seed)
-    made = subscriptions()
+    made = subscriptions(wide)
     for subscription in made:
         subscription.client = clients[subscription.org]
         subscription.endpoint = receiver.endpoint(answers.get(subscription.name, OK))

@@ -182,7 +182,11 @@ void Consumer::OnEvent(EventPtr event) {
     case RD_KAFKA_EVENT_ERROR:
       Flush();  // what came before it is told before it
       if (!rk_) return;
-      if (rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__FATAL) return OnFatal();
+      // A fatal error of a commit comes under its own code.
+      if (rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__FATAL ||
+          rd_kafka_fatal_error(rk_.get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return OnFatal();
+      }
       return OnPartitionError(event.get());
     case RD_KAFKA_EVENT_LOG:
       return LogEvent(rk_.get(), event.get());
