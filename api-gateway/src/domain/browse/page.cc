@@ -1,8 +1,8 @@
 #include <map>
 #include <vector>
 
-#include "api-gateway/src/domain/browse/browser.h"
 #include "api-gateway/src/domain/browse/event_item.h"
+#include "api-gateway/src/domain/browse/kafka_reading.h"
 #include "api-gateway/src/domain/views.h"
 
 namespace dispatch::gateway {
@@ -12,36 +12,24 @@ namespace {
 /// One page: reads every partition up to where its log ended when the request came, until the page
 /// is full, or time or bytes are used up. Within a partition events come in log order, across them
 /// by time as far as what was read tells.
-class EventPage : public Reading,
-                  private broker::Reader::Listener,
-                  public std::enable_shared_from_this<EventPage> {
+class EventPage : public KafkaReading, public std::enable_shared_from_this<EventPage> {
  public:
   EventPage(EventBrowser& browser, CallPtr call, const std::string& topic, BrowseQuery query)
-      : browser_(browser),
-        call_(std::move(call)),
+      : KafkaReading(browser, std::move(call)),
         topic_(KafkaTopic(*call_, topic)),
         query_(std::move(query)) {}
-  ~EventPage() override { browser_.loop().Cancel(timer_); }
 
   void Start() override {
-    broker::Reader::Listener& listener = *this;
-    auto lease = browser_.readers().Take(call_->org, listener);
-    if (!lease.ok()) return Fail(lease.error());
-    lease_ = std::move(*lease);
-    timer_ = browser_.loop().After(browser_.options().page_time, [this] {
-      timer_ = kNoTimer;
-      if (end_.empty() || read_bytes_ == 0) {
-        return Fail({Code::kUnavailable, "Kafka did not answer in time: try again"});
-      }
+    bool begun = Begin(browser_.options().page_time, [this] {
+      if (end_.empty() || read_bytes_ == 0) return FailLate();
       Finish();
     });
+    if (!begun) return;
     FindStart(browser_.admin(), topic_, query_, [weak = weak_from_this()](auto start) {
       auto self = weak.lock();
       if (self && !self->done_) self->OnStart(std::move(start));
     });
   }
-
-  void Stop() override { Fail({Code::kUnavailable, "the gateway is stopping: try again"}); }
 
  private:
   void OnStart(Result<BrowseStart> start) {
@@ -75,8 +63,7 @@ class EventPage : public Reading,
     int32_t partition = record.partition;
     int64_t time = record.timestamp_ms;
     next_[partition] = record.offset + 1;
-    // A record without a value costs something too.
-    read_bytes_ += (record.value ? record.value->size() : 0) + 64;
+    read_bytes_ += CostOf(record);
     auto item = EventItem(std::move(record), query_.filter);
     if (!item) return;
     bytes_ += item->size();
@@ -114,14 +101,8 @@ class EventPage : public Reading,
              : Error{Code::kUnavailable, "Kafka does not let the gateway read this topic"});
   }
 
-  void Fail(const Error& error) {
-    if (std::exchange(done_, true)) return;
-    call_->Fail(error);
-    End();
-  }
-
   void Finish() {
-    if (std::exchange(done_, true)) return;
+    if (done_) return;
     std::string body = "[";
     std::map<int32_t, size_t> taken;
     for (int64_t i = 0; i < count_; ++i) {
@@ -145,20 +126,8 @@ class EventPage : public Reading,
     End();
   }
 
-  void End() {
-    browser_.loop().Cancel(timer_);
-    timer_ = kNoTimer;
-    lease_.reset();
-    browser_.Forget(this);
-  }
-
-  EventBrowser& browser_;
-  CallPtr call_;
   std::string topic_;
   BrowseQuery query_;
-  std::unique_ptr<ReaderPool::Lease> lease_;
-  TimerId timer_ = kNoTimer;
-  bool done_ = false;
   Positions next_;
   Positions end_;  // of the partitions that are not through
   std::map<int32_t, std::vector<std::pair<int64_t, std::string>>> items_;  // with the record's time

@@ -4,8 +4,8 @@
 #include <map>
 #include <set>
 
-#include "api-gateway/src/domain/browse/browser.h"
 #include "api-gateway/src/domain/browse/event_item.h"
+#include "api-gateway/src/domain/browse/kafka_reading.h"
 #include "common/json.h"
 #include "schema/cloudevents.h"
 #include "schema/rfc3339.h"
@@ -17,34 +17,21 @@ namespace {
 /// Where the events of an id are. Kafka has no index of ids, so blocks of offsets are read from the
 /// end of every partition backwards, all partitions a round, until a round finds some or time or
 /// bytes are used up. The answer says which offsets were not looked at.
-class EventSearch : public Reading,
-                    private broker::Reader::Listener,
-                    public std::enable_shared_from_this<EventSearch> {
+class EventSearch : public KafkaReading, public std::enable_shared_from_this<EventSearch> {
  public:
   EventSearch(EventBrowser& browser, CallPtr call, std::vector<std::string> topics, std::string id)
-      : browser_(browser),
-        call_(std::move(call)),
+      : KafkaReading(browser, std::move(call)),
         topics_(std::move(topics)),
         id_(std::move(id)),
         block_(browser.options().search_block) {}
-  ~EventSearch() override { browser_.loop().Cancel(timer_); }
 
   void Start() override {
-    broker::Reader::Listener& listener = *this;
-    auto lease = browser_.readers().Take(call_->org, listener);
-    if (!lease.ok()) return Fail(lease.error());
-    lease_ = std::move(*lease);
-    timer_ = browser_.loop().After(browser_.options().search_time, [this] {
-      timer_ = kNoTimer;
-      if (asked_ < topics_.size()) {
-        return Fail({Code::kUnavailable, "Kafka did not answer in time: try again"});
-      }
+    bool begun = Begin(browser_.options().search_time, [this] {
+      if (asked_ < topics_.size()) return FailLate();
       Finish();
     });
-    AskNext();
+    if (begun) AskNext();
   }
-
-  void Stop() override { Fail({Code::kUnavailable, "the gateway is stopping: try again"}); }
 
  private:
   // Of one partition: [earliest, floor) was not looked at; [floor, latest) was, but for `skipped`.
@@ -108,7 +95,7 @@ class EventSearch : public Reading,
       if (record.offset < part.floor) {
         Look(record, part);
         part.next = record.offset + 1;
-        read_bytes_ += (record.value ? record.value->size() : 0) + 64;
+        read_bytes_ += CostOf(record);
       }
       if (record.offset + 1 >= part.floor) Close(it->first, part);
     }
@@ -158,14 +145,8 @@ class EventSearch : public Reading,
     if (open_ == 0) NextRound();
   }
 
-  void Fail(const Error& error) {
-    if (std::exchange(done_, true)) return;
-    call_->Fail(error);
-    End();
-  }
-
   void Finish() {
-    if (std::exchange(done_, true)) return;
+    if (done_) return;
     json::array left;
     for (const auto& [tp, part] : parts_) {
       // A block that was cut short was read up to `next`.
@@ -191,22 +172,10 @@ class EventSearch : public Reading,
     End();
   }
 
-  void End() {
-    browser_.loop().Cancel(timer_);
-    timer_ = kNoTimer;
-    lease_.reset();
-    browser_.Forget(this);
-  }
-
   static constexpr size_t kMostFound = 100;
 
-  EventBrowser& browser_;
-  CallPtr call_;
   const std::vector<std::string> topics_;
   const std::string id_;
-  std::unique_ptr<ReaderPool::Lease> lease_;
-  TimerId timer_ = kNoTimer;
-  bool done_ = false;
   size_t asked_ = 0;  // topics
   std::map<broker::TopicPartition, Part> parts_;
   size_t open_ = 0;  // partitions that read a block

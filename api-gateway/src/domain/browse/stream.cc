@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <deque>
 
-#include "api-gateway/src/domain/browse/browser.h"
 #include "api-gateway/src/domain/browse/event_item.h"
+#include "api-gateway/src/domain/browse/kafka_reading.h"
 
 namespace dispatch::gateway {
 
@@ -14,28 +14,17 @@ namespace {
 /// on behind it, so that a client which comes back with Last-Event-ID misses and repeats nothing.
 /// While the client reads slower than events come, Kafka is not read: what waits is what one fetch
 /// brought and the connection's own bounded buffer.
-class EventStream : public Reading,
-                    private broker::Reader::Listener,
-                    public std::enable_shared_from_this<EventStream> {
+class EventStream : public KafkaReading, public std::enable_shared_from_this<EventStream> {
  public:
   EventStream(EventBrowser& browser, CallPtr call, const std::string& topic, BrowseQuery query,
               EventBrowser::Allowed allowed)
-      : browser_(browser),
-        call_(std::move(call)),
+      : KafkaReading(browser, std::move(call)),
         topic_(KafkaTopic(*call_, topic)),
         query_(std::move(query)),
         allowed_(std::move(allowed)) {}
-  ~EventStream() override { browser_.loop().Cancel(timer_); }
 
   void Start() override {
-    broker::Reader::Listener& listener = *this;
-    auto lease = browser_.readers().Take(call_->org, listener);
-    if (!lease.ok()) return Fail(lease.error());
-    lease_ = std::move(*lease);
-    timer_ = browser_.loop().After(browser_.options().page_time, [this] {
-      timer_ = kNoTimer;
-      Fail({Code::kUnavailable, "Kafka did not answer in time: try again"});
-    });
+    if (!Begin(browser_.options().page_time, [this] { FailLate(); })) return;
     FindStart(browser_.admin(), topic_, query_, [weak = weak_from_this()](auto start) {
       auto self = weak.lock();
       if (self && !self->done_) self->OnStart(std::move(start));
@@ -44,7 +33,7 @@ class EventStream : public Reading,
 
   void Stop() override {
     if (writer_ != nullptr) return EndWith("the gateway stops: connect again");
-    Fail({Code::kUnavailable, "the gateway is stopping: try again"});
+    KafkaReading::Stop();
   }
 
  private:
@@ -131,9 +120,7 @@ class EventStream : public Reading,
   // Tells a quiet client that the stream lives, how far it has come, and finds dead ones.
   void Beat() {
     if (done_) return;
-    browser_.loop().Cancel(timer_);
-    timer_ = browser_.loop().After(browser_.options().heartbeat, [this] {
-      timer_ = kNoTimer;
+    SetTimer(browser_.options().heartbeat, [this] {
       if (!allowed_(*call_)) return EndWith("the key may not read this topic any more");
       if (browser_.loop().Steady() >= until_) return EndWith("long enough: connect again");
       if (!full_) Write(fmt::format("id: {}\n: heartbeat\n\n", FormatPositions(next_)));
@@ -158,31 +145,11 @@ class EventStream : public Reading,
     writer->End();
   }
 
-  void Fail(const Error& error) {
-    if (done_) return;
-    call_->Fail(error);
-    End();
-  }
-
-  void End() {
-    if (std::exchange(done_, true)) return;
-    browser_.loop().Cancel(timer_);
-    timer_ = kNoTimer;
-    waiting_.clear();
-    lease_.reset();
-    browser_.Forget(this);
-  }
-
-  EventBrowser& browser_;
-  CallPtr call_;
   std::string topic_;
   BrowseQuery query_;
   EventBrowser::Allowed allowed_;
   std::shared_ptr<http::ResponseWriter> writer_;
-  std::unique_ptr<ReaderPool::Lease> lease_;
-  TimerId timer_ = kNoTimer;
   SteadyTime until_{};
-  bool done_ = false;
   bool full_ = false;    // the connection has more than it may hold
   bool paused_ = false;  // and so Kafka is not read
   Positions next_;
