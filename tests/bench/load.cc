@@ -97,19 +97,19 @@ class Publisher {
     return out;
   }
 
+  int64_t DueAt(int64_t index) const {
+    return begin_ + static_cast<int64_t>(static_cast<double>(index) * 1e6 / options_.rate);
+  }
+
   void Due() {
     int64_t now = NowMicros();
-    double per_micro = options_.rate / 1e6;
-    auto due = static_cast<int64_t>(static_cast<double>(now - begin_) * per_micro);
-    for (; sent_ < due &&
-           begin_ + static_cast<int64_t>(static_cast<double>(sent_) / per_micro) < end_;
-         ++sent_) {
-      Send(begin_ + static_cast<int64_t>(static_cast<double>(sent_) / per_micro));
-    }
-    bool over = now >= end_ || (options_.count > 0 && sent_ >= options_.count);
-    if (over && under_way_ == 0) return loop_.Stop();
-    if (!over) loop_.After(std::chrono::microseconds(500), [this] { Due(); });
-    closing_ = over;
+    auto all = [this] { return options_.count > 0 && sent_ >= options_.count; };
+    for (; DueAt(sent_) <= now && DueAt(sent_) < end_ && !all(); ++sent_) Send(DueAt(sent_));
+    closing_ = now >= end_ || all();
+    if (closing_ && under_way_ == 0) return loop_.Stop();
+    if (closing_) return;
+    int64_t next = std::min(DueAt(sent_), end_);
+    loop_.After(std::chrono::microseconds(next - now), [this] { Due(); });
   }
 
   http::ClientRequest Request(int64_t due) {
