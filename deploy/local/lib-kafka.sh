@@ -78,6 +78,8 @@ group.consumer.min.session.timeout.ms=6000
 group.consumer.session.timeout.ms=6000
 group.consumer.min.heartbeat.interval.ms=500
 group.consumer.heartbeat.interval.ms=2000
+num.network.threads=2
+num.io.threads=3
 log.cleaner.dedupe.buffer.size=8388608
 log.segment.bytes=16777216
 EOF
