@@ -35,12 +35,10 @@ int32_t InvocationWriter::PartitionFor(const std::string* key, const Uuid& topic
                                        int32_t source_partition, int64_t source_offset,
                                        int32_t partitions) {
   std::string text = topic.ToBytes();
-  if (key != nullptr) {
-    text += *key;
-  } else {
-    text += '/' + std::to_string(source_partition) + '/' + std::to_string(source_offset);
-  }
-  return static_cast<int32_t>(StableHash(text) % static_cast<uint64_t>(partitions));
+  text += key != nullptr ? *key : '/' + std::to_string(source_partition);
+  uint64_t place = StableHash(text);
+  if (key == nullptr) place += static_cast<uint64_t>(source_offset / kRun);
+  return static_cast<int32_t>(place % static_cast<uint64_t>(partitions));
 }
 
 void InvocationWriter::Write(const schema::Topic& topic, const broker::Record& record,

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
+#include <map>
 
 #include "broker-adapters/memory/memory_broker.h"
 #include "broker-adapters/topics.h"
@@ -72,13 +72,15 @@ TEST_F(InvocationWriterTest, ThePartitionFollowsTheKeyOrThePosition) {
   std::string key = "customer-7";
   int32_t by_key = InvocationWriter::PartitionFor(&key, topic, 0, 1, 4);
   EXPECT_EQ(InvocationWriter::PartitionFor(&key, topic, 3, 999, 4), by_key);
-  std::set<int32_t> spread;
-  for (int64_t offset = 0; offset < 64; ++offset) {
+  std::map<int32_t, int> spread;
+  for (int64_t offset = 0; offset < 4 * InvocationWriter::kRun; ++offset) {
     int32_t first = InvocationWriter::PartitionFor(nullptr, topic, 1, offset, 4);
-    EXPECT_EQ(InvocationWriter::PartitionFor(nullptr, topic, 1, offset, 4), first);
-    spread.insert(first);
+    int64_t head = offset - offset % InvocationWriter::kRun;
+    EXPECT_EQ(InvocationWriter::PartitionFor(nullptr, topic, 1, head, 4), first);
+    ++spread[first];
   }
-  EXPECT_EQ(spread.size(), 4u);
+  ASSERT_EQ(spread.size(), 4u);
+  for (auto [partition, events] : spread) EXPECT_EQ(events, InvocationWriter::kRun);
 }
 
 TEST_F(InvocationWriterTest, WhatFitsNoRecordIsADeadLetterByReference) {
