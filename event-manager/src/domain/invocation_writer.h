@@ -37,8 +37,8 @@ class InvocationWriter {
 
   bool full() const { return producer_.full(); }
 
-  /// The invocations partition of a key, or of a source position: runs of `kRun` offsets go from one
-  /// partition to the next.
+  /// The invocations partition of a key, or of a source position: runs of `kRun` offsets go from
+  /// one partition to the next.
   static int32_t PartitionFor(const std::string* key, const Uuid& topic, int32_t source_partition,
                               int64_t source_offset, int32_t partitions);
 
