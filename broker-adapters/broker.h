@@ -161,9 +161,13 @@ class Admin {
   virtual void DescribeGroup(std::string group, Done<GroupInfo> done) = 0;
 };
 
+constexpr Duration kNameContested = std::chrono::seconds(60);
+
 struct GroupOptions {
   std::string group;
-  std::string instance_id;  // static membership; empty: as the broker was told, or dynamic
+  /// Static membership; empty: as the broker was told, or dynamic. A member that is fenced twice
+  /// within kNameContested goes on without it: another process bears the same name.
+  std::string instance_id;
   std::string client_id;
   /// Bound on what is fetched ahead and not yet given to the listener.
   size_t max_prefetch_bytes = 8 * 1024 * 1024;

@@ -140,6 +140,25 @@ TEST_P(GroupTest, ARestartedInstanceTakesItsPlaceAtOnce) {
   EXPECT_EQ(survivor->revocations, revocations);
 }
 
+TEST_P(GroupTest, TwoProcessesOfOneNameBothServeInTheEnd) {
+  std::string topic = NewTopic(4);
+  std::string group = Unique("group");
+  Member first(*broker, group, kEarliest, "twin");
+  first.consumer->Subscribe({topic});
+  ASSERT_TRUE(driver->RunUntil([&] { return first.owned.size() == 4; }));
+  auto other = driver->Connect("other");
+  Member second(*other, group, kEarliest, "twin");
+  second.consumer->Subscribe({topic});
+  ASSERT_TRUE(
+      driver->RunUntil([&] { return first.owned.size() == 2 && second.owned.size() == 2; }));
+  for (auto& tp : second.owned) EXPECT_FALSE(first.owned.contains(tp));
+  first.records.clear();
+  second.records.clear();
+  for (int p = 0; p < 4; ++p) Fill(topic, p, 10);
+  ASSERT_TRUE(
+      driver->RunUntil([&] { return first.records.size() == 20 && second.records.size() == 20; }));
+}
+
 TEST_P(GroupTest, ARestartGoesOnAtTheCommit) {
   std::string topic = NewTopic(1);
   std::string group = Unique("group");

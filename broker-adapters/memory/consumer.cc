@@ -207,8 +207,15 @@ class Member : public Component, public std::enable_shared_from_this<Member>, pu
     cluster_->loop.Cancel(release_timer_);
     state_ = State::kIdle;
     id_ = Group::kNone;
+    if (!options_.instance_id.empty() && group_.HasInstance(options_.instance_id)) OnFenced();
     Nudge();
     if (!lost.empty()) listener_->OnLost(lost);
+  }
+
+  void OnFenced() {
+    SteadyTime now = cluster_->loop.Steady();
+    if (fenced_ && now - *fenced_ < kNameContested) options_.instance_id.clear();
+    fenced_ = now;
   }
 
   void ContinueClose() {
@@ -251,6 +258,7 @@ class Member : public Component, public std::enable_shared_from_this<Member>, pu
   bool nudged_ = false;
   bool closing_ = false;
   std::function<void()> closed_;
+  std::optional<SteadyTime> fenced_;
   Group::MemberId id_ = Group::kNone;
   mutable SteadyTime seen_;
   State state_ = State::kIdle;

@@ -27,6 +27,11 @@ Group::MemberId Group::Join(const std::string& client, const std::string& instan
   return id;
 }
 
+bool Group::HasInstance(const std::string& instance) const {
+  return std::any_of(members_.begin(), members_.end(),
+                     [&](const auto& item) { return item.second.instance == instance; });
+}
+
 void Group::Subscribe(MemberId id, std::set<std::string> topics) {
   auto it = members_.find(id);
   if (it == members_.end()) return;

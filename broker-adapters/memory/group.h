@@ -30,6 +30,7 @@ class Group {
   /// The process is gone: the member stays until its session ends.
   void Crash(MemberId id);
   bool Has(MemberId id) const { return members_.contains(id); }
+  bool HasInstance(const std::string& instance) const;
 
   /// Takes note of what the member still owns, tells what it must hand back and, if that is
   /// nothing, gives it what is free of its target (now owned by it).

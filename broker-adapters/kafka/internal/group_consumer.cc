@@ -21,12 +21,15 @@ constexpr int kHeartbeatMs = 1'500;  // likewise
 class GroupCore : public Consumer {
  public:
   GroupCore(ConnectionPtr connection, GroupOptions options, GroupConsumer::Listener& listener)
-      : Consumer(std::move(connection)), options_(std::move(options)), listener_(&listener) {}
+      : Consumer(std::move(connection)),
+        options_(std::move(options)),
+        listener_(&listener),
+        named_(!options_.instance_id.empty()) {}
 
   void Open() {
     const std::string& protocol = connection_->options.group_protocol;
     classic_ = protocol == "classic" || connection_->classic_only ||
-               (protocol == "auto" && !options_.instance_id.empty());
+               (protocol == "auto" && named_);
     Conf conf(connection_, options_.client_id);
     conf.Set("group.id", options_.group)
         .Set("enable.auto.commit", "false")
@@ -142,10 +145,7 @@ class GroupCore : public Consumer {
       log::Warning("offset commit failed group={} reason=\"{}\"", options_.group,
                    rd_kafka_err2str(err));
     }
-    // A static member that was away longer than its session joined again under a new member id, and
-    // this commit still had the old one. librdkafka does not get over it by itself: it stays in
-    // wait-incr-unassign-to-complete. Whoever took our name for good fences the new handle, too.
-    if (err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID && !closing_) Reopen(false);
+    if (err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID && !closing_) OnFenced();
   }
 
   void OnStatistics(const char* json) {
@@ -260,16 +260,31 @@ class GroupCore : public Consumer {
     bool unsupported = err == RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION ||
                        err == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
     bool fall_back = unsupported && !classic_ && connection_->options.group_protocol == "auto";
-    if (err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
+    if (err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) return OnFenced();
+    if (!fall_back) {
+      log::Error("group member failed and joins anew group={} reason=\"{}\"", options_.group, text);
+    }
+    Reopen(fall_back);
+  }
+
+  // A static member that was away longer than its session has joined again under a new member id,
+  // and what it had under way still named the old one: librdkafka does not get over that and stays
+  // in wait-incr-unassign-to-complete. A second time soon after means that another process bears
+  // our name.
+  void OnFenced() {
+    SteadyTime now = connection_->loop.Steady();
+    if (fenced_ && now - *fenced_ < kNameContested) {
       log::Error(
           "another process joined with our instance id: give each its own instance-id; going on "
           "without one group={} instance={}",
           options_.group, options_.instance_id);
       options_.instance_id.clear();
-    } else if (!fall_back) {
-      log::Error("group member failed and joins anew group={} reason=\"{}\"", options_.group, text);
+    } else {
+      log::Warning("group member was fenced and joins anew group={} instance={}", options_.group,
+                   options_.instance_id);
     }
-    Reopen(fall_back);
+    fenced_ = now;
+    Reopen(false);
   }
 
   void Reopen(bool classic) {
@@ -339,6 +354,8 @@ class GroupCore : public Consumer {
   std::vector<std::string> topics_;
   SteadyTime subscribed_;
   bool classic_ = false;
+  const bool named_;  // it began with an instance id, and so with the classic protocol
+  std::optional<SteadyTime> fenced_;
   Membership membership_;
   uint64_t generation_ = 0;
   std::vector<TopicPartition> assigning_;  // an assignment that waits for its Starts
