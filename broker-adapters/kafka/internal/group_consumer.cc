@@ -28,8 +28,7 @@ class GroupCore : public Consumer {
 
   void Open() {
     const std::string& protocol = connection_->options.group_protocol;
-    classic_ = protocol == "classic" || connection_->classic_only ||
-               (protocol == "auto" && named_);
+    classic_ = protocol == "classic" || connection_->classic_only || (protocol == "auto" && named_);
     Conf conf(connection_, options_.client_id);
     conf.Set("group.id", options_.group)
         .Set("enable.auto.commit", "false")
