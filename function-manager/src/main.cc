@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
+#include "function-manager/src/adapters/dead_letter_commands.h"
 #include "function-manager/src/adapters/dead_letter_index.h"
 #include "function-manager/src/adapters/delivery_queries.h"
 #include "function-manager/src/adapters/function_commands.h"
@@ -83,6 +84,7 @@ class FunctionManager {
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
         commands_(service.loop(), pool_, subscriptions_, [this] { relay_.Nudge(); }),
         secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
+        letters_(service.loop(), pool_, subscriptions_),
         queries_(pool_, subscriptions_) {
     service_.AddReadyCheck(
         "database", [this] { return migrated_ ? "" : "not migrated yet: waiting for PostgreSQL"; });
@@ -110,6 +112,7 @@ class FunctionManager {
                            [this] { return rpc_.ready() ? "" : "not serving requests yet"; });
     commands_.Register(rpc_);
     secrets_.Register(rpc_);
+    letters_.Register(rpc_);
     queries_.Register(rpc_);
     const Config& config = service_.config();
     auto specs = broker::InternalTopics(static_cast<int16_t>(config.Int("replication-factor")),
@@ -220,6 +223,7 @@ class FunctionManager {
   broker::RpcServer rpc_;
   FunctionCommands commands_;
   SecretCommands secrets_;
+  DeadLetterCommands letters_;
   DeliveryQueries queries_;
 };
 

@@ -102,7 +102,10 @@ def test_dead_letters(run, org, topic, receiver, subscribe):
         lambda: of_json(run("dead-letters", called, "-o", "json")), "it is listed"
     )
     assert letter["eventId"] == "bad-1"
-    assert "bad-1" in run("dead-letters", called, letter["id"], "-o", "yaml").stdout
+    assert "bad-1" in run("dead-letters", "get", called, letter["id"], "-o", "yaml").stdout
+    assert run("dead-letters", called, "--reason", "gone", "-o", "json").stdout.strip() == "[]"
+    assert "Purged dead letters: 1" in run("dead-letters", "purge", called, "--all").stdout
+    assert of_json(run("dead-letters", "list", called, "-o", "json")) == []
 
 
 def test_objects_from_a_file(run, topic, name, receiver, tmp_path):

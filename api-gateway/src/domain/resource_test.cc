@@ -277,6 +277,28 @@ TEST_F(ResourceTest, DeadLettersAndDeliveries) {
   EXPECT_THAT(body, HasSubstr("\"status\":\"retry\""));
 }
 
+TEST_F(ResourceTest, PurgesDeadLettersByFilter) {
+  PutState(kEventManager, "subscription", "acme", "s", R"({"name":"s","topic":"orders"})");
+  int purges = 0;
+  std::string body;
+  Serve(kFunctionManager, "deadletter.purge",
+        [&](const schema::Request& request) -> Result<broker::RpcReply> {
+          ++purges;
+          body = request.body;
+          return broker::RpcReply{json::object{{"purged", 3}, {"left", 0}}};
+        });
+  std::string path = "/v1/subscriptions/s/dead-letters";
+  EXPECT_EQ(Send("DELETE", path + "?resaon=rejected").status, 400) << "would remove everything";
+  EXPECT_EQ(Send("DELETE", path + "?reason=").status, 400);
+  EXPECT_EQ(purges, 0);
+  auto answer = Send("DELETE", path + "?reason=rejected&status=404");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.body, R"({"purged":3,"left":0})");
+  EXPECT_EQ(body, R"({"subscription":"s","reason":"rejected","status":"404"})");
+  key_ = PutKey("acme", R"(["read-runs"])");
+  EXPECT_EQ(Send("DELETE", path).status, 403);
+}
+
 TEST_F(ResourceTest, WhereIsMyEvent) {
   PutTopic("acme", "orders");
   PutState(kEventManager, "subscription", "acme", "late",
