@@ -19,6 +19,7 @@
 #include "function-manager/src/adapters/http_sender.h"
 #include "function-manager/src/adapters/pg_attempt_log.h"
 #include "function-manager/src/adapters/pg_invoke_store.h"
+#include "function-manager/src/adapters/redrive_commands.h"
 #include "function-manager/src/adapters/secret_commands.h"
 #include "function-manager/src/adapters/state_catalog.h"
 #include "function-manager/src/domain/invoker.h"
@@ -85,6 +86,7 @@ class FunctionManager {
         commands_(service.loop(), pool_, subscriptions_, [this] { relay_.Nudge(); }),
         secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
         letters_(service.loop(), pool_, subscriptions_),
+        redrives_(service.loop(), pool_, subscriptions_),
         queries_(pool_, subscriptions_) {
     service_.AddReadyCheck(
         "database", [this] { return migrated_ ? "" : "not migrated yet: waiting for PostgreSQL"; });
@@ -113,6 +115,7 @@ class FunctionManager {
     commands_.Register(rpc_);
     secrets_.Register(rpc_);
     letters_.Register(rpc_);
+    redrives_.Register(rpc_);
     queries_.Register(rpc_);
     const Config& config = service_.config();
     auto specs = broker::InternalTopics(static_cast<int16_t>(config.Int("replication-factor")),
@@ -124,6 +127,7 @@ class FunctionManager {
       subscriptions_.Start();
       functions_.Start();
       dead_letters_.Start();
+      redrives_.Start();
       rpc_.Start();
       AwaitState();
     });
@@ -224,6 +228,7 @@ class FunctionManager {
   FunctionCommands commands_;
   SecretCommands secrets_;
   DeadLetterCommands letters_;
+  RedriveCommands redrives_;
   DeliveryQueries queries_;
 };
 

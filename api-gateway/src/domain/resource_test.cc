@@ -299,6 +299,36 @@ TEST_F(ResourceTest, PurgesDeadLettersByFilter) {
   EXPECT_EQ(Send("DELETE", path).status, 403);
 }
 
+TEST_F(ResourceTest, RedrivesDeadLetters) {
+  PutState(kEventManager, "subscription", "acme", "s", R"({"name":"s","topic":"orders"})");
+  std::vector<std::string> bodies;
+  auto serve = [&](const char* method) {
+    Serve(kFunctionManager, method, [&](const schema::Request& request) {
+      bodies.push_back(request.method + " " + request.body);
+      return broker::RpcReply{json::object{{"id", "j"}}};
+    });
+  };
+  for (const char* method : {"redrive.create", "redrive.list", "redrive.get", "redrive.cancel"}) {
+    serve(method);
+  }
+  std::string path = "/v1/subscriptions/s/dead-letters/redrive";
+  EXPECT_EQ(Send("POST", path).status, 202) << "all of them";
+  EXPECT_EQ(Send("POST", path, R"({"rate":{"events":5},"subscription":"other"})").status, 202);
+  EXPECT_EQ(Send("POST", path, "[]").status, 400);
+  EXPECT_EQ(Send("GET", path).status, 200);
+  EXPECT_EQ(Send("GET", path + "/j").status, 200);
+  EXPECT_EQ(Send("DELETE", path + "/j").status, 200);
+  EXPECT_EQ(bodies,
+            (std::vector<std::string>{R"(redrive.create {"subscription":"s"})",
+                                      R"(redrive.create {"rate":{"events":5},"subscription":"s"})",
+                                      R"(redrive.list {"subscription":"s"})",
+                                      R"(redrive.get {"subscription":"s","id":"j"})",
+                                      R"(redrive.cancel {"subscription":"s","id":"j"})"}));
+  key_ = PutKey("acme", R"(["read-runs"])");
+  EXPECT_EQ(Send("POST", path).status, 403);
+  EXPECT_EQ(Send("GET", path).status, 403);
+}
+
 TEST_F(ResourceTest, WhereIsMyEvent) {
   PutTopic("acme", "orders");
   PutState(kEventManager, "subscription", "acme", "late",
