@@ -95,7 +95,7 @@ std::vector<TopicSpec> InternalTopics(int16_t replication_factor, int32_t invoca
   add(kRepliesTopic, 8, Delete(kMinute));
   add(kInvocationsTopic, invocations_partitions, Delete(7 * kDay));
   add(kProgressTopic, 4, Compact());
-  add(kDeadLettersTopic, 4, Delete(14 * kDay));
+  add(kDeadLettersTopic, 4, Delete(kDeadLettersRetention.count()));
   add(kAuditTopic, 1, Delete(90 * kDay));
   return specs;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@ namespace dispatch::broker {
 inline constexpr char kInvocationsTopic[] = "dispatch.invocations";
 inline constexpr char kProgressTopic[] = "dispatch.progress";
 inline constexpr char kDeadLettersTopic[] = "dispatch.dead-letters";
+inline constexpr std::chrono::milliseconds kDeadLettersRetention = std::chrono::hours(14 * 24);
 inline constexpr char kRepliesTopic[] = "dispatch.replies";
 inline constexpr char kAuditTopic[] = "dispatch.audit";
 

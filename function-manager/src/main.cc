@@ -12,12 +12,14 @@
 #include "common/log.h"
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
+#include "function-manager/src/adapters/dead_letter_commands.h"
 #include "function-manager/src/adapters/dead_letter_index.h"
 #include "function-manager/src/adapters/delivery_queries.h"
 #include "function-manager/src/adapters/function_commands.h"
 #include "function-manager/src/adapters/http_sender.h"
 #include "function-manager/src/adapters/pg_attempt_log.h"
 #include "function-manager/src/adapters/pg_invoke_store.h"
+#include "function-manager/src/adapters/redrive_commands.h"
 #include "function-manager/src/adapters/secret_commands.h"
 #include "function-manager/src/adapters/state_catalog.h"
 #include "function-manager/src/domain/invoker.h"
@@ -83,6 +85,8 @@ class FunctionManager {
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
         commands_(service.loop(), pool_, subscriptions_, [this] { relay_.Nudge(); }),
         secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
+        letters_(service.loop(), pool_, subscriptions_),
+        redrives_(service.loop(), pool_, subscriptions_),
         queries_(pool_, subscriptions_) {
     service_.AddReadyCheck(
         "database", [this] { return migrated_ ? "" : "not migrated yet: waiting for PostgreSQL"; });
@@ -110,6 +114,8 @@ class FunctionManager {
                            [this] { return rpc_.ready() ? "" : "not serving requests yet"; });
     commands_.Register(rpc_);
     secrets_.Register(rpc_);
+    letters_.Register(rpc_);
+    redrives_.Register(rpc_);
     queries_.Register(rpc_);
     const Config& config = service_.config();
     auto specs = broker::InternalTopics(static_cast<int16_t>(config.Int("replication-factor")),
@@ -121,6 +127,7 @@ class FunctionManager {
       subscriptions_.Start();
       functions_.Start();
       dead_letters_.Start();
+      redrives_.Start();
       rpc_.Start();
       AwaitState();
     });
@@ -220,6 +227,8 @@ class FunctionManager {
   broker::RpcServer rpc_;
   FunctionCommands commands_;
   SecretCommands secrets_;
+  DeadLetterCommands letters_;
+  RedriveCommands redrives_;
   DeliveryQueries queries_;
 };
 

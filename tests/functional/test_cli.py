@@ -95,14 +95,25 @@ def test_publish_lines_of_standard_input(run, org, topic, hook):
 
 
 def test_dead_letters(run, org, topic, receiver, subscribe):
-    called = subscribe(receiver.endpoint(Answer(400)).url)
+    endpoint = receiver.endpoint(Answer(400))
+    called = subscribe(endpoint.url)
     org.publish(topic, id="bad-1")
     org.settled(called, matched=1)
     (letter,) = eventually(
         lambda: of_json(run("dead-letters", called, "-o", "json")), "it is listed"
     )
     assert letter["eventId"] == "bad-1"
-    assert "bad-1" in run("dead-letters", called, letter["id"], "-o", "yaml").stdout
+    assert "bad-1" in run("dead-letters", "get", called, letter["id"], "-o", "yaml").stdout
+    assert run("dead-letters", called, "--reason", "gone", "-o", "json").stdout.strip() == "[]"
+    again = run("dead-letters", "redrive", called, "--all", "--wait").stdout
+    assert "DONE, 1 of 1 moved" in again
+    eventually(lambda: len(endpoint) == 2, "it was tried again")
+    eventually(
+        lambda: of_json(run("dead-letters", called, "-o", "json")), "it is a dead letter again"
+    )
+    assert of_json(run("dead-letters", "redrives", called, "-o", "json"))[0]["moved"] == 1
+    assert "Purged dead letters: 1" in run("dead-letters", "purge", called, "--all").stdout
+    assert of_json(run("dead-letters", "list", called, "-o", "json")) == []
 
 
 def test_objects_from_a_file(run, topic, name, receiver, tmp_path):

@@ -22,6 +22,7 @@ void RunSeeds(World::Options options, uint64_t count, bool duplicates_allowed) {
     first = std::strtoull(one, nullptr, 10);
     count = 1;
   }
+  size_t redriven = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     options.seed = seed;
     World world(options);
@@ -31,11 +32,13 @@ void RunSeeds(World::Options options, uint64_t count, bool duplicates_allowed) {
       ADD_FAILURE() << "seed " << seed << ": " << faults[i];
     }
     EXPECT_GT(world.delivered(), 0u) << "seed " << seed;
+    redriven += world.redriven();
     if (!duplicates_allowed) {
       EXPECT_EQ(world.duplicates(), 0) << "seed " << seed;
     }
     if (::testing::Test::HasFailure()) return;
   }
+  EXPECT_EQ(redriven > 0, options.redrives) << "the test tests nothing";
 }
 
 TEST(SimulationTest, BreathesWithoutFaults) {
@@ -84,6 +87,23 @@ TEST(SimulationTest, FallingBehindAndRewindsSurviveEveryFault) {
   options.hangs = true;
   options.rewinds = true;
   options.allowance = 6;
+  RunSeeds(options, Seeds(500), true);
+}
+
+TEST(SimulationTest, RedrivesDeliverOnceWithoutFaults) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.crashes = options.store_faults = options.broker_faults = options.pauses = false;
+  options.redrives = true;
+  RunSeeds(options, Seeds(100), true);
+}
+
+TEST(SimulationTest, RedrivesSurviveEveryFault) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.function_managers = 2;
+  options.redrives = true;
+  options.rewinds = true;
   RunSeeds(options, Seeds(500), true);
 }
 

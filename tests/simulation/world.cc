@@ -270,6 +270,19 @@ void World::Rewind() {
   Tell(index);
 }
 
+// A redrive chooses out of the topic of dead letters, whether their owner has counted them already
+// or not; now and then what it has chosen is left after all.
+void World::Redrive() {
+  if (Chance(0.2)) return invoke_store_.Release();
+  Uuid redrive = NewUuid();
+  for (auto& letter : DeadLetters()) {
+    if (!Chance(0.5)) continue;
+    invoke_store_.Choose({*letter.invocations_partition, letter.id, redrive, letter.org,
+                          letter.topic, letter.source_timestamp_ms, *letter.sequence,
+                          std::make_shared<const schema::EventData>(std::move(letter.event))});
+  }
+}
+
 void World::Publish() {
   int number = published_++;
   std::string type = number % 2 == 0 ? "even" : "odd";
@@ -364,6 +377,7 @@ void World::Run() {
     Publish();
     if (Chance(0.03)) Fault();
     if (options_.rewinds && !subs_.empty() && Chance(0.03)) Rewind();
+    if (options_.redrives && Chance(0.05)) Redrive();
     if (options_.hangs && !subs_.empty() && Chance(0.03)) Hang();
     if (options_.pauses && !subs_.empty() && Chance(0.05)) TogglePause();
     loop_.RunFor(Between(milliseconds(0), milliseconds(100)));
@@ -388,17 +402,23 @@ bool World::Matches(const Sub& sub, const Position& position) const {
   return it != events_.end() && (s.event_type.empty() || s.event_type == it->second.type);
 }
 
-std::set<std::tuple<Uuid, int32_t, World::Position>> World::DeadLettered() const {
-  std::set<std::tuple<Uuid, int32_t, Position>> dead;
+std::vector<schema::DeadLetter> World::DeadLetters() const {
+  std::vector<schema::DeadLetter> letters;
   for (int32_t p = 0; p < cluster_.Partitions(broker::kDeadLettersTopic); ++p) {
     for (const auto& record : cluster_.Log({broker::kDeadLettersTopic, p})) {
       auto letter = schema::Decode<schema::DeadLetter>(*record.value);
-      if (letter.ok()) {
-        dead.insert({letter->id.subscription,
-                     letter->id.generation,
-                     {letter->id.partition, letter->id.offset}});
-      }
+      if (letter.ok()) letters.push_back(std::move(*letter));
     }
+  }
+  return letters;
+}
+
+std::set<std::tuple<Uuid, int32_t, World::Position>> World::DeadLettered() const {
+  std::set<std::tuple<Uuid, int32_t, Position>> dead;
+  for (const auto& letter : DeadLetters()) {
+    if (!letter.id.replay.is_nil()) continue;  // of a redrive
+    dead.insert(
+        {letter.id.subscription, letter.id.generation, {letter.id.partition, letter.id.offset}});
   }
   return dead;
 }
@@ -421,7 +441,7 @@ bool World::Quiet() const {
     if (counters.received < match_store_.Matched(sub.subscription.uuid)) return false;
     if (counters.received != counters.settled()) return false;
   }
-  if (invoke_store_.Rows() != 0) return false;
+  if (invoke_store_.Rows() != 0 || invoke_store_.chosen() != 0) return false;
   for (const auto& sub : subs_) {
     if (match_store_.Matched(sub.subscription.uuid) < Expected(sub)) return false;
   }
@@ -469,7 +489,24 @@ std::vector<std::string> World::Check() const {
     }
   }
   if (invoke_store_.Rows() != 0) faults.push_back("rows are left in the retry store");
+  CheckRedriven(faults);
   return faults;
+}
+
+// What was pending again was delivered, or is a dead letter again; unless a rewind cancelled it.
+void World::CheckRedriven(std::vector<std::string>& faults) const {
+  std::set<schema::DeliveryId> dead;
+  for (const auto& letter : DeadLetters()) dead.insert(letter.id);
+  if (invoke_store_.chosen() != 0) faults.push_back("letters that a redrive chose are left");
+  for (const auto& [letter, row] : invoke_store_.returned()) {
+    for (size_t i = 0; i < subs_.size(); ++i) {
+      const auto& s = subs_[i].subscription;
+      if (s.uuid != row.subscription || s.generation != row.generation) continue;
+      if (successes_.contains({i, row.WebhookId()}) || dead.contains(row)) continue;
+      faults.push_back(fmt::format("lost after a redrive: {} partition {} offset {}", s.name,
+                                   row.partition, row.offset));
+    }
+  }
 }
 
 // First deliveries of a key follow the log.

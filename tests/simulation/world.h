@@ -36,6 +36,7 @@ class World {
     bool pauses = true;
     bool rewinds = false;
     bool hangs = false;          // of endpoints, for long
+    bool redrives = false;       // of dead letters
     int64_t allowance = 10'000;  // deliveries of a subscription under way
   };
 
@@ -51,6 +52,7 @@ class World {
   int64_t duplicates() const { return duplicates_; }
   size_t delivered() const { return successes_.size(); }
   int crashes() const { return crashes_; }
+  size_t redriven() const { return invoke_store_.returned().size(); }
 
  private:
   struct EventManager;
@@ -79,6 +81,7 @@ class World {
     int64_t place = 0;  // of the first, among all
   };
 
+  void CheckRedriven(std::vector<std::string>& faults) const;
   void CheckOrder(size_t index, std::vector<std::string>& faults) const;
   bool Chance(double probability);
   Uuid NewUuid();
@@ -92,11 +95,13 @@ class World {
   void AwaitProgress(int index, const EventManager* manager);
   void Hang();
   void Rewind();
+  void Redrive();
   void StartFunctionManager(int index);
   void Heal();
   bool Quiet() const;
   int64_t Expected(const Sub& sub) const;
   bool Matches(const Sub& sub, const Position& position) const;
+  std::vector<schema::DeadLetter> DeadLetters() const;
   std::set<std::tuple<Uuid, int32_t, Position>> DeadLettered() const;
 
   Options options_;

@@ -277,6 +277,58 @@ TEST_F(ResourceTest, DeadLettersAndDeliveries) {
   EXPECT_THAT(body, HasSubstr("\"status\":\"retry\""));
 }
 
+TEST_F(ResourceTest, PurgesDeadLettersByFilter) {
+  PutState(kEventManager, "subscription", "acme", "s", R"({"name":"s","topic":"orders"})");
+  int purges = 0;
+  std::string body;
+  Serve(kFunctionManager, "deadletter.purge",
+        [&](const schema::Request& request) -> Result<broker::RpcReply> {
+          ++purges;
+          body = request.body;
+          return broker::RpcReply{json::object{{"purged", 3}, {"left", 0}}};
+        });
+  std::string path = "/v1/subscriptions/s/dead-letters";
+  EXPECT_EQ(Send("DELETE", path + "?resaon=rejected").status, 400) << "would remove everything";
+  EXPECT_EQ(Send("DELETE", path + "?reason=").status, 400);
+  EXPECT_EQ(purges, 0);
+  auto answer = Send("DELETE", path + "?reason=rejected&status=404");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.body, R"({"purged":3,"left":0})");
+  EXPECT_EQ(body, R"({"subscription":"s","reason":"rejected","status":"404"})");
+  key_ = PutKey("acme", R"(["read-runs"])");
+  EXPECT_EQ(Send("DELETE", path).status, 403);
+}
+
+TEST_F(ResourceTest, RedrivesDeadLetters) {
+  PutState(kEventManager, "subscription", "acme", "s", R"({"name":"s","topic":"orders"})");
+  std::vector<std::string> bodies;
+  auto serve = [&](const char* method) {
+    Serve(kFunctionManager, method, [&](const schema::Request& request) {
+      bodies.push_back(request.method + " " + request.body);
+      return broker::RpcReply{json::object{{"id", "j"}}};
+    });
+  };
+  for (const char* method : {"redrive.create", "redrive.list", "redrive.get", "redrive.cancel"}) {
+    serve(method);
+  }
+  std::string path = "/v1/subscriptions/s/dead-letters/redrive";
+  EXPECT_EQ(Send("POST", path).status, 202) << "all of them";
+  EXPECT_EQ(Send("POST", path, R"({"rate":{"events":5},"subscription":"other"})").status, 202);
+  EXPECT_EQ(Send("POST", path, "[]").status, 400);
+  EXPECT_EQ(Send("GET", path).status, 200);
+  EXPECT_EQ(Send("GET", path + "/j").status, 200);
+  EXPECT_EQ(Send("DELETE", path + "/j").status, 200);
+  EXPECT_EQ(bodies,
+            (std::vector<std::string>{R"(redrive.create {"subscription":"s"})",
+                                      R"(redrive.create {"rate":{"events":5},"subscription":"s"})",
+                                      R"(redrive.list {"subscription":"s"})",
+                                      R"(redrive.get {"subscription":"s","id":"j"})",
+                                      R"(redrive.cancel {"subscription":"s","id":"j"})"}));
+  key_ = PutKey("acme", R"(["read-runs"])");
+  EXPECT_EQ(Send("POST", path).status, 403);
+  EXPECT_EQ(Send("GET", path).status, 403);
+}
+
 TEST_F(ResourceTest, WhereIsMyEvent) {
   PutTopic("acme", "orders");
   PutState(kEventManager, "subscription", "acme", "late",

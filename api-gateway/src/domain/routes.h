@@ -29,6 +29,7 @@ void AddBrowseRoutes(Gateway& gateway, Backend& backend);
 void AddTopicRoutes(Gateway& gateway, Backend& backend);
 void AddSubscriptionRoutes(Gateway& gateway, Backend& backend);
 void AddDeliveryRoutes(Gateway& gateway, Backend& backend);
+void AddDeadLetterRoutes(Gateway& gateway, Backend& backend);
 void AddFunctionRoutes(Gateway& gateway, Backend& backend);
 void AddSecretRoutes(Gateway& gateway, Backend& backend);
 void AddIamRoutes(Gateway& gateway, Backend& backend);

@@ -255,6 +255,41 @@ TEST_F(Verbs, ListsDeadLettersAndLag) {
   EXPECT_THAT(m.out, HasSubstr("o      0          5         8    3"));
 }
 
+TEST_F(Verbs, PurgesDeadLettersUntilNoneIsLeft) {
+  m.Answer(200, R"({"purged": 10000, "left": 5})");
+  m.Answer(200, R"({"purged": 5, "left": 0})");
+  ASSERT_EQ(m.Run({"dead-letters", "purge", "s", "--reason", "rejected", "--type", "a b"}), 0);
+  EXPECT_EQ(Sent(1), "DELETE /v1/subscriptions/s/dead-letters?reason=rejected&type=a%20b");
+  EXPECT_EQ(m.out, "Purged dead letters: 10005\n");
+  EXPECT_EQ(m.Run({"dead-letters", "purge", "s"}), 2) << "all of them only when asked for";
+  EXPECT_EQ(m.Run({"dead-letters", "purge", "s", "--all", "--status", "404"}), 2);
+  EXPECT_EQ(m.Run({"dead-letters", "get", "s"}), 2);
+  m.requests.clear();
+  m.Answer(200, R"({"purged": 0, "left": 0})");
+  ASSERT_EQ(m.Run({"dead-letters", "purge", "s", "--all"}), 0);
+  EXPECT_EQ(Sent(), "DELETE /v1/subscriptions/s/dead-letters");
+}
+
+TEST_F(Verbs, RedrivesDeadLetters) {
+  m.Answer(202, R"({"id": "j", "state": "RUNNING", "total": 2, "moved": 0})");
+  m.Answer(200, R"({"id": "j", "state": "DONE", "total": 2, "moved": 2})");
+  ASSERT_EQ(m.Run({"dead-letters", "redrive", "s", "--all", "--rate", "100/s", "--wait"}), 0);
+  EXPECT_EQ(Sent(0), R"(POST /v1/subscriptions/s/dead-letters/redrive )"
+                     R"({"filter":{},"rate":{"events":100,"per":"1s"}})");
+  EXPECT_EQ(Sent(1), "GET /v1/subscriptions/s/dead-letters/redrive/j");
+  EXPECT_EQ(m.out, "Redrive j: DONE, 2 of 2 moved\n");
+  EXPECT_EQ(m.err, "0 of 2 moved\n");
+  EXPECT_EQ(m.Run({"dead-letters", "redrive", "s"}), 2);
+  EXPECT_EQ(m.Run({"dead-letters", "redrive", "s", "--all", "--rate", "fast"}), 2);
+  m.requests.clear();
+  m.Answer(200, R"({"id": "j", "state": "CANCELLED", "total": 2, "moved": 1})");
+  ASSERT_EQ(m.Run({"dead-letters", "redrive", "s", "--cancel", "j"}), 0);
+  EXPECT_EQ(Sent(0), "DELETE /v1/subscriptions/s/dead-letters/redrive/j");
+  m.Answer(200, R"([{"id": "j", "state": "DONE", "filter": {"status": 404}, "moved": 3}])");
+  ASSERT_EQ(m.Run({"dead-letters", "redrives", "s"}), 0);
+  EXPECT_THAT(m.out, HasSubstr("404"));
+}
+
 TEST_F(Verbs, PausesAndResumes) {
   ASSERT_EQ(m.Run({"pause", "s"}), 0);
   EXPECT_EQ(m.out, "Paused subscription: s\n");

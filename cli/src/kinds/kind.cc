@@ -91,6 +91,20 @@ Status FillDuration(const Arguments& flags, std::string_view flag, json::object&
   return {};
 }
 
+Result<json::value> RateOf(std::string_view flag, const std::string& text) {
+  size_t slash = text.find('/');
+  std::string count = text.substr(0, slash);
+  bool number = !count.empty() && count.size() < 10 &&
+                count.find_first_not_of("0123456789") == std::string::npos;
+  if (slash == std::string::npos || !number) {
+    return UsageError(
+        fmt::format("--{} is COUNT/TIME as in 100/s or 5000/1m, not '{}'", flag, text));
+  }
+  std::string per = text.substr(slash + 1);
+  if (!per.empty() && std::isdigit(static_cast<unsigned char>(per[0])) == 0) per = "1" + per;
+  return json::value{{"events", std::stoll(count)}, {"per", per}};
+}
+
 Result<json::value> JsonOf(std::string_view flag, std::string_view text) {
   auto parsed = json::Parse(text);
   if (parsed.ok()) return parsed;

@@ -55,6 +55,8 @@ void FillText(const Arguments& flags, std::string_view flag, json::object& docum
 /// The same for "30s", "7d"; a usage error for what is no duration.
 Status FillDuration(const Arguments& flags, std::string_view flag, json::object& document,
                     std::string_view field);
+/// "100/s" or "5000/1m" as {"events", "per"}; a usage error for anything else.
+Result<json::value> RateOf(std::string_view flag, const std::string& text);
 /// A flag whose value is JSON.
 Result<json::value> JsonOf(std::string_view flag, std::string_view text);
 

@@ -61,21 +61,10 @@ Status FillTarget(const Arguments& flags, json::object& document) {
   return {};
 }
 
-// "100/s", "5000/1m".
 Status FillRate(const Arguments& flags, json::object& document) {
   auto rate = flags.Value("rate-limit");
   if (!rate) return {};
-  size_t slash = rate->find('/');
-  std::string count = rate->substr(0, slash);
-  bool number = !count.empty() && count.size() < 10 &&
-                count.find_first_not_of("0123456789") == std::string::npos;
-  if (slash == std::string::npos || !number) {
-    return UsageError(
-        fmt::format("--rate-limit is COUNT/TIME as in 100/s or 5000/1m, not '{}'", *rate));
-  }
-  std::string per = rate->substr(slash + 1);
-  if (!per.empty() && std::isdigit(static_cast<unsigned char>(per[0])) == 0) per = "1" + per;
-  document["rateLimit"] = {{"events", std::stoll(count)}, {"per", per}};
+  ASSIGN_OR_RETURN(document["rateLimit"], RateOf("rate-limit", *rate));
   return {};
 }
 

@@ -29,6 +29,13 @@ class Columns {
     next_ = (next_ + 1) % columns_.size();
     return *this;
   }
+  template <typename Number>
+  Columns& OptionalInt(const std::optional<Number>& number) {
+    if (number) return Int(*number);
+    columns_[next_].emplace_back(std::nullopt);
+    next_ = (next_ + 1) % columns_.size();
+    return *this;
+  }
   /// topic, source_partition, source_offset, subscription, generation, replay.
   Columns& Id(const schema::DeliveryId& id) {
     return Text(id.topic.ToString())

@@ -4,7 +4,9 @@
 
 #include "broker-adapters/topics.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "function-manager/src/adapters/columns.h"
+#include "schema/cloudevents.h"
 #include "schema/messages.h"
 
 namespace dispatch {
@@ -14,15 +16,38 @@ namespace {
 constexpr size_t kMaxWaiting = 2'000;
 constexpr size_t kBatch = 200;
 constexpr Duration kRetry = std::chrono::milliseconds(500);
+constexpr Duration kExpireEvery = std::chrono::minutes(10);
+// Segments of the topic go whole, so that what is in it may be older than its retention.
+constexpr std::chrono::milliseconds kForgetLater = std::chrono::hours(48);
 
 constexpr char kInsert[] = R"(
   insert into dead_letters (topic, source_partition, source_offset, subscription, generation,
     replay, org, topic_name, subscription_name, reason, message, attempts, last_status,
-    first_attempt_ms, last_attempt_ms, dead_lettered_ms, event, log_partition, log_offset)
+    first_attempt_ms, last_attempt_ms, dead_lettered_ms, event, log_partition, log_offset,
+    event_type, source_timestamp_ms, shard, sequence)
   select * from unnest($1::uuid[], $2::int[], $3::bigint[], $4::uuid[], $5::int[], $6::uuid[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::int[], $13::int[],
-    $14::bigint[], $15::bigint[], $16::bigint[], $17::bytea[], $18::int[], $19::bigint[])
+    $14::bigint[], $15::bigint[], $16::bigint[], $17::bytea[], $18::int[], $19::bigint[],
+    $20::text[], $21::bigint[], $22::int[], $23::bigint[])
   on conflict do nothing)";
+
+// A repeat of a letter that was removed. After the insertion, as a statement of its own: the
+// insertion waits for a removal that is under way, and only a later snapshot sees that.
+constexpr char kDropRemoved[] = R"(
+  delete from dead_letters d using dead_letter_removals r,
+    unnest($1::uuid[], $2::int[], $3::bigint[], $4::uuid[], $5::int[], $6::uuid[])
+      as v(topic, source_partition, source_offset, subscription, generation, replay)
+  where d.topic = v.topic and d.source_partition = v.source_partition
+    and d.source_offset = v.source_offset and d.subscription = v.subscription
+    and d.generation = v.generation and d.replay = v.replay
+    and r.topic = v.topic and r.source_partition = v.source_partition
+    and r.source_offset = v.source_offset and r.subscription = v.subscription
+    and r.generation = v.generation and r.replay = v.replay)";
+
+constexpr char kExpire[] = R"(
+  delete from dead_letters where dead_lettered_ms < $1::bigint and redrive is null)";
+// A letter is written before it is removed.
+constexpr char kForget[] = "delete from dead_letter_removals where removed_ms < $1::bigint";
 
 constexpr char kPosition[] = R"(
   insert into dead_letter_positions (log_partition, next_offset) values ($1::int, $2::bigint)
@@ -31,8 +56,15 @@ constexpr char kPosition[] = R"(
 
 constexpr char kReadPositions[] = "select log_partition, next_offset from dead_letter_positions";
 
+std::string TypeOf(const schema::EventData& data) {
+  auto event = cloudevents::FromKafka(data);
+  const std::string* type = event.ok() ? event->Find("type") : nullptr;
+  return type == nullptr ? "" : *type;
+}
+
 Status WriteBatch(pg::Transaction& tx, const std::vector<broker::Record>& records) {
-  Columns columns(19);
+  Columns columns(23);
+  Columns ids(6);
   for (const auto& record : records) {
     auto letter = record.value ? schema::Decode<schema::DeadLetter>(*record.value)
                                : Result<schema::DeadLetter>(Code::kInvalidArgument, "no value");
@@ -41,6 +73,7 @@ Status WriteBatch(pg::Transaction& tx, const std::vector<broker::Record>& record
                  record.offset, letter.error().message);
       continue;
     }
+    ids.Id(letter->id);
     columns.Id(letter->id)
         .Text(letter->org)
         .Text(letter->topic)
@@ -54,9 +87,16 @@ Status WriteBatch(pg::Transaction& tx, const std::vector<broker::Record>& record
         .Int(letter->dead_lettered_ms)
         .Bytes(EncodeEvent(letter->event))
         .Int(record.partition)
-        .Int(record.offset);
+        .Int(record.offset)
+        .Text(CleanText(TypeOf(letter->event)))
+        .Int(letter->source_timestamp_ms)
+        .OptionalInt(letter->invocations_partition)
+        .OptionalInt(letter->sequence);
   }
-  if (!columns.empty()) RETURN_IF_ERROR(tx.Exec(kInsert, columns.Arrays()));
+  if (!columns.empty()) {
+    RETURN_IF_ERROR(tx.Exec(kInsert, columns.Arrays()));
+    RETURN_IF_ERROR(tx.Exec(kDropRemoved, ids.Arrays()));
+  }
   RETURN_IF_ERROR(tx.Exec(kPosition, {std::to_string(records.back().partition),
                                       std::to_string(records.back().offset + 1)}));
   return {};
@@ -67,7 +107,7 @@ Status WriteBatch(pg::Transaction& tx, const std::vector<broker::Record>& record
 DeadLetterIndex::DeadLetterIndex(broker::Broker& broker, Loop& loop, pg::Pool& pool)
     : broker_(broker), loop_(loop), pool_(pool) {}
 
-DeadLetterIndex::~DeadLetterIndex() = default;
+DeadLetterIndex::~DeadLetterIndex() { loop_.Cancel(expiry_); }
 
 void DeadLetterIndex::Start() {
   broker::GroupOptions options;
@@ -75,6 +115,26 @@ void DeadLetterIndex::Start() {
   options.client_id = "dispatch-dead-letter-index";
   consumer_ = broker_.NewGroupConsumer(options, *this);
   consumer_->Subscribe({broker::kDeadLettersTopic});
+  Expire();
+}
+
+// What the topic has lost to its retention goes here too.
+void DeadLetterIndex::Expire() {
+  static const auto counter =
+      metrics::GetCounter("dispatch_dead_letters_expired_total",
+                          "Dead letters that went with the retention of their topic");
+  expiry_ = loop_.After(kExpireEvery, [this] { Expire(); });
+  int64_t before_ms = ToMillis(loop_.Now()) - broker::kDeadLettersRetention.count();
+  pool_.Query<int64_t>(
+      [before_ms](pg::Transaction& tx) -> Result<int64_t> {
+        ASSIGN_OR_RETURN(auto expired, tx.Exec(kExpire, {std::to_string(before_ms)}));
+        RETURN_IF_ERROR(tx.Exec(kForget, {std::to_string(before_ms - kForgetLater.count())}));
+        return static_cast<int64_t>(expired.affected());
+      },
+      [](Result<int64_t> expired) {
+        if (expired.ok()) return counter.Add(static_cast<double>(*expired));
+        log::Warning("old dead letters not removed error=\"{}\"", expired.message());
+      });
 }
 
 void DeadLetterIndex::Stop(std::function<void()> stopped) {

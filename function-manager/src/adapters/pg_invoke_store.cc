@@ -6,6 +6,7 @@
 #include <string>
 
 #include "function-manager/src/adapters/columns.h"
+#include "function-manager/src/adapters/redrive_jobs.h"
 
 namespace dispatch {
 
@@ -132,12 +133,14 @@ Result<InvokeStore::SaveResult> RunSave(pg::Transaction& tx, const std::vector<I
   Columns upserts(18);
   Columns deletes(7);
   InvokeStore::SaveResult result;
+  std::vector<const InvokeSave*> owned;
   std::set<std::pair<int32_t, schema::DeliveryId>> fresh;
   for (const auto& save : saves) {
     if (!ours.contains(save.partition)) {
       result.fenced.push_back(save.partition);
       continue;
     }
+    owned.push_back(&save);
     for (const auto& row : save.upserts) {
       if (row.fresh) fresh.emplace(save.partition, row.id);
       upserts.Int(save.partition)
@@ -164,6 +167,7 @@ Result<InvokeStore::SaveResult> RunSave(pg::Transaction& tx, const std::vector<I
     }
   }
   if (!deletes.empty()) RETURN_IF_ERROR(tx.Exec(kDelete, deletes.Arrays()));
+  ASSIGN_OR_RETURN(result.gone, TakeChosen(tx, owned));
   return result;
 }
 
@@ -224,15 +228,42 @@ void PgInvokeStore::Claim(std::vector<int32_t> partitions,
 
 void PgInvokeStore::Save(std::vector<InvokeSave> saves,
                          std::function<void(Result<SaveResult>)> done) {
-  auto shared = std::make_shared<std::vector<InvokeSave>>(std::move(saves));
-  pool_.Query<SaveResult>([shared](pg::Transaction& tx) { return RunSave(tx, *shared); },
-                          std::move(done));
+  struct Work {
+    std::vector<InvokeSave> saves;
+    SaveResult result;
+  };
+  auto work = std::make_shared<Work>();
+  work->saves = std::move(saves);
+  pool_.Run(
+      [work](pg::Transaction& tx) -> Status {
+        work->result = {};
+        ASSIGN_OR_RETURN(work->result, RunSave(tx, work->saves));
+        if (work->result.gone.empty()) return {};
+        return {Code::kConflict, "dead letters are not chosen any more"};  // rolls back
+      },
+      [work, done = std::move(done)](const Status& status) {
+        if (!status.ok() && work->result.gone.empty()) return done(status);
+        done(std::move(work->result));
+      });
 }
 
 void PgInvokeStore::LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
                             std::function<void(Result<std::vector<RetryRow>>)> done) {
   pool_.Query<std::vector<RetryRow>>(
       [=](pg::Transaction& tx) { return RunLoadDue(tx, partition, from_ms, until_ms, limit); },
+      std::move(done));
+}
+
+void PgInvokeStore::LoadChosen(std::vector<int32_t> partitions, int64_t now_ms,
+                               std::function<void(Result<Chosen>)> done) {
+  pool_.Query<Chosen>(
+      [partitions = std::move(partitions), now_ms](pg::Transaction& tx) -> Result<Chosen> {
+        Chosen chosen;
+        ASSIGN_OR_RETURN(chosen.more, AdvanceRedrives(tx, now_ms));
+        if (!chosen.more) return chosen;
+        ASSIGN_OR_RETURN(chosen.letters, ReadChosen(tx, partitions));
+        return chosen;
+      },
       std::move(done));
 }
 

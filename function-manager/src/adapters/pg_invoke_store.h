@@ -7,7 +7,7 @@
 
 namespace dispatch {
 
-/// InvokeStore over the tables `checkpoints` and `retries`.
+/// InvokeStore over the tables `checkpoints` and `retries`, and the redrives of dead letters.
 class PgInvokeStore : public InvokeStore {
  public:
   explicit PgInvokeStore(pg::Pool& pool) : pool_(pool) {}
@@ -17,6 +17,8 @@ class PgInvokeStore : public InvokeStore {
   void Save(std::vector<InvokeSave> saves, std::function<void(Result<SaveResult>)> done) override;
   void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
                std::function<void(Result<std::vector<RetryRow>>)> done) override;
+  void LoadChosen(std::vector<int32_t> partitions, int64_t now_ms,
+                  std::function<void(Result<Chosen>)> done) override;
   void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
                 std::function<void(Result<std::vector<RetryRow>>)> done) override;
 

@@ -1,8 +1,10 @@
 #include "function-manager/src/domain/dead_letter.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "broker-adapters/topics.h"
+#include "common/crypto.h"
 #include "schema/cloudevents.h"
 #include "schema/rfc3339.h"
 
@@ -64,6 +66,20 @@ schema::DeadLetter LetterOf(const Delivery& delivery, int32_t partition,
   letter.sequence = delivery.sequence;
   letter.source_timestamp_ms = delivery.source_timestamp_ms;
   return letter;
+}
+
+schema::DeliveryId RedrivenId(const schema::DeliveryId& letter, const Uuid& redrive,
+                              int32_t generation) {
+  schema::DeliveryId id = letter;
+  id.generation = generation;
+  id.replay = redrive;
+  if (letter.replay.is_nil() && letter.generation == generation) return id;
+  // An event may have several letters: of an older generation, of replays and redrives.
+  std::string text = redrive.ToBytes() + letter.replay.ToBytes();
+  text += std::to_string(letter.generation);
+  std::string hash = crypto::Sha256(text);
+  std::copy_n(hash.begin(), id.replay.bytes.size(), id.replay.bytes.begin());
+  return id;
 }
 
 std::optional<broker::ProduceRecord> CopyOf(const schema::DeadLetter& letter,

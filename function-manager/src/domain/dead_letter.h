@@ -19,6 +19,11 @@ schema::DeadLetter LetterOf(const Delivery& delivery, int32_t partition,
                             const std::string& subscription_name, const std::string& reason,
                             int64_t now_ms);
 
+/// The delivery that a redrive makes of a dead letter's: the same with another replay id, which is
+/// the redrive's, unless the delivery had one already. `generation`: the subscription's newest.
+schema::DeliveryId RedrivenId(const schema::DeliveryId& letter, const Uuid& redrive,
+                              int32_t generation);
+
 /// The event of a letter for a subscription's own dead-letter topic: as it was, with what went
 /// wrong in extension attributes (README). Nothing when it went through such topics too often: two
 /// subscriptions whose dead-letter topics are each other's would send it round for ever.

@@ -81,5 +81,25 @@ TEST(DeadLetterTest, WhatIsNoEventHasNoCopy) {
   EXPECT_FALSE(CopyOf(Letter({std::nullopt, {}, "bytes"}), "d"));
 }
 
+TEST(DeadLetterTest, EachLetterOfAnEventHasARedrivenDeliveryOfItsOwn) {
+  Uuid first;
+  first.bytes[0] = 1;
+  Uuid second;
+  second.bytes[0] = 2;
+  schema::DeliveryId letter;
+  letter.generation = 1;
+  auto once = RedrivenId(letter, first, 1);
+  EXPECT_EQ(once.replay, first);
+  EXPECT_NE(once.WebhookId(), letter.WebhookId()) << "no repeat to those who drop repeats";
+  EXPECT_EQ(RedrivenId(letter, first, 1), once) << "the same after a crash";
+  auto of_older = RedrivenId(letter, first, 2);
+  EXPECT_EQ(of_older.generation, 2);
+  auto current = letter;
+  current.generation = 2;
+  EXPECT_NE(of_older, RedrivenId(current, first, 2));
+  EXPECT_NE(RedrivenId(once, first, 1), once);
+  EXPECT_NE(RedrivenId(once, second, 1), RedrivenId(letter, second, 1));
+}
+
 }  // namespace
 }  // namespace dispatch::dead_letter_test

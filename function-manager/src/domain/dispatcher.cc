@@ -128,20 +128,22 @@ void Dispatcher::Advance(InvocationPartition& partition, const KeyOrder::Key& ke
 
 void Dispatcher::SpillInOrder(InvocationPartition& partition, const DeliveryPtr& delivery,
                               int64_t due_ms, bool keep) {
-  partition.Spill(*delivery, due_ms, keep);
-  if (!delivery->key) return;
+  if (!delivery->key) return partition.Spill(*delivery, due_ms, keep);
   KeyOrder& order = partition.order();
   auto key = KeyOrder::KeyOf(*delivery);
+  bool behind = !keep && order.RowsBefore(*delivery);
+  partition.Spill(*delivery, behind ? kNeverDue : due_ms, keep);
   if (delivery->state == State::kDone) {  // another copy stands for it
     order.Left(*delivery);
     return Advance(partition, key);
   }
-  if (!keep) order.Spilled(*delivery, true);
+  if (!keep) order.Spilled(*delivery, !behind);
   // Its followers would pin the partition for as long as it waits.
   for (const auto& follower : order.Followers(key)) {
     if (!follower->has_row && !MaySpill(partition, key.subscription)) break;
     SpillFollower(partition, follower);
   }
+  if (behind) Advance(partition, key);
 }
 
 void Dispatcher::SpillFollower(InvocationPartition& partition, const DeliveryPtr& delivery) {

@@ -63,6 +63,9 @@ class Dispatcher {
   void Take(DeliveryPtr delivery);
   /// Takes a delivery of the retry store when its time has come.
   void TakeRow(DeliveryPtr delivery, std::chrono::milliseconds delay);
+  /// Makes the deliveries of dead letters of the partition pending again, but for those that are
+  /// pending anyhow, or that there is no room for: they stay what they are.
+  void Return(InvocationPartition& partition, const std::vector<ChosenLetter>& letters);
   /// Goes on with a key, if it is known whose turn is next.
   void Advance(InvocationPartition& partition, const KeyOrder::Key& key);
   /// Looks a changed or deleted subscription up again.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/log.h"
+#include "function-manager/src/domain/dead_letter.h"
 #include "function-manager/src/domain/dispatcher.h"
 
 namespace dispatch {
@@ -20,6 +21,27 @@ bool Dispatcher::MaySpill(InvocationPartition& partition, const Uuid& subscripti
   return partition.unsaved_rows() < options_.max_unsaved_rows &&
          partition.rows() < options_.max_rows_per_partition &&
          partition.accounts()[subscription].rows < options_.max_rows_per_subscription;
+}
+
+void Dispatcher::Return(InvocationPartition& partition, const std::vector<ChosenLetter>& letters) {
+  auto known = partition.Known();
+  for (const auto& letter : letters) {
+    // What we have not read yet may be pending still: its end was not saved.
+    if (letter.sequence >= partition.tracker().next() || known.contains(letter.id)) continue;
+    auto found = catalog_.Find(letter.id.subscription, 0, Duration::zero());
+    if (found.known != Catalog::Known::kPresent) continue;
+    if (!MaySpill(partition, letter.id.subscription)) continue;
+    RetryRow row;
+    row.id = RedrivenId(letter.id, letter.redrive, found.subscription->generation);
+    row.org = letter.org;
+    row.topic = letter.topic;
+    row.source_timestamp_ms = letter.source_timestamp_ms;
+    row.due_ms = now_ms();
+    row.event = letter.event;
+    row.sequence = letter.sequence;
+    if (found.subscription->ordering == schema::Ordering::kKey) row.key = OrderingKey(*row.event);
+    partition.Return(letter, std::move(row));
+  }
 }
 
 void Dispatcher::SubscriptionChanged(const Uuid& subscription) {

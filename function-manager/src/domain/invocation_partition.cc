@@ -214,6 +214,48 @@ void InvocationPartition::Spill(Delivery& delivery, int64_t due_ms, bool keep) {
   CompletePart(delivery);
 }
 
+void InvocationPartition::Return(const ChosenLetter& letter, RetryRow row) {
+  Account& account = accounts_[row.id.subscription];
+  --account.counters.dead_lettered;
+  ++account.rows;
+  ++rows_;
+  if (account.oldest_row_ms == 0 || row.source_timestamp_ms < account.oldest_row_ms) {
+    account.oldest_row_ms = row.source_timestamp_ms;
+  }
+  account.changed = true;
+  dirty_ = true;
+  if (row.key) {
+    row.due_ms = kNeverDue;
+    order_.Returned({row.id.subscription, *row.key}, row.sequence);
+  }
+  returns_[row.id] = {letter.id, letter.redrive, row.id, row.key, row.sequence};
+  ChangeRow(row.id, std::move(row));
+}
+
+void InvocationPartition::ReturnFailed(const schema::DeliveryId& row) {
+  auto it = returns_.find(row);
+  if (it == returns_.end()) return;
+  Account& account = accounts_[row.subscription];
+  ++account.counters.dead_lettered;
+  --rows_;
+  if (--account.rows == 0) account.oldest_row_ms = 0;
+  account.changed = true;
+  dirty_ = true;
+  if (it->second.key) order_.NotReturned({row.subscription, *it->second.key}, it->second.sequence);
+  changes_.erase(row);
+  saving_.erase(row);
+  returns_.erase(it);
+}
+
+std::set<schema::DeliveryId> InvocationPartition::Known() const {
+  std::set<schema::DeliveryId> known;
+  for (const auto& delivery : deliveries_) known.insert(delivery->id);
+  for (const auto* changes : {&changes_, &saving_}) {
+    for (const auto& [id, change] : *changes) known.insert(id);
+  }
+  return known;
+}
+
 void InvocationPartition::Drop(Delivery& delivery) {
   delivery.state = Delivery::State::kSpilled;
   with_row_.erase(delivery.id);
@@ -295,6 +337,7 @@ InvokeSave InvocationPartition::Snapshot() {
       save.deletes.push_back(id);
     }
   }
+  for (const auto& [row, returned] : returns_) save.returns.push_back(returned);
   dirty_ = false;
   return save;
 }
@@ -304,6 +347,10 @@ std::optional<int64_t> InvocationPartition::Saved() {
   for (const auto& [id, change] : saving_) {
     touched_[id] = change ? change->key : std::nullopt;
     if (!change) continue;
+    if (returns_.erase(id) > 0) {
+      if (!earliest || change->due_ms < *earliest) earliest = change->due_ms;
+      continue;
+    }
     auto it = with_row_.find(id);
     if (it == with_row_.end() || it->second->state != Delivery::State::kSpilled) continue;
     if (changes_.contains(id)) continue;

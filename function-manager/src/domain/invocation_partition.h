@@ -51,6 +51,16 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   /// Puts the delivery into the retry store with the next checkpoint, due at `due_ms`, and
   /// completes its part of the record. `keep`: it stays in memory (an attempt is under way).
   void Spill(Delivery& delivery, int64_t due_ms, bool keep);
+  /// The delivery of a dead letter is pending again, as `row`, which is in the retry store with the
+  /// next checkpoint; with a key in its place there.
+  void Return(const ChosenLetter& letter, RetryRow row);
+  /// The letter of that row was not chosen any more: the save that had it did nothing.
+  void ReturnFailed(const schema::DeliveryId& row);
+  /// Returns that are not durable yet.
+  bool returning() const { return !returns_.empty(); }
+  /// Identities in memory, or changed in the retry store and not durable.
+  std::set<schema::DeliveryId> Known() const;
+
   /// Lets go of a row in memory that is unchanged in the retry store.
   void Drop(Delivery& delivery);
 
@@ -142,6 +152,7 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   int64_t rows_ = 0;
   std::map<schema::DeliveryId, Change> changes_;
   std::map<schema::DeliveryId, Change> saving_;
+  std::map<schema::DeliveryId, InvokeSave::Return> returns_;  // by row; in changes_ or saving_ too
   // Changed or saved since the last BeginLoad, with the keys of what was written.
   std::map<schema::DeliveryId, std::optional<std::string>> touched_;
   bool dirty_ = false;

@@ -137,6 +137,67 @@ TEST(InvocationPartitionTest, ARowReadBeforeItsDeletionIsNotTakenAfterIt) {
   EXPECT_NE(books->TakeRow(row), nullptr);  // what a later answer says counts
 }
 
+ChosenLetter Letter(const schema::DeliveryId& id) {
+  ChosenLetter letter;
+  letter.id = id;
+  letter.redrive = Id(9);
+  return letter;
+}
+
+RetryRow RowOf(const ChosenLetter& letter) {
+  RetryRow row;
+  row.id = letter.id;
+  row.id.replay = letter.redrive;
+  row.due_ms = 7'000;
+  row.source_timestamp_ms = 1'000;
+  return row;
+}
+
+TEST(InvocationPartitionTest, AReturnedLetterIsPendingWithTheCheckpointThatTakesIt) {
+  auto books = Fresh();
+  auto taken = books->TakeIn(At(0), Make(7, 1), 0);
+  books->Settle(*taken[0], Outcome::kDeadLettered);
+  auto letter = Letter(taken[0]->id);
+  books->Return(letter, RowOf(letter));
+  EXPECT_TRUE(books->returning());
+  auto save = books->Snapshot();
+  ASSERT_EQ(save.returns.size(), 1u);
+  ASSERT_EQ(save.upserts.size(), 1u);
+  EXPECT_EQ(save.returns[0].letter, letter.id);
+  EXPECT_EQ(save.returns[0].row, save.upserts[0].id);
+  EXPECT_EQ(save.checkpoint.counters[0].counters.dead_lettered, 0);
+  EXPECT_EQ(books->CountPending()[Id(1)].retrying, 1);
+  EXPECT_EQ(books->TakeRow(save.upserts[0]), nullptr) << "not durable yet";
+  // Its end is not known: all of it is written again.
+  books->SaveFailed();
+  EXPECT_EQ(books->Snapshot().returns.size(), 1u);
+  EXPECT_EQ(books->Saved(), 7'000) << "the wheel is to look there";
+  EXPECT_FALSE(books->returning());
+  books->BeginLoad();
+  EXPECT_NE(books->TakeRow(save.upserts[0]), nullptr);
+}
+
+TEST(InvocationPartitionTest, ALetterThatIsNotChosenAnyMoreStaysOne) {
+  auto books = Fresh();
+  auto taken = books->TakeIn(At(0), Make(7, 1), 0);
+  books->Settle(*taken[0], Outcome::kDeadLettered);
+  auto letter = Letter(taken[0]->id);
+  auto row = RowOf(letter);
+  row.key = "k";
+  books->Return(letter, row);
+  EXPECT_EQ(books->order().blocked(), 1u);
+  books->Snapshot();
+  books->SaveFailed();
+  books->ReturnFailed(row.id);
+  auto save = books->Snapshot();
+  EXPECT_TRUE(save.returns.empty());
+  EXPECT_TRUE(save.upserts.empty());
+  EXPECT_EQ(save.checkpoint.counters[0].counters.dead_lettered, 1);
+  EXPECT_EQ(books->CountPending()[Id(1)].total(), 0);
+  EXPECT_EQ(books->rows(), 0);
+  EXPECT_EQ(books->order().blocked(), 0u);
+}
+
 TEST(InvocationPartitionTest, ReceivedIsSettledAndPendingAtAnyMoment) {
   auto books = Fresh();
   std::vector<DeliveryPtr> all;

@@ -50,6 +50,18 @@ struct InvokeClaim {
   std::vector<Blocked> blocked;  // and of it, the keys
 };
 
+/// A dead letter that a redrive has chosen: its delivery is to be pending again.
+struct ChosenLetter {
+  int32_t partition = 0;  // whose books counted it
+  schema::DeliveryId id;
+  Uuid redrive;
+  std::string org;
+  std::string topic;
+  int64_t source_timestamp_ms = 0;
+  int64_t sequence = 0;
+  std::shared_ptr<const schema::EventData> event;
+};
+
 /// What an owner saves of one partition: checkpoint and retry store in one transaction, so that
 /// every delivery is pending in exactly one of them after any crash.
 struct InvokeSave {
@@ -59,6 +71,16 @@ struct InvokeSave {
   schema::InvokeCheckpoint checkpoint;
   std::vector<RetryRow> upserts;
   std::vector<schema::DeliveryId> deletes;
+  /// Dead letters that are pending again, in a row among `upserts`. The letter is removed with the
+  /// same transaction; with an ordering key no later row of it keeps a time when it is due.
+  struct Return {
+    schema::DeliveryId letter;
+    Uuid redrive;
+    schema::DeliveryId row;
+    std::optional<std::string> key;
+    int64_t sequence = 0;
+  };
+  std::vector<Return> returns;
 };
 
 /// Durable state of invocations partitions; the retry store has one shard for each. Callbacks on
@@ -72,12 +94,23 @@ class InvokeStore {
     std::vector<int32_t> fenced;  // their epoch is not the newest any more: not saved
     /// Fresh rows that were there already, by partition: another copy of the delivery had one.
     std::vector<std::pair<int32_t, schema::DeliveryId>> merged;
+    /// Rows of returns whose letters the redrive has not chosen any more, by partition. When there
+    /// are any, nothing at all was saved.
+    std::vector<std::pair<int32_t, schema::DeliveryId>> gone;
   };
   virtual void Save(std::vector<InvokeSave> saves,
                     std::function<void(Result<SaveResult>)> done) = 0;
   /// At most `limit` rows of a shard with from_ms <= due < until_ms, by due time.
   virtual void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
                        std::function<void(Result<std::vector<RetryRow>>)> done) = 0;
+  struct Chosen {
+    std::vector<ChosenLetter> letters;
+    bool more = false;  // a redrive is under way: ask again soon
+  };
+  /// Chooses letters for the redrives, as their rates allow, and answers those chosen (by anyone)
+  /// of the partitions whose deliveries are not in the retry store; a bounded number.
+  virtual void LoadChosen(std::vector<int32_t> partitions, int64_t now_ms,
+                          std::function<void(Result<Chosen>)> done) = 0;
   struct KeyFrom {
     Uuid subscription;
     std::string key;

@@ -40,6 +40,7 @@ Invoker::~Invoker() {
   loop_.Cancel(checkpoint_timer_);
   loop_.Cancel(wheel_timer_);
   loop_.Cancel(progress_timer_);
+  loop_.Cancel(redrive_timer_);
 }
 
 void Invoker::Start() {
@@ -51,6 +52,7 @@ void Invoker::Start() {
   consumer_->Subscribe({broker::kInvocationsTopic});
   CheckpointTick();
   WheelTick();
+  RedriveTick();
   ProgressTick();
 }
 
@@ -278,6 +280,11 @@ void Invoker::Checkpoint(std::function<void()> then) {
       int32_t partition = saved->partition();
       if (!result.ok()) {
         saved->SaveFailed();
+      } else if (!result->gone.empty()) {
+        saved->SaveFailed();
+        for (const auto& [gone_in, id] : result->gone) {
+          if (gone_in == partition) saved->ReturnFailed(id);
+        }
       } else if (fenced(partition)) {
         log::Warning("partition is owned by a newer epoch partition={}", partition);
         auto it = owned_.find(partition);
@@ -396,6 +403,45 @@ void Invoker::KeysLoaded(InvocationPartition& books, const std::vector<InvokeSto
   }
 }
 
+// ---- dead letters that redrives chose ----
+
+void Invoker::RedriveTick() {
+  std::vector<int32_t> partitions;
+  std::vector<std::weak_ptr<InvocationPartition>> asked;
+  for (auto& [partition, owned] : owned_) {
+    // One answer at a time: what is returned and not durable would come again.
+    if (owned.revoking || owned.books->returning() || !owned.books->reread()) continue;
+    partitions.push_back(partition);
+    asked.push_back(owned.books);
+  }
+  auto again = [this, alive = std::weak_ptr(alive_)](Duration delay) {
+    if (!alive.expired()) redrive_timer_ = loop_.After(delay, [this] { RedriveTick(); });
+  };
+  if (partitions.empty()) return again(options_.redrive_interval);
+  store_.LoadChosen(std::move(partitions), ToMillis(loop_.Now()),
+                    [this, alive = std::weak_ptr(alive_), asked = std::move(asked),
+                     again](Result<InvokeStore::Chosen> chosen) {
+                      if (alive.expired()) return;
+                      bool soon = chosen.ok() && chosen->more;
+                      again(soon ? options_.redrive_interval : options_.redrive_idle_interval);
+                      if (chosen.ok()) LettersChosen(asked, std::move(chosen->letters));
+                    });
+}
+
+void Invoker::LettersChosen(const std::vector<std::weak_ptr<InvocationPartition>>& asked,
+                            std::vector<ChosenLetter> letters) {
+  std::map<int32_t, std::vector<ChosenLetter>> by_partition;
+  for (auto& letter : letters) by_partition[letter.partition].push_back(std::move(letter));
+  for (const auto& weak : asked) {
+    auto books = weak.lock();
+    if (books == nullptr) continue;
+    auto it = owned_.find(books->partition());
+    bool ours = it != owned_.end() && it->second.books == books && !it->second.revoking;
+    auto found = by_partition.find(books->partition());
+    if (ours && found != by_partition.end()) dispatcher_->Return(*books, found->second);
+  }
+}
+
 // ---- progress ----
 
 void Invoker::ProgressTick() {
@@ -460,6 +506,7 @@ void Invoker::Stop(std::function<void()> stopped) {
     loop_.Cancel(checkpoint_timer_);
     loop_.Cancel(wheel_timer_);
     loop_.Cancel(progress_timer_);
+    loop_.Cancel(redrive_timer_);
     stopped();
   });
 }

@@ -33,6 +33,10 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
     Duration wheel_interval = std::chrono::milliseconds(250);
     std::chrono::milliseconds wheel_horizon{1'000};
     size_t wheel_limit = 1'000;
+    // How often dead letters are looked for that redrives chose: while there is a redrive, and
+    // else.
+    Duration redrive_interval = std::chrono::milliseconds(100);
+    Duration redrive_idle_interval = std::chrono::seconds(1);
     int32_t partitions = 16;  // of dispatch.invocations; ours is the share that we own
     std::chrono::milliseconds mark_ttl = std::chrono::hours(24);
     Dispatcher::Options dispatcher;
@@ -95,6 +99,9 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
   void LoadKeys(int32_t partition);
   void KeysLoaded(InvocationPartition& books, const std::vector<InvokeStore::KeyFrom>& keys,
                   std::vector<RetryRow> rows);
+  void RedriveTick();
+  void LettersChosen(const std::vector<std::weak_ptr<InvocationPartition>>& asked,
+                     std::vector<ChosenLetter> letters);
   void ProgressTick();
   void PublishProgress(const Owned& owned);
   void BadRecord(const broker::Record& record, const Error& error);
@@ -115,6 +122,7 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
   TimerId checkpoint_timer_ = kNoTimer;
   TimerId wheel_timer_ = kNoTimer;
   TimerId progress_timer_ = kNoTimer;
+  TimerId redrive_timer_ = kNoTimer;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

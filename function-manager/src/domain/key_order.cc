@@ -23,17 +23,19 @@ KeyOrder::Place KeyOrder::Enter(const DeliveryPtr& delivery) {
   Queue& queue = queues_[KeyOf(*delivery)];
   if (delivery->has_row) {
     if (queue.rows > 0) SetRows(queue, queue.rows - 1);
-    bool was_first = queue.due || delivery->sequence <= queue.rows_from;
-    if (was_first) queue.rows_from = std::max(queue.rows_from, delivery->sequence + 1);
-    queue.due = false;
+    if (queue.returned.erase(delivery->sequence) == 0) {
+      bool was_first = queue.due || delivery->sequence <= queue.rows_from;
+      if (was_first) queue.rows_from = std::max(queue.rows_from, delivery->sequence + 1);
+      queue.due = false;
+    }
   } else {
-    bool behind_rows = queue.rows > 0 && delivery->sequence > queue.rows_from;
+    bool behind_rows = queue.rows > 0 && delivery->sequence > RowsFrom(queue);
     bool full = queue.memory.size() >= limits_.deliveries || queue.bytes >= limits_.bytes;
     if (behind_rows || full) return Place::kSpill;
   }
   Insert(queue, delivery);
   bool first = queue.going < 0 && queue.memory.begin()->second == delivery &&
-               (queue.rows == 0 || delivery->sequence < queue.rows_from);
+               (queue.rows == 0 || delivery->sequence < RowsFrom(queue));
   if (!first) return Place::kWait;
   queue.going = delivery->sequence;
   return Place::kGo;
@@ -42,7 +44,9 @@ KeyOrder::Place KeyOrder::Enter(const DeliveryPtr& delivery) {
 void KeyOrder::Loaded(const DeliveryPtr& delivery) {
   Queue& queue = queues_[KeyOf(*delivery)];
   if (queue.rows > 0) SetRows(queue, queue.rows - 1);
-  queue.rows_from = std::max(queue.rows_from, delivery->sequence + 1);
+  if (queue.returned.erase(delivery->sequence) == 0) {
+    queue.rows_from = std::max(queue.rows_from, delivery->sequence + 1);
+  }
   Insert(queue, delivery);
 }
 
@@ -52,12 +56,44 @@ void KeyOrder::Spilled(const Delivery& delivery, bool due) {
   Key key = KeyOf(delivery);
   Queue& queue = queues_[key];
   Erase(queue, delivery);
-  queue.rows_from =
-      queue.rows == 0 ? delivery.sequence : std::min(queue.rows_from, delivery.sequence);
+  bool only = queue.rows == static_cast<int64_t>(queue.returned.size());
+  queue.rows_from = only ? delivery.sequence : std::min(queue.rows_from, delivery.sequence);
   SetRows(queue, queue.rows + 1);
   if (!due) return;
   queue.due = true;
+  queue.returned.clear();  // they are behind it, and found when it is gone
   wanting_.erase(key);
+}
+
+void KeyOrder::Returned(const Key& key, int64_t sequence) {
+  Queue& queue = queues_[key];
+  bool others = queue.rows > static_cast<int64_t>(queue.returned.size());
+  SetRows(queue, queue.rows + 1);
+  if (others && queue.rows_from <= sequence) return;  // in turn after all
+  queue.returned.insert(sequence);
+  queue.due = false;
+  wanting_.insert(key);
+}
+
+void KeyOrder::NotReturned(const Key& key, int64_t sequence) {
+  auto it = queues_.find(key);
+  if (it == queues_.end()) return;
+  it->second.returned.erase(sequence);
+  if (it->second.rows > 0) SetRows(it->second, it->second.rows - 1);
+}
+
+bool KeyOrder::RowsBefore(const Delivery& delivery) const {
+  auto it = queues_.find(KeyOf(delivery));
+  return it != queues_.end() && !it->second.returned.empty() &&
+         *it->second.returned.begin() < delivery.sequence;
+}
+
+// The lowest place that a row can have. What came out of turn is known by its place.
+int64_t KeyOrder::RowsFrom(const Queue& queue) {
+  if (queue.returned.empty()) return queue.rows_from;
+  int64_t first = *queue.returned.begin();
+  bool only = queue.rows <= static_cast<int64_t>(queue.returned.size());
+  return only ? first : std::min(first, queue.rows_from);
 }
 
 void KeyOrder::Left(const Delivery& delivery) {
@@ -76,9 +112,9 @@ DeliveryPtr KeyOrder::Next(const Key& key) {
     return nullptr;
   }
   bool known =
-      !queue.memory.empty() && (queue.rows == 0 || queue.memory.begin()->first < queue.rows_from);
+      !queue.memory.empty() && (queue.rows == 0 || queue.memory.begin()->first < RowsFrom(queue));
   if (!known) {
-    if (!queue.due) wanting_.insert(key);
+    if (!queue.due || !queue.returned.empty()) wanting_.insert(key);
     return nullptr;
   }
   queue.going = queue.memory.begin()->first;
@@ -101,7 +137,7 @@ std::vector<std::pair<KeyOrder::Key, int64_t>> KeyOrder::Wanting(size_t limit) c
     if (keys.size() >= limit) break;
     auto it = queues_.find(key);
     if (it == queues_.end() || it->second.going >= 0 || held(key.subscription)) continue;
-    keys.emplace_back(key, it->second.rows_from);
+    keys.emplace_back(key, RowsFrom(it->second));
   }
   return keys;
 }
@@ -110,6 +146,7 @@ void KeyOrder::NoRows(const Key& key) {
   auto it = queues_.find(key);
   if (it == queues_.end()) return;
   SetRows(it->second, 0);
+  it->second.returned.clear();
   wanting_.erase(key);
 }
 

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -51,8 +52,16 @@ class KeyOrder {
   void Loaded(const DeliveryPtr& delivery);
   /// It would be kSpill, but the retry store takes no more: it waits in memory.
   void Keep(const DeliveryPtr& delivery);
-  /// It is a row now, and not in memory. `due`: it is the first and has a time.
+  /// It is a row now, and not in memory. `due`: it is the first and has a time; not with
+  /// RowsBefore.
   void Spilled(const Delivery& delivery, bool due);
+  /// A row came into the retry store out of turn, without a time, and no later one has a time any
+  /// more: it goes before what is behind its place.
+  void Returned(const Key& key, int64_t sequence);
+  /// That did not happen after all.
+  void NotReturned(const Key& key, int64_t sequence);
+  /// Rows that came out of turn are to go before it.
+  bool RowsBefore(const Delivery& delivery) const;
   /// It is settled.
   void Left(const Delivery& delivery);
   /// Whose turn it is now, if that is known and nobody of the key is on the way.
@@ -88,15 +97,17 @@ class KeyOrder {
     std::map<int64_t, DeliveryPtr> memory;  // by sequence
     size_t bytes = 0;
     int64_t rows = 0;       // in the retry store and not in memory
-    int64_t rows_from = 0;  // none of them is before
-    bool due = false;       // the first of them comes by itself
-    int64_t going = -1;     // the sequence of the one whose turn it is
+    int64_t rows_from = 0;  // none of them is before, but those that came out of turn
+    std::set<int64_t> returned;
+    bool due = false;    // the first of them comes by itself
+    int64_t going = -1;  // the sequence of the one whose turn it is
   };
   using Queues = std::unordered_map<Key, Queue, Hash>;
 
   void Insert(Queue& queue, const DeliveryPtr& delivery);
   void Erase(Queue& queue, const Delivery& delivery);
   void SetRows(Queue& queue, int64_t rows);
+  static int64_t RowsFrom(const Queue& queue);
 
   Limits limits_;
   Queues queues_;

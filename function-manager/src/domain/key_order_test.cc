@@ -125,6 +125,77 @@ TEST(KeyOrderTest, RowsCountedTwiceDoNotBlockForEver) {
   EXPECT_EQ(order.keys(), 0u);
 }
 
+TEST(KeyOrderTest, WhatIsReturnedGoesBeforeRowsBehindItsPlace) {
+  KeyOrder order;
+  order.Restore(kKey, 2, 10, true);
+  order.Returned(kKey, 4);
+  ASSERT_EQ(order.Wanting(10).size(), 1u) << "the one at 10 lost its time";
+  EXPECT_EQ(order.Wanting(10)[0].second, 4);
+  auto head = At(10, true);
+  EXPECT_EQ(order.Enter(head), Place::kWait) << "the wheel had read it before";
+  EXPECT_EQ(order.Next(kKey), nullptr);
+  auto returned = At(4, true);
+  order.Loaded(returned);
+  EXPECT_EQ(order.Next(kKey), returned);
+  order.Left(*returned);
+  EXPECT_EQ(order.Next(kKey), head);
+  order.Left(*head);
+  EXPECT_EQ(order.Next(kKey), nullptr);
+  EXPECT_EQ(order.Wanting(10)[0].second, 11);
+}
+
+TEST(KeyOrderTest, WhatIsReturnedWaitsForTheOneThatGoes) {
+  KeyOrder order;
+  auto going = At(10);
+  ASSERT_EQ(order.Enter(going), Place::kGo);
+  order.Returned(kKey, 4);
+  EXPECT_TRUE(order.Wanting(10).empty());
+  EXPECT_TRUE(order.RowsBefore(*going));
+  order.Spilled(*going, false);  // it failed
+  EXPECT_EQ(order.Next(kKey), nullptr);
+  EXPECT_EQ(order.Wanting(10)[0].second, 4);
+  auto returned = At(4, true);
+  order.Loaded(returned);
+  EXPECT_EQ(order.Next(kKey), returned);
+  order.Spilled(*returned, true);
+  EXPECT_TRUE(order.Wanting(10).empty()) << "it has a time now, and the other waits behind it";
+}
+
+TEST(KeyOrderTest, WhatIsReturnedBehindAHeadWithATimeDoesNotHurryIt) {
+  KeyOrder order;
+  order.Restore(kKey, 1, 10, true);
+  order.Returned(kKey, 20);
+  EXPECT_TRUE(order.Wanting(10).empty());
+  auto head = At(10, true);
+  ASSERT_EQ(order.Enter(head), Place::kGo);
+  order.Returned(kKey, 30);
+  order.Spilled(*head, true);
+  EXPECT_TRUE(order.Wanting(10).empty());
+  head = At(10, true);
+  ASSERT_EQ(order.Enter(head), Place::kGo);
+  order.Left(*head);
+  EXPECT_EQ(order.Next(kKey), nullptr);
+  ASSERT_EQ(order.Wanting(10).size(), 1u);
+  EXPECT_LE(order.Wanting(10)[0].second, 20);
+  for (int64_t at : {20, 30}) {
+    auto row = At(at, true);
+    order.Loaded(row);
+    EXPECT_EQ(order.Next(kKey), row);
+    order.Left(*row);
+  }
+  EXPECT_EQ(order.Next(kKey), nullptr);
+  EXPECT_EQ(order.keys(), 0u);
+}
+
+TEST(KeyOrderTest, WhatWasNotReturnedAfterAllBlocksNothing) {
+  KeyOrder order;
+  order.Returned(kKey, 4);
+  EXPECT_EQ(order.Enter(At(10)), Place::kSpill);
+  order.NotReturned(kKey, 4);
+  EXPECT_EQ(order.blocked(), 0u);
+  EXPECT_EQ(order.Enter(At(11)), Place::kGo);
+}
+
 TEST(KeyOrderTest, NothingPassesWhatIsHeld) {
   KeyOrder order;
   order.Hold(Uuid{});

@@ -173,8 +173,10 @@ void AddDeliveryRoutes(Gateway& gateway, Backend& backend) {
   const Access runs{Access::Check::kObject, {auth::kReadRuns}, schema::kSubscriptionKind};
   for (const char* path : {kSubscriptions, "/v1/subscriptions"}) {
     gateway.Add(
-        {"GET", fmt::format("{}/{{name}}/dead-letters", path), runs,
-         [&backend](CallPtr call) { AskAbout(call, backend, "deadletter.list", {"cursor"}); }});
+        {"GET", fmt::format("{}/{{name}}/dead-letters", path), runs, [&backend](CallPtr call) {
+           AskAbout(call, backend, "deadletter.list",
+                    {"cursor", "reason", "type", "status", "since", "until"});
+         }});
     gateway.Add({"GET", fmt::format("{}/{{name}}/dead-letters/{{id}}", path), runs,
                  [&backend](CallPtr call) { AskAbout(call, backend, "deadletter.get", {}); }});
     gateway.Add(

@@ -96,6 +96,7 @@ void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Ve
   AddTopicRoutes(gateway, backend);
   AddSubscriptionRoutes(gateway, backend);
   AddDeliveryRoutes(gateway, backend);
+  AddDeadLetterRoutes(gateway, backend);
   AddFunctionRoutes(gateway, backend);
   AddSecretRoutes(gateway, backend);
   AddIamRoutes(gateway, backend);

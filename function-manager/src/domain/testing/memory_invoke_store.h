@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "function-manager/src/domain/invoke_store.h"
+#include "function-manager/src/domain/key_order.h"
 
 namespace dispatch::testing {
 
@@ -51,6 +52,19 @@ class MemoryInvokeStore : public InvokeStore {
       if (down_) return done(Error{Code::kUnavailable, "the store is down"});
       SaveResult result;
       for (const auto& save : saves) {
+        if (shards_[save.partition].epoch != save.epoch) continue;
+        for (const auto& r : save.returns) {
+          auto it = chosen_.find(r.letter);
+          bool there = it != chosen_.end() && it->second.redrive == r.redrive;
+          if (!there && !returned_.contains(r.letter))
+            result.gone.emplace_back(save.partition, r.row);
+        }
+      }
+      if (!result.gone.empty()) {
+        loop_.After(latency_(), [done, result = std::move(result)] { done(result); });
+        return;
+      }
+      for (const auto& save : saves) {
         Shard& shard = shards_[save.partition];
         if (shard.epoch != save.epoch) {
           result.fenced.push_back(save.partition);
@@ -63,6 +77,14 @@ class MemoryInvokeStore : public InvokeStore {
           if (there && row.fresh) result.merged.emplace_back(save.partition, row.id);
         }
         for (const auto& id : save.deletes) shard.rows.erase(id);
+        for (const auto& r : save.returns) {
+          chosen_.erase(r.letter);
+          returned_[r.letter] = r.row;
+          for (auto& [id, row] : shard.rows) {
+            bool behind = r.key && id.subscription == r.row.subscription && row.key == r.key;
+            if (behind && row.sequence > r.sequence) row.due_ms = kNeverDue;
+          }
+        }
       }
       loop_.After(latency_(), [done, result = std::move(result)] { done(result); });
     });
@@ -83,6 +105,30 @@ class MemoryInvokeStore : public InvokeStore {
       loop_.After(latency_(), [done, rows = std::move(rows)]() mutable { done(std::move(rows)); });
     });
   }
+
+  void LoadChosen(std::vector<int32_t> partitions, int64_t,
+                  std::function<void(Result<Chosen>)> done) override {
+    loop_.After(latency_(), [this, partitions = std::move(partitions), done = std::move(done)] {
+      if (down_) return done(Error{Code::kUnavailable, "the store is down"});
+      Chosen chosen;
+      chosen.more = !chosen_.empty();
+      for (const auto& [id, letter] : chosen_) {
+        bool asked =
+            std::find(partitions.begin(), partitions.end(), letter.partition) != partitions.end();
+        if (asked && !shards_[letter.partition].rows.contains(id)) chosen.letters.push_back(letter);
+      }
+      loop_.After(latency_(), [done, chosen = std::move(chosen)] { done(chosen); });
+    });
+  }
+
+  /// A redrive chooses the letter, unless one has already.
+  bool Choose(const ChosenLetter& letter) {
+    return !returned_.contains(letter.id) && chosen_.emplace(letter.id, letter).second;
+  }
+  /// It is cancelled: what is not pending again stays a dead letter.
+  void Release() { chosen_.clear(); }
+  const std::map<schema::DeliveryId, schema::DeliveryId>& returned() const { return returned_; }
+  size_t chosen() const { return chosen_.size(); }
 
   void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
                 std::function<void(Result<std::vector<RetryRow>>)> done) override {
@@ -155,6 +201,8 @@ class MemoryInvokeStore : public InvokeStore {
   std::function<Duration()> latency_;
   bool down_ = false;
   std::map<int32_t, Shard> shards_;
+  std::map<schema::DeliveryId, ChosenLetter> chosen_;
+  std::map<schema::DeliveryId, schema::DeliveryId> returned_;  // letter -> row
 };
 
 }  // namespace dispatch::testing
