@@ -34,10 +34,10 @@ std::vector<Config::Setting> Settings() {
                       .max = 1024});
   settings.push_back({.name = "max-pending",
                       .type = Config::Type::kInt,
-                      .default_value = "0",
+                      .default_value = "10000",
                       .help =
-                          "deliveries of a subscription under way; more wait in their topic; 0: "
-                          "no bound, nor those of organizations and in all",
+                          "deliveries of a subscription under way, or 32 MB of them; more wait in "
+                          "their topic; 0: no bound, nor those of organizations and in all",
                       .min = 0,
                       .max = 1'000'000});
   settings.push_back({.name = "max-pending-per-organization",

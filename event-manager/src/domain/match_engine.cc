@@ -26,10 +26,13 @@ MatchEngine::MatchEngine(broker::Broker& broker, Loop& loop, MatchStore& store, 
       producer_(broker, loop, WriterOptions()),
       writer_(producer_, options_.invocations_partitions),
       allowance_(options_.allowance),
-      session_slots_(options_.max_sessions) {}
+      session_slots_(options_.max_sessions) {
+  allowance_.OnChanged([this] { TendSoon(); });
+}
 
 MatchEngine::~MatchEngine() {
   loop_.Cancel(tick_);
+  allowance_.OnChanged({});
   matchers_.clear();
 }
 
@@ -347,11 +350,27 @@ void MatchEngine::Tick() {
     Match(std::exchange(doubtful_, {}));
   }
   allowance_.Tick(loop_.Now());
+  TendAll();
+  ReadOthers();
+  if (!saving_) Checkpoint([] {});
+}
+
+// Who got allowance goes on at once, and not with the next tick: at full speed the allowance is
+// used up several times a second.
+void MatchEngine::TendSoon() {
+  if (tend_posted_) return;
+  tend_posted_ = true;
+  loop_.Post([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    tend_posted_ = false;
+    TendAll();
+  });
+}
+
+void MatchEngine::TendAll() {
   bool wanted = slots_wanted_;
   for (auto& [partition, matcher] : matchers_) matcher->Tend();
   if (wanted && session_slots_ > 0) slots_wanted_ = false;
-  ReadOthers();
-  if (!saving_) Checkpoint([] {});
 }
 
 // What was matched in partitions that other instances own counts against the allowance too.

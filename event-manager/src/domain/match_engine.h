@@ -87,6 +87,8 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
                std::vector<PartitionState> states);
   void Match(const std::vector<broker::Record>& records);
   void Tick();
+  void TendSoon();
+  void TendAll();
   void ReadOthers();
   void SetOthers(const std::vector<PartitionMatched>& all);
   void Checkpoint(std::function<void()> then);
@@ -115,6 +117,7 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   bool saving_ = false;
   std::vector<std::function<void()>> after_save_;
   bool checkpoint_posted_ = false;
+  bool tend_posted_ = false;
   bool subscribe_posted_ = false;
   bool stopping_ = false;
   TimerId tick_ = kNoTimer;

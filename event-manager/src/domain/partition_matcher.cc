@@ -19,6 +19,11 @@ constexpr size_t kMostHeld = 512;
 constexpr Duration kUnknownPatience = std::chrono::seconds(2);
 // How long a lagging reader keeps its place when others wait for one.
 constexpr Duration kSessionTurn = std::chrono::seconds(2);
+// How long those with allowance wait for those without before they part. At full speed allowance
+// comes back within a fraction of it, and a reader that was closed needs half a second to see its
+// first record again.
+constexpr Duration kPatience = std::chrono::seconds(2);
+constexpr Duration kPatienceWhenSlotsAreWanted = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -502,46 +507,63 @@ void PartitionMatcher::Tend() {
 }
 
 // Who has no allowance falls behind, if somebody else can go on; else the shared reader waits.
+// Those that all but used up theirs are as fast as each other, and wait for each other for a while:
+// each that parts costs a reading of its own.
 void PartitionMatcher::Balance() {
   const Allowance& allowance = engine_.allowance();
   waiting_ = allowance.stopped(topic_.topic.org);
   for (size_t i = 0, count = sessions_.size(); i < count; ++i) BalanceSession(*sessions_[i]);
   if (waiting_ || !allowance.any_exhausted()) return;
-  bool others = false;
+  Others others;
   std::vector<Cursor*> slow;
   for (auto& [id, cursor] : cursors_) {
     if (cursor.paused_at || cursor.live_from == kForever || cursor.live_until <= next_) continue;
     if (allowance.exhausted(id)) {
       if (cursor.live_until == kForever) slow.push_back(&cursor);
     } else {
-      others = true;
+      others.Add(allowance.plenty(id));
     }
   }
-  waiting_ = !others && !slow.empty();
+  if (slow.empty()) return;
+  waiting_ = !others.go_on(engine_.loop().Steady() - last_taken_ >= kPatience);
   if (waiting_) return;
   for (Cursor* cursor : slow) FallBehind(*cursor);
 }
 
-// Members with allowance do not wait for those without.
+// Members with allowance do not wait long for those without.
 void PartitionMatcher::BalanceSession(LagSession& session) {
   const Allowance& allowance = engine_.allowance();
   std::vector<Uuid> slow;
   for (const Uuid& id : allowance.all_exhausted()) {
     if (session.HasOpen(id)) slow.push_back(id);
   }
-  // Who has an end, and is not there yet, does not wait for them either.
-  bool others = slow.size() < session.open() || !session.closed_are_read();
   if (slow.empty()) {
     ParkIfOthersWait(session);
-  } else if (others && session.durable()) {
-    for (const Uuid& id : slow) {
-      auto from = session.Leave(id, 0);
-      auto cursor = cursors_.find(id);
-      if (from && cursor != cursors_.end()) AddToSession(cursor->second, *from);
+    return session.Continue();
+  }
+  Others others;
+  for (const auto& member : session.members()) {
+    if (!member.until && !allowance.exhausted(member.subscription)) {
+      others.Add(allowance.plenty(member.subscription));
     }
-  } else if (session.started() && !others) {
-    session.Park();
-    engine_.ReturnSessionSlot();
+  }
+  // Who has an end, and is not there yet, does not wait for them either.
+  if (!session.closed_are_read()) others.Add(false);
+  Duration waited = engine_.loop().Steady() - session.fed_at();
+  if (others.go_on(waited >= kPatience)) {
+    if (session.durable()) {
+      for (const Uuid& id : slow) {
+        auto from = session.Leave(id, 0);
+        auto cursor = cursors_.find(id);
+        if (from && cursor != cursors_.end()) AddToSession(cursor->second, *from);
+      }
+    }
+  } else if (session.started() && !others.any) {
+    bool wanted = engine_.session_slots_wanted();
+    if (waited >= (wanted ? kPatienceWhenSlotsAreWanted : kPatience)) {
+      session.Park();
+      engine_.ReturnSessionSlot();
+    }
   }
   session.Continue();
 }

@@ -82,6 +82,17 @@ class PartitionMatcher : private LagSession::Host {
   bool waiting() const { return waiting_; }
 
  private:
+  /// Those beside the ones without allowance.
+  struct Others {
+    bool any = false;
+    bool plenty = false;  // of one of them
+    void Add(bool has_plenty) {
+      any = true;
+      plenty = plenty || has_plenty;
+    }
+    /// Without the ones that have no allowance.
+    bool go_on(bool patience_is_over) const { return plenty || (any && patience_is_over); }
+  };
   struct Counter {
     schema::MatchCheckpoint::Matched total;
     int64_t charged = 0;  // matched, or being written
