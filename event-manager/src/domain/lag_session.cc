@@ -17,6 +17,8 @@ constexpr Duration kHandOverRetry = std::chrono::milliseconds(10);
 // fetched.
 constexpr size_t kMostQueued = 4'096;
 constexpr size_t kMostQueuedBytes = 4 * 1024 * 1024;
+// Taken in one turn of the loop: live events do not wait behind all that is queued here.
+constexpr int kTurn = 64;
 }  // namespace
 
 LagSession::LagSession(broker::Broker& broker, Loop& loop, Host& host,
@@ -194,10 +196,15 @@ void LagSession::OnRecords(std::vector<broker::Record> records) {
 
 void LagSession::Process() {
   if (std::exchange(processing_, true)) return;
+  int taken = 0;
   while (!queue_.empty() && leaving_ == Durability::kDurable && !tracker_.full() &&
          host_.MayFeed(*this)) {
     if (queue_.front().offset >= granted_) {
       host_.CheckpointSoon();
+      break;
+    }
+    if (++taken > kTurn) {
+      ProcessSoon();
       break;
     }
     broker::Record record = std::move(queue_.front());
@@ -209,6 +216,15 @@ void LagSession::Process() {
   processing_ = false;
   HandOverIfMet();
   PaceReader();
+}
+
+void LagSession::ProcessSoon() {
+  if (std::exchange(process_posted_, true)) return;
+  loop_.Post([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    process_posted_ = false;
+    Continue();
+  });
 }
 
 void LagSession::Take(broker::Record record) {

@@ -106,6 +106,7 @@ class LagSession : private broker::Reader::Listener {
   void OnEnd(const broker::TopicPartition& partition, int64_t next_offset) override;
 
   void Process();
+  void ProcessSoon();
   void Take(broker::Record record);
   void HandOverIfMet();
   void LetLiveGo();
@@ -139,6 +140,7 @@ class LagSession : private broker::Reader::Listener {
   std::deque<broker::Record> queue_;  // read, and not taken yet
   size_t queued_bytes_ = 0;
   bool processing_ = false;
+  bool process_posted_ = false;
   bool paused_ = false;
   // The shared reader is held from before a hand-over until that is durable: what it would match
   // for the member before then would come again, after a crash, under our stream id.
