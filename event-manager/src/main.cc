@@ -14,6 +14,7 @@
 #include "event-manager/src/adapters/lag_monitor.h"
 #include "event-manager/src/adapters/lag_report.h"
 #include "event-manager/src/adapters/lag_survey.h"
+#include "event-manager/src/adapters/loss_notes.h"
 #include "event-manager/src/adapters/pg_match_store.h"
 #include "event-manager/src/adapters/progress_table.h"
 #include "event-manager/src/adapters/state_feed.h"
@@ -87,6 +88,7 @@ class EventManager {
         topics_(*broker_, service.loop(), pool_, Replication(service.config()),
                 [this] { relay_.Nudge(); }),
         subscriptions_(*broker_, service.loop(), pool_, [this] { relay_.Nudge(); }),
+        losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         survey_(*broker_, service.loop(), pool_, state_, progress_),
         lag_(service.loop(), state_, survey_),
         monitor_(
@@ -120,6 +122,8 @@ class EventManager {
     subscriptions_.Register(rpc_);
     lag_.Register(rpc_);
     FeedEngine(state_, engine_);
+    engine_.OnLost([this](const schema::Subscription& subscription, const PartitionId& partition,
+                          int64_t lost) { losses_.Note(subscription, partition, lost); });
     progress_.OnChanged([this](const Uuid& subscription, const ProgressTable::Sum& sum) {
       engine_.SetSettled(subscription, sum.counters.settled(), progress_.CircuitOf(subscription));
     });
@@ -199,6 +203,7 @@ class EventManager {
   broker::RpcServer rpc_;
   TopicCommands topics_;
   SubscriptionCommands subscriptions_;
+  LossNotes losses_;
   LagSurvey survey_;
   LagReport lag_;
   LagMonitor monitor_;

@@ -53,6 +53,7 @@ void RewindTo(json::object& stored, const std::vector<int64_t>& boundaries) {
   for (const char* before : {"previous", "filterBoundaries", "pauseBoundaries"}) {
     internal.erase(before);
   }
+  if (json::GetString(stored, "status") == "READY") stored["reason"] = json::array();
 }
 
 void PauseAt(json::object& stored, const std::vector<int64_t>& ends) {

@@ -41,6 +41,7 @@ LagSession::LagSession(broker::Broker& broker, Loop& loop, Host& host,
 
 LagSession::~LagSession() {
   loop_.Cancel(retry_);
+  loop_.Cancel(range_retry_);
   if (holding_) host_.HoldLive(false);
 }
 
@@ -56,6 +57,7 @@ void LagSession::Park() {
   queue_.clear();
   queued_bytes_ = 0;
   loop_.Cancel(retry_);
+  loop_.Cancel(range_retry_);
   LetLiveGo();
 }
 
@@ -265,19 +267,30 @@ void LagSession::OnPartitionError(const broker::TopicPartition& partition, const
                                                    Result<std::vector<broker::Offsets>> offsets) {
     if (alive.expired()) return;
     if (!offsets.ok() || static_cast<size_t>(partition.partition) >= offsets->size()) {
-      retry_ = loop_.After(std::chrono::seconds(1), [this, partition] {
-        OnPartitionError(partition, Error{Code::kOutOfRange, "retry", true, {}});
-      });
-      return;
+      return LookAgain(partition, std::chrono::seconds(1));
+    }
+    if (!started()) return;  // it is told again when it starts
+    // What was read in time is not lost, and is counted first.
+    if (!queue_.empty() || tracker_.incomplete() > 0) {
+      return LookAgain(partition, std::chrono::milliseconds(50));
     }
     int64_t earliest = (*offsets)[partition.partition].earliest;
-    host_.SessionLost(*this, tracker_.Position(), earliest);
-    seen_ = std::max(seen_, earliest);
-    if (!started()) return host_.SessionMoved();
+    if (seen_ < earliest) {
+      host_.SessionLost(*this, seen_, earliest);
+      seen_ = earliest;
+      tracker_ = OffsetTracker::Restore(seen_, {}, tracker_.limits());
+    }
     reader_->Remove(partition);
     reader_->Add(partition, seen_);
     HandOverIfMet();
     host_.SessionMoved();
+  });
+}
+
+void LagSession::LookAgain(const broker::TopicPartition& partition, Duration delay) {
+  loop_.Cancel(range_retry_);
+  range_retry_ = loop_.After(delay, [this, partition] {
+    OnPartitionError(partition, Error{Code::kOutOfRange, "retry", true, {}});
   });
 }
 

@@ -110,6 +110,7 @@ class LagSession : private broker::Reader::Listener {
   void Take(broker::Record record);
   void HandOverIfMet();
   void LetLiveGo();
+  void LookAgain(const broker::TopicPartition& partition, Duration delay);
   bool read_all() const { return open_ == 0 && closed_are_read(); }
   bool Wrote(const Member& member) const;
   std::pair<size_t, size_t> RangeOf(const Uuid& subscription) const;
@@ -149,6 +150,7 @@ class LagSession : private broker::Reader::Listener {
   Durability hand_over_ = Durability::kDurable;
   Durability leaving_ = Durability::kDurable;
   TimerId retry_ = kNoTimer;
+  TimerId range_retry_ = kNoTimer;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -302,14 +302,16 @@ void MatchEngine::OnPartitionError(const broker::TopicPartition& partition, cons
         if (alive.expired()) return;
         auto it = matchers_.find(partition);
         if (it == matchers_.end()) return;
-        if (!offsets.ok() || static_cast<size_t>(partition.partition) >= offsets->size()) {
-          loop_.After(std::chrono::seconds(1), [this, alive, partition, error] {
+        auto again = [this, alive, partition, error](Duration delay) {
+          loop_.After(delay, [this, alive, partition, error] {
             if (!alive.expired()) OnPartitionError(partition, error);
           });
-          return;
+        };
+        if (!offsets.ok() || static_cast<size_t>(partition.partition) >= offsets->size()) {
+          return again(std::chrono::seconds(1));
         }
         int64_t earliest = (*offsets)[partition.partition].earliest;
-        it->second->OnLost(earliest);
+        if (!it->second->OnLost(earliest)) return again(std::chrono::milliseconds(50));
         consumer_->Seek(partition, earliest);
       });
 }

@@ -60,6 +60,7 @@ PartitionMatcher::PartitionMatcher(Engine& engine, const TopicEntry& topic, Part
   }
   if (!unknown_.empty()) ++holds_;
   for (const auto& [id, entry] : topic_.index.all()) Reconcile(*entry);
+  for (const auto& [id, counter] : counters_) TellLost(id);
   StartSessions();
   if (granted_ <= next_) {  // nothing may be taken yet
     dirty_ = true;
@@ -169,31 +170,40 @@ void PartitionMatcher::MatchLagging(const broker::Record& record, const LagSessi
       std::move(done));
 }
 
-void PartitionMatcher::OnLost(int64_t earliest) {
-  int64_t from = tracker_.Position();
-  int64_t missing = std::max<int64_t>(0, earliest - std::max(from, next_));
+bool PartitionMatcher::OnLost(int64_t earliest) {
+  // What was read in time is not lost, and is counted first.
+  if (!held_.empty() || tracker_.incomplete() > 0) return false;
   for (const auto& [id, cursor] : cursors_) {
-    int64_t first = std::max({from, cursor.live_from, next_});
-    if (cursor.paused_at || cursor.live_from == kForever || first >= earliest) continue;
-    CounterOf(id, cursor.generation).total.lost += earliest - first;
+    int64_t first = std::max(next_, cursor.live_from);
+    int64_t last = std::min(earliest, cursor.live_until);
+    if (first < last) CountLost(id, cursor.generation, last - first);
   }
   log::Error("retention passed the position topic={} partition={} from={} earliest={} lost={}",
-             topic_.topic.KafkaName(), id_.partition, from, earliest, missing);
+             topic_.topic.KafkaName(), id_.partition, next_, earliest,
+             std::max<int64_t>(0, earliest - next_));
   next_ = std::max(next_, earliest);
-  // What was never delivered to us below `earliest` cannot complete: start anew there. Records
-  // under way keep their callbacks, which the new tracker ignores.
-  if (tracker_.incomplete() == 0) {
-    tracker_ = OffsetTracker::Restore(earliest, {}, OffsetTracker::Limits{});
-  }
+  tracker_ = OffsetTracker::Restore(next_, {}, OffsetTracker::Limits{});
   dirty_ = true;
+  return true;
+}
+
+void PartitionMatcher::CountLost(const Uuid& subscription, int32_t generation, int64_t offsets) {
+  CounterOf(subscription, generation).total.lost += offsets;
+  TellLost(subscription);
+}
+
+void PartitionMatcher::TellLost(const Uuid& subscription) {
+  const auto* known = topic_.index.Find(subscription);
+  auto counter = counters_.find(subscription);
+  if (known == nullptr || counter == counters_.end() || counter->second.total.lost == 0) return;
+  engine_.TellLost((*known)->subscription, id_, counter->second.total.lost);
 }
 
 void PartitionMatcher::SessionLost(const LagSession& session, int64_t from, int64_t resume_at) {
   for (const auto& member : session.members()) {
     int64_t first = std::max(from, member.from);
     int64_t last = member.until ? std::min(*member.until, resume_at) : resume_at;
-    if (first >= last) continue;
-    CounterOf(member.subscription, member.generation).total.lost += last - first;
+    if (first < last) CountLost(member.subscription, member.generation, last - first);
   }
   log::Error("retention passed a lagging reader topic={} partition={} from={} earliest={}",
              topic_.topic.KafkaName(), id_.partition, from, resume_at);

@@ -47,6 +47,10 @@ class PartitionMatcher : private LagSession::Host {
     virtual void SetPaused(const broker::TopicPartition& partition, bool paused) = 0;
     /// Saves a checkpoint without waiting for the interval.
     virtual void CheckpointSoon() = 0;
+    /// Retention took so many offsets of the partition, since the subscription is there, before
+    /// they were read for it. Told again by every owner.
+    virtual void TellLost(const schema::Subscription& subscription, const PartitionId& partition,
+                          int64_t lost) = 0;
   };
 
   PartitionMatcher(Engine& engine, const TopicEntry& topic, PartitionState state);
@@ -59,8 +63,8 @@ class PartitionMatcher : private LagSession::Host {
 
   void OnRecord(const broker::Record& record);
   /// The shared reader's position left the log: count what live subscriptions lost, go on at
-  /// `earliest`.
-  void OnLost(int64_t earliest);
+  /// `earliest`. False while what was read before is under way: tell it again soon.
+  bool OnLost(int64_t earliest);
 
   /// A subscription of the topic is new or changed.
   void Reconcile(const CompiledSubscription& subscription);
@@ -118,6 +122,8 @@ class PartitionMatcher : private LagSession::Host {
   }
 
   Counter& CounterOf(const Uuid& subscription, int32_t generation);
+  void CountLost(const Uuid& subscription, int32_t generation, int64_t offsets);
+  void TellLost(const Uuid& subscription);
   void GiveUpUnknown();
   void Balance();
   void BalanceSession(LagSession& session);
