@@ -11,6 +11,7 @@
 #include "common/metrics.h"
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
+#include "event-manager/src/adapters/dry_runs.h"
 #include "event-manager/src/adapters/lag_monitor.h"
 #include "event-manager/src/adapters/lag_report.h"
 #include "event-manager/src/adapters/lag_survey.h"
@@ -88,6 +89,7 @@ class EventManager {
         topics_(*broker_, service.loop(), pool_, Replication(service.config()),
                 [this] { relay_.Nudge(); }),
         subscriptions_(*broker_, service.loop(), pool_, [this] { relay_.Nudge(); }),
+        dry_runs_(*broker_, service.loop(), state_, {}),
         losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         survey_(*broker_, service.loop(), pool_, state_, progress_),
         lag_(service.loop(), state_, survey_),
@@ -120,6 +122,7 @@ class EventManager {
                            [this] { return rpc_.ready() ? "" : "not serving requests yet"; });
     topics_.Register(rpc_);
     subscriptions_.Register(rpc_);
+    dry_runs_.Register(rpc_);
     lag_.Register(rpc_);
     FeedEngine(state_, engine_);
     engine_.OnLost([this](const schema::Subscription& subscription, const PartitionId& partition,
@@ -203,6 +206,7 @@ class EventManager {
   broker::RpcServer rpc_;
   TopicCommands topics_;
   SubscriptionCommands subscriptions_;
+  DryRuns dry_runs_;
   LossNotes losses_;
   LagSurvey survey_;
   LagReport lag_;

@@ -182,7 +182,8 @@ const std::vector<Case>& Cases() {
          s.retention_ms = 400 * kSecond;
        },
        LagState::kRetentionRisk,
-       "retention passes the cursor at any moment: 4 events unread; 3 were lost before; paused"},
+       "passes the cursor at any moment: 4 events unread, the oldest 2 s old; 3 were lost before; "
+       "paused"},
       {"retention is far",
        [](auto& s) {
          s.figures.mode = LagMode::kPaused;
