@@ -47,7 +47,7 @@ def test_what_retention_takes_in_a_pause_is_lost_and_told(stack, org, own):
     stored = eventually(lambda: told(org, called, 6), "the reason says so", 10)
     metric = stack.metric("event-manager", "dispatch_subscription_lost_total", subscription=called)
     assert metric in (0, 6)  # of the last look
-    stored["tags"] = {"seen": "yes"}
+    stored["tags"] = [{"key": "seen", "value": "yes"}]
     for field in ("statistics", "revision", "id"):
         stored.pop(field, None)
     org.put(f"/v1/subscriptions/{called}", stored, expect=200)

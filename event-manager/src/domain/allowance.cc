@@ -119,7 +119,9 @@ void Allowance::Judge(Account& account) {
 void Allowance::SetExhausted(const Uuid& subscription, bool exhausted) {
   bool moved =
       exhausted ? exhausted_.insert(subscription).second : exhausted_.erase(subscription) > 0;
-  if (moved && changed_) changed_();
+  if (!moved) return;
+  ++changes_;
+  if (changed_) changed_();
 }
 
 bool Allowance::plenty(const Uuid& subscription) const {

@@ -54,6 +54,8 @@ class Allowance {
   /// Looks again at circuits that are open, and at who may go on.
   void Tick(WallTime now);
 
+  /// Rises when a subscription becomes exhausted or gets allowance again.
+  uint64_t changes() const { return changes_; }
   bool any_exhausted() const { return !exhausted_.empty(); }
   bool exhausted(const Uuid& subscription) const { return exhausted_.contains(subscription); }
   const std::unordered_set<Uuid>& all_exhausted() const { return exhausted_; }
@@ -78,6 +80,7 @@ class Allowance {
 
   Limits limits_;
   std::function<void()> changed_;
+  uint64_t changes_ = 0;
   int64_t now_ms_ = 0;
   std::unordered_map<Uuid, Account> accounts_;
   std::unordered_map<Uuid, Told> told_;  // also of those that are not open here yet

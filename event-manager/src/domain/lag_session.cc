@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "event-manager/src/domain/grant.h"
+#include "event-manager/src/domain/lost_offsets.h"
 
 namespace dispatch {
 
@@ -278,7 +279,7 @@ void LagSession::OnPartitionError(const broker::TopicPartition& partition, const
     if (seen_ < earliest) {
       host_.SessionLost(*this, seen_, earliest);
       seen_ = earliest;
-      tracker_ = OffsetTracker::Restore(seen_, {}, tracker_.limits());
+      tracker_ = SkipTo(tracker_, earliest);
     }
     reader_->Remove(partition);
     reader_->Add(partition, seen_);

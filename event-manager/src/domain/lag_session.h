@@ -10,6 +10,7 @@
 
 #include "broker-adapters/broker.h"
 #include "broker-adapters/offset_tracker.h"
+#include "event-manager/src/domain/lost_offsets.h"
 #include "event-manager/src/domain/match_store.h"
 #include "schema/messages.h"
 
@@ -92,6 +93,10 @@ class LagSession : private broker::Reader::Listener {
   bool Owes(const Uuid& subscription, int32_t generation) const;
   /// Members that have no end yet.
   size_t open() const { return open_; }
+  /// How many of these offsets are not matched.
+  int64_t NotComplete(int64_t first, int64_t last) const {
+    return dispatch::NotComplete(tracker_, first, last);
+  }
   /// Nothing is left to read for the members that have an end.
   bool closed_are_read() const { return last_wanted_ <= seen_; }
   /// Every member was handed over or left, and all that was read for them is written.

@@ -219,11 +219,11 @@ void MatchEngine::Claimed(const std::vector<broker::TopicPartition>& partitions,
       consumer_->Start(partitions[i], broker::kLatest, generation);
       continue;
     }
-    bool fresh = !states[i].position.has_value();
     int64_t epoch = states[i].epoch;
     PartitionMatcher::Engine& engine = *this;
     auto matcher = std::make_unique<PartitionMatcher>(engine, *entry, std::move(states[i]));
-    int64_t start = fresh ? broker::kEarliest : matcher->position();
+    // Never owned: from 0, so that what retention took before is counted.
+    int64_t start = matcher->position();
     log::Info("partition assigned topic={} partition={} epoch={} offset={}", partitions[i].topic,
               partitions[i].partition, epoch, start);
     matchers_[partitions[i]] = std::move(matcher);

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "event-manager/src/domain/grant.h"
+#include "event-manager/src/domain/lost_offsets.h"
 
 namespace dispatch {
 
@@ -116,6 +117,8 @@ void PartitionMatcher::Take(const broker::Record& record) {
         if (waiting_for_order_) SessionChanged();
         Pace();
       });
+  // Before the next record of the same batch.
+  if (engine_.allowance().changes() != balanced_) Balance();
   Pace();
 }
 
@@ -176,13 +179,14 @@ bool PartitionMatcher::OnLost(int64_t earliest) {
   for (const auto& [id, cursor] : cursors_) {
     int64_t first = std::max(next_, cursor.live_from);
     int64_t last = std::min(earliest, cursor.live_until);
-    if (first < last) CountLost(id, cursor.generation, last - first);
+    int64_t lost = NotComplete(tracker_, first, last);
+    if (lost > 0) CountLost(id, cursor.generation, lost);
   }
   log::Error("retention passed the position topic={} partition={} from={} earliest={} lost={}",
              topic_.topic.KafkaName(), id_.partition, next_, earliest,
-             std::max<int64_t>(0, earliest - next_));
+             NotComplete(tracker_, next_, earliest));
   next_ = std::max(next_, earliest);
-  tracker_ = OffsetTracker::Restore(next_, {}, OffsetTracker::Limits{});
+  tracker_ = SkipTo(tracker_, earliest);
   dirty_ = true;
   return true;
 }
@@ -203,7 +207,8 @@ void PartitionMatcher::SessionLost(const LagSession& session, int64_t from, int6
   for (const auto& member : session.members()) {
     int64_t first = std::max(from, member.from);
     int64_t last = member.until ? std::min(*member.until, resume_at) : resume_at;
-    if (first < last) CountLost(member.subscription, member.generation, last - first);
+    int64_t lost = session.NotComplete(first, last);
+    if (lost > 0) CountLost(member.subscription, member.generation, lost);
   }
   log::Error("retention passed a lagging reader topic={} partition={} from={} earliest={}",
              topic_.topic.KafkaName(), id_.partition, from, resume_at);
@@ -513,7 +518,7 @@ void PartitionMatcher::Tend() {
   GiveUpUnknown();
   Balance();
   StartSessions();
-  Pace();
+  TakeHeld();
 }
 
 // Who has no allowance falls behind, if somebody else can go on; else the shared reader waits.
@@ -521,6 +526,7 @@ void PartitionMatcher::Tend() {
 // each that parts costs a reading of its own.
 void PartitionMatcher::Balance() {
   const Allowance& allowance = engine_.allowance();
+  balanced_ = allowance.changes();
   waiting_ = allowance.stopped(topic_.topic.org);
   for (size_t i = 0, count = sessions_.size(); i < count; ++i) BalanceSession(*sessions_[i]);
   if (waiting_ || !allowance.any_exhausted()) return;

@@ -145,7 +145,7 @@ class PartitionMatcher : private LagSession::Host {
   void Retire(const Cursor& cursor);
   std::optional<int32_t> ServesLive(const Uuid& subscription, int64_t offset) const;
   bool InSession(const Uuid& subscription, int32_t generation, const LagSession* before) const;
-  bool held(int64_t offset) const { return holds_ > 0 || offset >= granted_; }
+  bool held(int64_t offset) const { return holds_ > 0 || waiting_ || offset >= granted_; }
   void PauseCursor(Cursor& cursor, int64_t no_sooner);
   void ResumeCursor(Cursor& cursor);
   void Changed(const Cursor& cursor);
@@ -180,6 +180,7 @@ class PartitionMatcher : private LagSession::Host {
   std::deque<broker::Record> held_;  // came while the shared reader was held; in order
   bool paused_ = false;
   bool waiting_ = false;
+  uint64_t balanced_ = 0;  // the allowance's changes() when we looked last
   // With cursors, and not told of yet: an instance may learn of a subscription later than its owner
   // before. Until then nothing is read, or it would lose what is read.
   std::unordered_set<Uuid> unknown_;
