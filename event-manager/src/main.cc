@@ -11,9 +11,11 @@
 #include "common/metrics.h"
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
+#include "event-manager/src/adapters/dry_runs.h"
 #include "event-manager/src/adapters/lag_monitor.h"
 #include "event-manager/src/adapters/lag_report.h"
 #include "event-manager/src/adapters/lag_survey.h"
+#include "event-manager/src/adapters/loss_notes.h"
 #include "event-manager/src/adapters/pg_match_store.h"
 #include "event-manager/src/adapters/progress_table.h"
 #include "event-manager/src/adapters/state_feed.h"
@@ -34,10 +36,10 @@ std::vector<Config::Setting> Settings() {
                       .max = 1024});
   settings.push_back({.name = "max-pending",
                       .type = Config::Type::kInt,
-                      .default_value = "0",
+                      .default_value = "10000",
                       .help =
-                          "deliveries of a subscription under way; more wait in their topic; 0: "
-                          "no bound, nor those of organizations and in all",
+                          "deliveries of a subscription under way, or 32 MB of them; more wait in "
+                          "their topic; 0: no bound, nor those of organizations and in all",
                       .min = 0,
                       .max = 1'000'000});
   settings.push_back({.name = "max-pending-per-organization",
@@ -87,6 +89,8 @@ class EventManager {
         topics_(*broker_, service.loop(), pool_, Replication(service.config()),
                 [this] { relay_.Nudge(); }),
         subscriptions_(*broker_, service.loop(), pool_, [this] { relay_.Nudge(); }),
+        dry_runs_(*broker_, service.loop(), state_, {}),
+        losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         survey_(*broker_, service.loop(), pool_, state_, progress_),
         lag_(service.loop(), state_, survey_),
         monitor_(
@@ -118,8 +122,11 @@ class EventManager {
                            [this] { return rpc_.ready() ? "" : "not serving requests yet"; });
     topics_.Register(rpc_);
     subscriptions_.Register(rpc_);
+    dry_runs_.Register(rpc_);
     lag_.Register(rpc_);
     FeedEngine(state_, engine_);
+    engine_.OnLost([this](const schema::Subscription& subscription, const PartitionId& partition,
+                          int64_t lost) { losses_.Note(subscription, partition, lost); });
     progress_.OnChanged([this](const Uuid& subscription, const ProgressTable::Sum& sum) {
       engine_.SetSettled(subscription, sum.counters.settled(), progress_.CircuitOf(subscription));
     });
@@ -199,6 +206,8 @@ class EventManager {
   broker::RpcServer rpc_;
   TopicCommands topics_;
   SubscriptionCommands subscriptions_;
+  DryRuns dry_runs_;
+  LossNotes losses_;
   LagSurvey survey_;
   LagReport lag_;
   LagMonitor monitor_;

@@ -80,6 +80,7 @@ class Publisher {
     } else {
       for (int i = 0; i < options_.connections; ++i) Send(NowMicros());
     }
+    loop_.OnTerminate([this](int) { end_ = NowMicros(); });
     loop_.Run();
     double span = static_cast<double>(last_ - measure_from_) / 1e6;
     Print(fmt::format(R"({{"events":{},"rate":{:.0f},"p50_ms":{:.3f},"p99_ms":{:.3f},)"

@@ -3,6 +3,7 @@
 import time
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 
 def open_reader(brokers: str) -> Consumer:
@@ -78,6 +79,14 @@ def produce(
     producer.flush(20)
     assert reports and reports[0][0] is None, f"producing to {topic}: {reports}"
     return reports[0][1].partition(), reports[0][1].offset()
+
+
+def delete_records(brokers: str, topic: str, partition: int, before: int) -> None:
+    """As retention does: records below `before` are gone."""
+    admin = AdminClient({"bootstrap.servers": brokers})
+    futures = admin.delete_records([TopicPartition(topic, partition, before)])
+    for future in futures.values():
+        future.result(timeout=20)
 
 
 def headers_of(message: Message) -> dict[str, bytes]:

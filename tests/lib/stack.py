@@ -98,12 +98,14 @@ class Stack:
         eventually(lambda: not is_running(pid), f"{part} stops after SIGTERM", bound)
         return pid
 
-    def start_as_child(self, service: str) -> subprocess.Popen:
-        """Takes over from the running one: a process of ours with the same program and settings,
-        so that its exit code can be seen. Its output goes to the same log."""
-        command = self._command(service)
+    def start_as_child(self, service: str, **settings: str) -> subprocess.Popen:
+        """Takes over from the running one: a process of ours with the same program and settings
+        (and `settings`, by their environment's names), so that its exit code can be seen. Its
+        output goes to the same log."""
+        arguments, environment = self._command(service)
+        environment.update({key.encode(): value.encode() for key, value in settings.items()})
         self.terminate(service)
-        return self._spawn(service, *command)
+        return self._spawn(service, arguments, environment)
 
     def start_another(self, service: str) -> subprocess.Popen:
         """A second instance beside the running one: no name of its own, any admin port. Its output

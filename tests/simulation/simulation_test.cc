@@ -107,6 +107,24 @@ TEST(SimulationTest, RedrivesSurviveEveryFault) {
   RunSeeds(options, Seeds(500), true);
 }
 
+TEST(SimulationTest, WhatRetentionTakesIsCounted) {
+  World::Options options;
+  options.crashes = options.store_faults = options.broker_faults = false;
+  options.endpoint_faults = false;
+  options.truncations = true;
+  RunSeeds(options, Seeds(100), false);
+}
+
+TEST(SimulationTest, WhatRetentionTakesIsCountedOverEveryFault) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.hangs = true;
+  options.allowance = 6;
+  options.truncations = true;
+  RunSeeds(options, Seeds(200), true);
+}
+
 TEST(SimulationTest, ConservationSurvivesEveryFault) {
   World::Options options;
   options.subscriptions = 6;

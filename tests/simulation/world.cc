@@ -283,6 +283,27 @@ void World::Redrive() {
   }
 }
 
+// Anything in the log may go, also what was never read.
+void World::Truncate() {
+  RememberEvents();
+  auto partition = static_cast<int32_t>(random_() % kEventPartitions);
+  broker::TopicPartition where{topic_.KafkaName(), partition};
+  auto log = cluster_.Log(where);
+  if (log.empty()) return;
+  const auto& record = log[random_() % log.size()];
+  cluster_.Truncate(where, record.offset);
+  earliest_[partition] = record.offset;
+}
+
+void World::RememberEvents() {
+  for (int32_t p = 0; p < kEventPartitions; ++p) {
+    for (const auto& record : cluster_.Log({topic_.KafkaName(), p})) {
+      const auto* key = record.FindHeader("ce_partitionkey");
+      events_[{p, record.offset}] = {*record.FindHeader("ce_type"), key == nullptr ? "" : *key};
+    }
+  }
+}
+
 void World::Publish() {
   int number = published_++;
   std::string type = number % 2 == 0 ? "even" : "odd";
@@ -380,17 +401,13 @@ void World::Run() {
     if (options_.redrives && Chance(0.05)) Redrive();
     if (options_.hangs && !subs_.empty() && Chance(0.03)) Hang();
     if (options_.pauses && !subs_.empty() && Chance(0.05)) TogglePause();
+    if (options_.truncations && Chance(0.03)) Truncate();
     loop_.RunFor(Between(milliseconds(0), milliseconds(100)));
   }
   while (created < options_.subscriptions) CreateSubscription(created++);
   Heal();
   loop_.RunUntil([this] { return answered_ == published_; }, seconds(60));
-  for (int32_t p = 0; p < kEventPartitions; ++p) {
-    for (const auto& record : cluster_.Log({topic_.KafkaName(), p})) {
-      const auto* key = record.FindHeader("ce_partitionkey");
-      events_[{p, record.offset}] = {*record.FindHeader("ce_type"), key == nullptr ? "" : *key};
-    }
-  }
+  RememberEvents();
   loop_.RunUntil([this] { return Quiet(); }, std::chrono::minutes(10));
   loop_.RunFor(seconds(5));
 }
@@ -443,7 +460,8 @@ bool World::Quiet() const {
   }
   if (invoke_store_.Rows() != 0 || invoke_store_.chosen() != 0) return false;
   for (const auto& sub : subs_) {
-    if (match_store_.Matched(sub.subscription.uuid) < Expected(sub)) return false;
+    const Uuid& id = sub.subscription.uuid;
+    if (match_store_.Matched(id) + match_store_.Lost(id) < Expected(sub)) return false;
   }
   return true;
 }
@@ -460,6 +478,7 @@ std::vector<std::string> World::Check() const {
     const Sub& sub = subs_[i];
     const auto& s = sub.subscription;
     int64_t expected = 0;
+    int64_t taken = 0;  // by retention
     for (const auto& [position, event] : events_) {
       bool matches = Matches(sub, position);
       schema::DeliveryId id{topic_.uuid, position.partition, position.offset,
@@ -467,7 +486,11 @@ std::vector<std::string> World::Check() const {
       bool delivered = successes_.contains({i, id.WebhookId()});
       bool buried = dead.contains({s.uuid, s.generation, position});
       if (matches) ++expected;
-      if (matches && !delivered && !buried) {
+      auto earliest = earliest_.find(position.partition);
+      bool gone = earliest != earliest_.end() && position.offset < earliest->second;
+      if (matches && !delivered && !buried && gone) {
+        ++taken;
+      } else if (matches && !delivered && !buried) {
         faults.push_back(fmt::format("lost: {} partition {} offset {}", s.name, position.partition,
                                      position.offset));
       }
@@ -480,8 +503,21 @@ std::vector<std::string> World::Check() const {
     auto counters = invoke_store_.Counters(s.uuid);
     int64_t matched = match_store_.Matched(s.uuid);
     // What older generations matched is known by its counters only.
+    int64_t lost = match_store_.Lost(s.uuid);
+    if (taken > lost) {
+      faults.push_back(fmt::format("lost and not told: {} {} told {}", s.name, taken, lost));
+    }
+    if (!options_.truncations && lost > 0) {
+      faults.push_back(fmt::format("told as lost, and nothing was: {} {}", s.name, lost));
+    }
+    // What a crashed owner had written since its last checkpoint, and retention took then, cannot
+    // be counted as matched any more: it counts as lost, though it is on its way.
+    bool rewritten = !(options_.truncations && options_.crashes);
+    expected -= taken;
     bool wrong = s.generation > 1 ? matched < expected : matched != expected;
-    if (wrong || counters.received != matched || counters.settled() != counters.received) {
+    if (!rewritten) wrong = matched + lost < expected;
+    bool differ = rewritten ? counters.received != matched : counters.received < matched;
+    if (wrong || differ || counters.settled() != counters.received) {
       faults.push_back(fmt::format(
           "counters: {} expected {} matched {} received {} delivered {} dead {} cancelled {}",
           s.name, expected, matched, counters.received, counters.delivered, counters.dead_lettered,

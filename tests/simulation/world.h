@@ -37,6 +37,7 @@ class World {
     bool rewinds = false;
     bool hangs = false;          // of endpoints, for long
     bool redrives = false;       // of dead letters
+    bool truncations = false;    // retention takes what may be unread
     int64_t allowance = 10'000;  // deliveries of a subscription under way
   };
 
@@ -96,6 +97,8 @@ class World {
   void Hang();
   void Rewind();
   void Redrive();
+  void Truncate();
+  void RememberEvents();
   void StartFunctionManager(int index);
   void Heal();
   bool Quiet() const;
@@ -115,7 +118,8 @@ class World {
   std::unique_ptr<broker::Producer> publisher_;
   schema::Topic topic_;
   std::vector<Sub> subs_;
-  std::map<Position, Event> events_;  // what the log holds at the end
+  std::map<Position, Event> events_;     // all that the log ever held
+  std::map<int32_t, int64_t> earliest_;  // by partition: what is below was taken
   int published_ = 0;
   int answered_ = 0;
   std::map<std::pair<size_t, std::string>, Success> successes_;  // by subscription and webhook id

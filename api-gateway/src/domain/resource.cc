@@ -96,6 +96,7 @@ void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
   if (!MayChange(*call, *resource)) return;
   if (resource->check_body && !resource->check_body(*call, *body)) return;
   if (!Prepare(*call, *resource, *body)) return;
+  if (resource->take_create && resource->take_create(call, *body)) return;
   services.Change(call, resource->owner, resource->kind + ".create", std::move(*body),
                   [call, resource](broker::RpcReply reply) {
                     SendObject(call, *resource, 201, Outcome(reply));

@@ -27,6 +27,8 @@ struct Resource {
   std::function<bool(Call& call, const json::object& body)> check_body = {};
   /// Changes the body of a create or update before it goes to the owner.
   std::function<Status(json::object& body)> prepare = {};
+  /// Takes a checked create over that is to make nothing, as a dry run: true when it did.
+  std::function<bool(const CallPtr& call, const json::object& body)> take_create = {};
   int updated_status = 200;  // VMware's secrets answer 201
   /// Whether the object of the path may be deleted; answers the call itself when it may not.
   std::function<bool(Call& call, const std::string& name)> check_delete = {};

@@ -107,6 +107,25 @@ TEST_F(Verbs, CreatesASubscription) {
   EXPECT_THAT(Sent(1), HasSubstr(R"("filters":[],"start":{"time":"2026-01-01T00:00:00Z"})"));
 }
 
+TEST_F(Verbs, DryRunsASubscription) {
+  m.Answer(200, R"({"dryRun":true,"sample":50,"complete":false,"scanned":50,"matched":2,
+                    "notCloudEvents":1,"oldest":"2026-01-01T00:00:00Z",
+                    "evaluationErrors":{"events":3,"kinds":{"cast":3}},
+                    "examples":[{"partition":1,"offset":7,"time":"2026-01-01T00:00:00Z",
+                                 "event":{"id":"e","type":"t"}}]})");
+  ASSERT_EQ(m.Run({"create", "sub", "s", "--filter", "priority > 5", "--sink-url", "http://h/",
+                   "--dry-run", "--sample", "50"}),
+            0);
+  EXPECT_THAT(Sent(), StartsWith("POST /v1/subscriptions?dryRun=true&sample=50 "));
+  EXPECT_THAT(m.out, HasSubstr("s would match 2 of the last 50 events"));
+  EXPECT_THAT(m.out, HasSubstr("Time or bytes ran out"));
+  EXPECT_THAT(m.out, HasSubstr("error for 3 events: cast 3"));
+  EXPECT_THAT(m.out, HasSubstr("1:7"));
+  EXPECT_EQ(m.Run({"create", "topic", "t", "--dry-run"}), 2);
+  EXPECT_THAT(m.err, HasSubstr("for subscriptions, not for a topic"));
+  EXPECT_EQ(m.Run({"create", "sub", "s", "--sink-url", "http://h/", "--sample", "5"}), 2);
+}
+
 TEST_F(Verbs, ShowsANewKeyOnce) {
   m.Answer(201, R"({"name": "ci", "id": "abc", "key": "dsp_abc_x"})");
   ASSERT_EQ(m.Run({"create", "key", "ci", "--scope", "publish:topic/orders", "--expires", "30d"}),

@@ -11,8 +11,52 @@ const std::vector<Flag>& OwnFlags() {
                                            .value = "FILE",
                                            .help = "objects as JSON or YAML, several too; - is "
                                                    "standard input",
-                                           .letter = 'f'}};
+                                           .letter = 'f'},
+                                          {.name = "dry-run",
+                                           .help = "make nothing: say how many of the last events "
+                                                   "a subscription would match"},
+                                          {.name = "sample",
+                                           .value = "N",
+                                           .help = "of how many events, with --dry-run (default "
+                                                   "1000)"}};
   return flags;
+}
+
+// What ?dryRun=true answers, for people.
+std::string DryRunText(const std::string& name, const json::object& report) {
+  std::string text = fmt::format("{} would match {} of the last {} events", Printable(name),
+                                 json::GetInt(report, "matched"), json::GetInt(report, "scanned"));
+  std::string oldest = json::GetString(report, "oldest");
+  if (!oldest.empty()) text += ", the oldest of " + Printable(oldest);
+  text += "; nothing was made\n";
+  if (!json::GetBool(report, "complete")) text += "Time or bytes ran out: not all were looked at\n";
+  if (int64_t bad = json::GetInt(report, "notCloudEvents"); bad > 0) {
+    text += fmt::format("{} records are no CloudEvents\n", bad);
+  }
+  const auto* errors = json::GetObject(report, "evaluationErrors");
+  if (errors != nullptr && json::GetInt(*errors, "events") > 0) {
+    text +=
+        fmt::format("CESQL ended with an error for {} events:", json::GetInt(*errors, "events"));
+    if (const auto* kinds = json::GetObject(*errors, "kinds")) {
+      for (const auto& [kind, count] : *kinds) {
+        text += fmt::format(" {} {}", Printable(std::string(kind)), CellText(count));
+      }
+    }
+    text += '\n';
+  }
+  const auto* examples = json::GetArray(report, "examples");
+  if (examples == nullptr || examples->empty()) return text;
+  Table table({"EXAMPLE", "TIME", "TYPE", "ID"});
+  for (const auto& item : *examples) {
+    const auto* example = item.if_object();
+    const auto* event = example != nullptr ? json::GetObject(*example, "event") : nullptr;
+    if (event == nullptr) continue;
+    table.Add({fmt::format("{}:{}", json::GetInt(*example, "partition"),
+                           json::GetInt(*example, "offset")),
+               json::GetString(*example, "time"), json::GetString(*event, "type"),
+               json::GetString(*event, "id")});
+  }
+  return text + table.Render();
 }
 
 class Create : public Command {
@@ -33,6 +77,8 @@ class Create : public Command {
 
   Status Run(Invocation& invocation) const override {
     ASSIGN_OR_RETURN(auto documents, Documents(invocation));
+    if (invocation.arguments.Has("dry-run")) return DryRun(invocation, std::move(documents));
+    if (invocation.arguments.Has("sample")) return UsageError("--sample is for --dry-run");
     ASSIGN_OR_RETURN(Api * api, invocation.api());
     Report report(invocation);
     for (Document& document : documents) {
@@ -55,6 +101,28 @@ class Create : public Command {
   }
 
  private:
+  static Status DryRun(Invocation& invocation, std::vector<Document> documents) {
+    for (const Document& document : documents) {
+      if (document.kind->name == "subscription") continue;
+      return UsageError(
+          fmt::format("--dry-run is for subscriptions, not for a {}", document.kind->name));
+    }
+    ASSIGN_OR_RETURN(auto sample, invocation.arguments.Int("sample", 1, 10'000));
+    ASSIGN_OR_RETURN(Api * api, invocation.api());
+    for (Document& document : documents) {
+      document.object.stable_erase("kind");
+      std::string name = json::GetString(document.object, "name");
+      std::string path =
+          fmt::format("{}?dryRun=true&sample={}", document.kind->path, sample.value_or(1'000));
+      ASSIGN_OR_RETURN(auto report,
+                       CallJson(*api, "POST", path, Writable(std::move(document.object))));
+      const auto* object = report.if_object();
+      if (object == nullptr) return Error{Code::kInternal, "the server answered no object"};
+      invocation.Print(report, [&] { return DryRunText(name, *object); });
+    }
+    return {};
+  }
+
   static Result<std::vector<Document>> Documents(const Invocation& invocation) {
     const Arguments& arguments = invocation.arguments;
     const Kind* kind = nullptr;

@@ -14,8 +14,10 @@ class Rewind : public Command {
     info_.usage = "SUBSCRIPTION --to WHERE";
     info_.summary = "deliver again from a place in the topic, or skip to one";
     info_.text =
-        "What is still pending is cancelled; everything from there on is delivered, also what was\n"
-        "delivered before, as new deliveries.\n";
+        "Everything from there on is delivered, also what was delivered before, as new "
+        "deliveries.\n"
+        "What waits to be tried again is cancelled; what is on its way to the endpoint still "
+        "goes.\n";
     info_.flags = {{.name = "to",
                     .value = "WHERE",
                     .help = "earliest, latest, a time, or {\"offsets\": [...]}"}};

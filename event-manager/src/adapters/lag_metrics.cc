@@ -87,6 +87,9 @@ void OwnNames(Families& out, const LagBoard::Subscription& row, int64_t now_ms) 
       static_cast<double>(figures.conservation_error));
   gauge("dispatch_subscription_drain_seconds", "Until nothing is left, as things go; -1: never",
         row.verdict.drain_seconds.value_or(-1));
+  gauge("dispatch_subscription_retention_seconds",
+        "Until retention passes what is unread, at the soonest; -1: nothing is, or unknown",
+        row.verdict.retention_seconds.value_or(-1));
   gauge("dispatch_subscription_verdict_severity", "0 is fine, 7 is losing events",
         LagSeverity(row.verdict.state));
 }

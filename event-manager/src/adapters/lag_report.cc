@@ -101,6 +101,9 @@ json::object LagReport::Form(const LagBoard::Subscription& row) const {
   out["arrivingPerSecond"] = Rounded(std::max(0.0, row.trend.arrival_rate));
   out["drainSeconds"] = row.verdict.drain_seconds ? json::value(Rounded(*row.verdict.drain_seconds))
                                                   : json::value(nullptr);
+  out["retentionSeconds"] = row.verdict.retention_seconds
+                                ? json::value(Rounded(*row.verdict.retention_seconds))
+                                : json::value(nullptr);
   out["conservationError"] = figures.conservation_error;
   out["verdict"] = VerdictForm(row.verdict);
   if (!row.progress.last_failure.empty()) out["lastFailure"] = row.progress.last_failure;

@@ -39,6 +39,16 @@ int64_t RetentionMs(const broker::Entity* topic) {
   return time.ok() ? time->count() / 1000 : 0;
 }
 
+bool BoundedBytes(const broker::Entity* topic) {
+  const auto* retention = topic ? json::GetObject(topic->document, "retention") : nullptr;
+  return retention != nullptr && json::GetInt(*retention, "bytes", -1) > 0;
+}
+
+// 0 stands for none.
+void EarlierOf(int64_t& earliest_ms, int64_t ms) {
+  if (earliest_ms == 0 || ms < earliest_ms) earliest_ms = ms;
+}
+
 std::string DisabledReason(const broker::Entity& entity) {
   if (json::GetString(entity.document, "status") != "ERROR") return {};
   const auto* reasons = json::GetArray(entity.document, "reason");
@@ -184,10 +194,11 @@ void LagSurvey::ReadTimes(std::shared_ptr<Query> query) {
       times_.Find({topic, static_cast<int32_t>(p)}, std::max(partition.next, partition.earliest),
                   [query, i, arrived](std::optional<int64_t> time) {
                     auto& figures = query->board.subscriptions[i].figures;
-                    if (!time) {
+                    if (time) {
+                      EarlierOf(figures.oldest_ms, *time);
+                      EarlierOf(figures.oldest_unread_ms, *time);
+                    } else {
                       figures.oldest_exact = false;
-                    } else if (figures.oldest_ms == 0 || *time < figures.oldest_ms) {
-                      figures.oldest_ms = *time;
                     }
                     arrived();
                   });
@@ -205,6 +216,7 @@ LagSituation LagSurvey::Situation(const LagBoard::Subscription& row) const {
   s.disabled = DisabledReason(*row.entity);
   auto topic = state_.Find(schema::kTopicKind, row.entity->org + "/" + row.topic);
   s.retention_ms = RetentionMs(topic.get());
+  s.bounded_bytes = BoundedBytes(topic.get());
   auto delivering = groups_.find(kDeliveringGroup);
   s.no_invoker = delivering != groups_.end() && delivering->second.info &&
                  delivering->second.info->members.empty();
@@ -229,13 +241,15 @@ void LagSurvey::Finish(Query& query) {
     if (figures.matched > row.progress.counters.received) {
       int64_t since = in_transit_since_.emplace(uuid, board.at_ms).first->second;
       figures.oldest_exact = false;
-      if (figures.oldest_ms == 0 || since < figures.oldest_ms) figures.oldest_ms = since;
+      EarlierOf(figures.oldest_ms, since);
     } else {
       in_transit_since_.erase(uuid);
     }
+    int64_t ends = 0;
+    for (const auto& partition : figures.partitions) ends += partition.end;
     LagHistory& history = histories_[uuid];
-    history.Add(
-        {board.at_ms, figures.settled(), figures.delivered, figures.outstanding(), figures.lost});
+    history.Add({board.at_ms, figures.settled(), figures.delivered, figures.outstanding(),
+                 figures.lost, ends});
     row.trend = history.Trend();
     row.verdict = JudgeLag(Situation(row));
   }

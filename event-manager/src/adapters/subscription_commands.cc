@@ -53,6 +53,7 @@ void RewindTo(json::object& stored, const std::vector<int64_t>& boundaries) {
   for (const char* before : {"previous", "filterBoundaries", "pauseBoundaries"}) {
     internal.erase(before);
   }
+  if (json::GetString(stored, "status") == "READY") stored["reason"] = json::array();
 }
 
 void PauseAt(json::object& stored, const std::vector<int64_t>& ends) {
@@ -316,18 +317,25 @@ void SubscriptionCommands::FindPlaces(const std::string& org, const std::string&
       });
 }
 
+// As a pause: what was accepted before is matched still, whenever an owner learns of it.
 void SubscriptionCommands::Disable(const schema::Request& request, Responder respond) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
-  Apply(
-      request, json::GetString(*body, "name"),
-      [reason = json::GetString(*body, "reason")](json::object& stored) -> Status {
-        stored["paused"] = true;
-        stored["status"] = "ERROR";
-        stored["reason"] = json::array{reason};
-        return {};
-      },
-      std::move(respond));
+  FindEnds(request.org, json::GetString(*body, "name"),
+           [this, request, name = json::GetString(*body, "name"),
+            reason = json::GetString(*body, "reason"),
+            respond = std::move(respond)](Result<Boundaries> ends) {
+             if (!ends.ok()) return respond(ends.error());
+             Apply(
+                 request, name,
+                 [reason, ends = *ends](json::object& stored) -> Status {
+                   if (!json::GetBool(stored, "paused")) PauseAt(stored, ends);
+                   stored["status"] = "ERROR";
+                   stored["reason"] = json::array{reason};
+                   return {};
+                 },
+                 respond);
+           });
 }
 
 void SubscriptionCommands::Delete(const schema::Request& request, Responder respond) {

@@ -27,7 +27,7 @@ void Allowance::Forget(const Uuid& subscription) {
   if (it == accounts_.end()) return;
   *it->second.org_ -= it->second.outstanding_;
   total_ -= it->second.outstanding_;
-  exhausted_.erase(subscription);
+  SetExhausted(subscription, false);
   broken_.erase(subscription);
   told_.erase(subscription);
   accounts_.erase(it);
@@ -110,10 +110,24 @@ void Allowance::Judge(Account& account) {
                 account.outstanding_ > 0 &&
                 now_ms_ - account.circuit_.since_ms > limits_.patience.count();
   if (broken || account.outstanding_ >= high) {
-    exhausted_.insert(account.subscription_);
+    SetExhausted(account.subscription_, true);
   } else if (account.outstanding_ <= high / 2) {
-    exhausted_.erase(account.subscription_);
+    SetExhausted(account.subscription_, false);
   }
+}
+
+void Allowance::SetExhausted(const Uuid& subscription, bool exhausted) {
+  bool moved =
+      exhausted ? exhausted_.insert(subscription).second : exhausted_.erase(subscription) > 0;
+  if (!moved) return;
+  ++changes_;
+  if (changed_) changed_();
+}
+
+bool Allowance::plenty(const Uuid& subscription) const {
+  if (exhausted_.contains(subscription)) return false;
+  auto it = accounts_.find(subscription);
+  return it == accounts_.end() || it->second.outstanding_ <= HighMark(it->second) / 2;
 }
 
 bool Allowance::stopped(const std::string& org) const {

@@ -16,7 +16,8 @@ namespace dispatch {
 /// How much may be fed to each subscription (DESIGN section 4): a high mark less what was matched
 /// and is not settled yet. What is settled comes from function-manager, late: that only slows. A
 /// subscription without allowance is *exhausted* until half of it is free again, so that it does
-/// not go to and fro. Pure; one owner.
+/// not go to and fro. One that has half of it free has *plenty*: those that are exhausted need not
+/// hold it back. Pure; one owner.
 class Allowance {
  public:
   struct Limits {
@@ -30,6 +31,10 @@ class Allowance {
   class Account;
 
   explicit Allowance(Limits limits) : limits_(limits) {}
+
+  /// `changed` runs when a subscription becomes exhausted or gets allowance again, inside the call
+  /// that made it so.
+  void OnChanged(std::function<void()> changed) { changed_ = std::move(changed); }
 
   /// Made when it is new; stays where it is until Forget.
   Account& Open(const Uuid& subscription, const std::string& org);
@@ -49,9 +54,13 @@ class Allowance {
   /// Looks again at circuits that are open, and at who may go on.
   void Tick(WallTime now);
 
+  /// Rises when a subscription becomes exhausted or gets allowance again.
+  uint64_t changes() const { return changes_; }
   bool any_exhausted() const { return !exhausted_.empty(); }
   bool exhausted(const Uuid& subscription) const { return exhausted_.contains(subscription); }
   const std::unordered_set<Uuid>& all_exhausted() const { return exhausted_; }
+  /// Half of its allowance is free.
+  bool plenty(const Uuid& subscription) const;
   /// The organisation, or the installation, is at its cap: nothing is fed.
   bool stopped(const std::string& org) const;
   /// Matched and not settled, as far as is known.
@@ -67,8 +76,11 @@ class Allowance {
   int64_t HighMark(const Account& account) const;
   void Changed(Account& account);
   void Judge(Account& account);
+  void SetExhausted(const Uuid& subscription, bool exhausted);
 
   Limits limits_;
+  std::function<void()> changed_;
+  uint64_t changes_ = 0;
   int64_t now_ms_ = 0;
   std::unordered_map<Uuid, Account> accounts_;
   std::unordered_map<Uuid, Told> told_;  // also of those that are not open here yet

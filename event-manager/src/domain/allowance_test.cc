@@ -40,6 +40,32 @@ TEST_F(AllowanceTest, EndsAtTheHighMarkAndComesBackAtHalf) {
   EXPECT_EQ(allowance_.outstanding(Id(1)), 5);
 }
 
+TEST_F(AllowanceTest, PlentyIsHalfOfIt) {
+  EXPECT_TRUE(allowance_.plenty(Id(1)));
+  Charge(account_, 5);
+  EXPECT_TRUE(allowance_.plenty(Id(1)));
+  Charge(account_, 1);
+  EXPECT_FALSE(allowance_.plenty(Id(1)));
+  EXPECT_FALSE(allowance_.exhausted(Id(1)));
+  EXPECT_TRUE(allowance_.plenty(Id(9)));  // nothing was matched for it yet
+}
+
+TEST_F(AllowanceTest, TellsWhenOneIsExhaustedAndWhenItGoesOn) {
+  int told = 0;
+  allowance_.OnChanged([&] { ++told; });
+  Charge(account_, 9);
+  EXPECT_EQ(told, 0);
+  Charge(account_, 3);
+  EXPECT_EQ(told, 1);
+  allowance_.SetSettled(Id(1), 6, {});
+  EXPECT_EQ(told, 1);
+  allowance_.SetSettled(Id(1), 7, {});
+  EXPECT_EQ(told, 2);
+  Charge(account_, 5);
+  allowance_.Forget(Id(1));
+  EXPECT_EQ(told, 4);
+}
+
 TEST_F(AllowanceTest, LargeEventsCountByTheirSize) {
   Charge(account_, 2, 400);
   EXPECT_TRUE(allowance_.exhausted(Id(1)));  // two of them fit into 1,000 bytes

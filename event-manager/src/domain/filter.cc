@@ -170,17 +170,22 @@ Result<Filter> Filter::ParseAll(const json::array& filters, const std::string& p
   return FilterParser().ParseList(Op::kAll, filters, place, 0);
 }
 
-bool Filter::Matches(const EventView& event) const {
-  auto holds = [&event](const Filter& child) { return child.Matches(event); };
+bool Filter::Matches(const EventView& event, cesql::ErrorSet* errors) const {
+  auto holds = [&event, errors](const Filter& child) { return child.Matches(event, errors); };
   switch (op_) {
     case Op::kAll:
       return std::all_of(children_.begin(), children_.end(), holds);
     case Op::kAny:
       return std::any_of(children_.begin(), children_.end(), holds);
     case Op::kNot:
-      return !children_[0].Matches(event);
-    case Op::kSql:
-      return program_->Holds(event);
+      return !children_[0].Matches(event, errors);
+    case Op::kSql: {
+      if (errors == nullptr) return program_->Holds(event);
+      cesql::ErrorSet found;
+      bool hold = program_->Holds(event, &found);
+      *errors = *errors | found;
+      return hold;
+    }
     case Op::kData:
       return data_->Holds(event.Data());
     default:

@@ -32,7 +32,8 @@ class Filter {
   /// The array of a subscription: all must hold, an empty one holds always.
   static Result<Filter> ParseAll(const json::array& filters, const std::string& place = "filters");
 
-  bool Matches(const EventView& event) const;
+  /// `errors`, if given, gets those of every CESQL expression that was evaluated.
+  bool Matches(const EventView& event, cesql::ErrorSet* errors = nullptr) const;
 
   /// For the index: what events must have that the filter can hold for.
   dispatch::Covers Covers() const;

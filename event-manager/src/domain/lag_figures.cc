@@ -67,7 +67,9 @@ LagFigures MeasureLag(const schema::Subscription& subscription, const LagCheckpo
     auto it = checkpoints.find({subscription.topic_uuid, partition});
     if (it != checkpoints.end()) place = PlaceIn(it->second, subscription, place.next);
     lag.matched += place.matched;
-    lag.lost += place.lost;
+    // What retention passed is lost, also while nobody reads there, as in a pause.
+    lag.lost += place.lost + std::max<int64_t>(0, ends[p].earliest - place.next);
+    place.next = std::max(place.next, ends[p].earliest);
     catching_up = catching_up || place.catching_up;
     lag.partitions.push_back({place.next, ends[p].latest, ends[p].earliest});
     lag.unread += lag.partitions.back().unread();

@@ -61,6 +61,7 @@ struct LagFigures {
   std::vector<PartitionLag> partitions;
   /// Source timestamp of the oldest event that is pending or unread; 0: there is none.
   int64_t oldest_ms = 0;
+  int64_t oldest_unread_ms = 0;  // the same of what is unread; 0: none, or not known
   bool oldest_exact = true;
 
   int64_t pending() const { return queued + in_flight + retrying; }

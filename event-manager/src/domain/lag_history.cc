@@ -33,6 +33,7 @@ LagTrend LagHistory::Trend() const {
   auto left = static_cast<double>(last.outstanding - first.outstanding);
   trend.settled_rate = std::max(0.0, settled / seconds);
   trend.arrival_rate = (left + settled) / seconds;
+  trend.log_rate = std::max(0.0, static_cast<double>(last.ends - first.ends) / seconds);
   return trend;
 }
 

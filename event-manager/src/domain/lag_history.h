@@ -14,6 +14,7 @@ struct LagSample {
   int64_t delivered = 0;
   int64_t outstanding = 0;  // unread and pending
   int64_t lost = 0;
+  int64_t ends = 0;  // of the logs, summed
 };
 
 /// How the figures of a subscription moved over the samples that are kept.
@@ -21,6 +22,7 @@ struct LagTrend {
   int64_t span_ms = 0;          // between the oldest sample and the newest; 0: one sample or none
   double settled_rate = 0;      // a second
   double arrival_rate = 0;      // a second; may be below zero after a filter change
+  double log_rate = 0;          // records a second that the topic grew by
   int64_t unmoved_ms = 0;       // so long nothing was settled, while something was outstanding
   int64_t lost = 0;             // within the span
   bool never_lower = false;     // three samples or more, and outstanding was at no time lower

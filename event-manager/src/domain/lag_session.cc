@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "event-manager/src/domain/grant.h"
+#include "event-manager/src/domain/lost_offsets.h"
 
 namespace dispatch {
 
@@ -17,6 +18,8 @@ constexpr Duration kHandOverRetry = std::chrono::milliseconds(10);
 // fetched.
 constexpr size_t kMostQueued = 4'096;
 constexpr size_t kMostQueuedBytes = 4 * 1024 * 1024;
+// Taken in one turn of the loop: live events do not wait behind all that is queued here.
+constexpr int kTurn = 64;
 }  // namespace
 
 LagSession::LagSession(broker::Broker& broker, Loop& loop, Host& host,
@@ -39,6 +42,7 @@ LagSession::LagSession(broker::Broker& broker, Loop& loop, Host& host,
 
 LagSession::~LagSession() {
   loop_.Cancel(retry_);
+  loop_.Cancel(range_retry_);
   if (holding_) host_.HoldLive(false);
 }
 
@@ -54,6 +58,7 @@ void LagSession::Park() {
   queue_.clear();
   queued_bytes_ = 0;
   loop_.Cancel(retry_);
+  loop_.Cancel(range_retry_);
   LetLiveGo();
 }
 
@@ -194,10 +199,15 @@ void LagSession::OnRecords(std::vector<broker::Record> records) {
 
 void LagSession::Process() {
   if (std::exchange(processing_, true)) return;
+  int taken = 0;
   while (!queue_.empty() && leaving_ == Durability::kDurable && !tracker_.full() &&
          host_.MayFeed(*this)) {
     if (queue_.front().offset >= granted_) {
       host_.CheckpointSoon();
+      break;
+    }
+    if (++taken > kTurn) {
+      ProcessSoon();
       break;
     }
     broker::Record record = std::move(queue_.front());
@@ -209,6 +219,15 @@ void LagSession::Process() {
   processing_ = false;
   HandOverIfMet();
   PaceReader();
+}
+
+void LagSession::ProcessSoon() {
+  if (std::exchange(process_posted_, true)) return;
+  loop_.Post([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    process_posted_ = false;
+    Continue();
+  });
 }
 
 void LagSession::Take(broker::Record record) {
@@ -249,19 +268,30 @@ void LagSession::OnPartitionError(const broker::TopicPartition& partition, const
                                                    Result<std::vector<broker::Offsets>> offsets) {
     if (alive.expired()) return;
     if (!offsets.ok() || static_cast<size_t>(partition.partition) >= offsets->size()) {
-      retry_ = loop_.After(std::chrono::seconds(1), [this, partition] {
-        OnPartitionError(partition, Error{Code::kOutOfRange, "retry", true, {}});
-      });
-      return;
+      return LookAgain(partition, std::chrono::seconds(1));
+    }
+    if (!started()) return;  // it is told again when it starts
+    // What was read in time is not lost, and is counted first.
+    if (!queue_.empty() || tracker_.incomplete() > 0) {
+      return LookAgain(partition, std::chrono::milliseconds(50));
     }
     int64_t earliest = (*offsets)[partition.partition].earliest;
-    host_.SessionLost(*this, tracker_.Position(), earliest);
-    seen_ = std::max(seen_, earliest);
-    if (!started()) return host_.SessionMoved();
+    if (seen_ < earliest) {
+      host_.SessionLost(*this, seen_, earliest);
+      seen_ = earliest;
+      tracker_ = SkipTo(tracker_, earliest);
+    }
     reader_->Remove(partition);
     reader_->Add(partition, seen_);
     HandOverIfMet();
     host_.SessionMoved();
+  });
+}
+
+void LagSession::LookAgain(const broker::TopicPartition& partition, Duration delay) {
+  loop_.Cancel(range_retry_);
+  range_retry_ = loop_.After(delay, [this, partition] {
+    OnPartitionError(partition, Error{Code::kOutOfRange, "retry", true, {}});
   });
 }
 

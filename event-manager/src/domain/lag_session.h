@@ -10,6 +10,7 @@
 
 #include "broker-adapters/broker.h"
 #include "broker-adapters/offset_tracker.h"
+#include "event-manager/src/domain/lost_offsets.h"
 #include "event-manager/src/domain/match_store.h"
 #include "schema/messages.h"
 
@@ -92,6 +93,10 @@ class LagSession : private broker::Reader::Listener {
   bool Owes(const Uuid& subscription, int32_t generation) const;
   /// Members that have no end yet.
   size_t open() const { return open_; }
+  /// How many of these offsets are not matched.
+  int64_t NotComplete(int64_t first, int64_t last) const {
+    return dispatch::NotComplete(tracker_, first, last);
+  }
   /// Nothing is left to read for the members that have an end.
   bool closed_are_read() const { return last_wanted_ <= seen_; }
   /// Every member was handed over or left, and all that was read for them is written.
@@ -106,9 +111,11 @@ class LagSession : private broker::Reader::Listener {
   void OnEnd(const broker::TopicPartition& partition, int64_t next_offset) override;
 
   void Process();
+  void ProcessSoon();
   void Take(broker::Record record);
   void HandOverIfMet();
   void LetLiveGo();
+  void LookAgain(const broker::TopicPartition& partition, Duration delay);
   bool read_all() const { return open_ == 0 && closed_are_read(); }
   bool Wrote(const Member& member) const;
   std::pair<size_t, size_t> RangeOf(const Uuid& subscription) const;
@@ -139,6 +146,7 @@ class LagSession : private broker::Reader::Listener {
   std::deque<broker::Record> queue_;  // read, and not taken yet
   size_t queued_bytes_ = 0;
   bool processing_ = false;
+  bool process_posted_ = false;
   bool paused_ = false;
   // The shared reader is held from before a hand-over until that is durable: what it would match
   // for the member before then would come again, after a crash, under our stream id.
@@ -147,6 +155,7 @@ class LagSession : private broker::Reader::Listener {
   Durability hand_over_ = Durability::kDurable;
   Durability leaving_ = Durability::kDurable;
   TimerId retry_ = kNoTimer;
+  TimerId range_retry_ = kNoTimer;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -65,6 +65,15 @@ LagVerdict Make(LagState state, std::string text, std::string cause = {}, int64_
   return verdict;
 }
 
+// Of a log that is cut by bytes: less than 30 % of it lies before what is unread.
+bool NearTheBeginning(const LagSituation& s) {
+  return std::any_of(s.figures.partitions.begin(), s.figures.partitions.end(), [](const auto& p) {
+    auto kept = static_cast<double>(p.end - p.earliest);
+    return p.unread() > 0 && p.earliest > 0 &&
+           static_cast<double>(p.next - p.earliest) < (1 - kRetentionShare) * kept;
+  });
+}
+
 // It does not go on because somebody said so, or because nobody is there.
 std::optional<LagVerdict> Standing(const LagSituation& s) {
   if (!s.disabled.empty()) {
@@ -98,24 +107,32 @@ std::optional<LagVerdict> Standing(const LagSituation& s) {
   return std::nullopt;
 }
 
+// "retention passes the cursor in 2 h", when that is near.
+std::optional<std::string> Risk(const LagSituation& s) {
+  auto left = RetentionSeconds(s);
+  if (!left) return std::nullopt;
+  int64_t unread_ms = s.figures.oldest_unread_ms;
+  bool old = s.retention_ms > 0 && unread_ms > 0 &&
+             static_cast<double>(s.now_ms - unread_ms) >
+                 kRetentionShare * static_cast<double>(s.retention_ms);
+  if (!old && !(s.bounded_bytes && NearTheBeginning(s))) return std::nullopt;
+  return *left < 1 ? "retention passes the cursor at any moment"
+                   : "retention passes the cursor in " + Span(*left);
+}
+
 std::optional<LagVerdict> Losing(const LagSituation& s) {
+  auto risk = Risk(s);
   if (s.trend.lost > 0) {
-    return Make(LagState::kLosing,
-                fmt::format("loses events: retention took {} in the last {}, {} in all",
-                            Count(s.trend.lost), Span(static_cast<double>(s.trend.span_ms) / 1000),
-                            s.figures.lost),
-                "retention is shorter than the lag");
+    std::string text = fmt::format(
+        "loses events: retention took {} in the last {}, {} in all", Count(s.trend.lost),
+        Span(static_cast<double>(s.trend.span_ms) / 1000), s.figures.lost);
+    if (risk) text += "; " + *risk;
+    return Make(LagState::kLosing, std::move(text), "retention is shorter than the lag");
   }
-  double age = AgeSeconds(s);
-  double retention = static_cast<double>(s.retention_ms) / 1000;
-  if (s.figures.unread > 0 && s.retention_ms > 0 && age > kRetentionShare * retention) {
-    return Make(LagState::kRetentionRisk,
-                fmt::format("the oldest unread event is {} old, and the topic keeps {}: it will be "
-                            "lost",
-                            Span(age), Span(retention)),
-                "retention is close");
-  }
-  return std::nullopt;
+  if (!risk) return std::nullopt;
+  std::string text = *risk + ": " + Count(s.figures.unread) + " unread" + Oldest(s);
+  if (s.figures.lost > 0) text += fmt::format("; {} were lost before", s.figures.lost);
+  return Make(LagState::kRetentionRisk, std::move(text), "retention is close");
 }
 
 // The endpoint, or what stands before it, refuses.
@@ -218,12 +235,34 @@ int LagSeverity(LagState state) {
   return 0;
 }
 
+std::optional<double> RetentionSeconds(const LagSituation& s) {
+  if (s.figures.unread == 0) return std::nullopt;
+  std::optional<double> least;
+  if (s.retention_ms > 0 && s.figures.oldest_unread_ms > 0) {
+    int64_t left = s.figures.oldest_unread_ms + s.retention_ms - s.now_ms;
+    least = std::max(0.0, static_cast<double>(left) / 1000);
+  }
+  if (!s.bounded_bytes || s.trend.log_rate <= kStillRate) return least;
+  double rate = s.trend.log_rate / static_cast<double>(s.figures.partitions.size());
+  for (const auto& partition : s.figures.partitions) {
+    if (partition.unread() == 0 || partition.earliest == 0) continue;
+    double left = static_cast<double>(partition.next - partition.earliest) / rate;
+    least = std::min(least.value_or(left), left);
+  }
+  return least;
+}
+
 LagVerdict JudgeLag(const LagSituation& s) {
   auto drain = DrainSeconds(s);
   LagVerdict verdict;
-  if (auto standing = Standing(s)) {
+  auto standing = Standing(s);
+  auto losing = Losing(s);
+  if (standing && losing && LagSeverity(losing->state) > LagSeverity(standing->state)) {
+    losing->text += "; " + standing->text;
+    verdict = *losing;
+  } else if (standing) {
     verdict = *standing;
-  } else if (auto losing = Losing(s)) {
+  } else if (losing) {
     verdict = *losing;
   } else if (s.figures.outstanding() == 0) {
     verdict = Make(LagState::kOk, s.figures.matched == 0 ? "nothing has matched yet"
@@ -235,6 +274,7 @@ LagVerdict JudgeLag(const LagSituation& s) {
     verdict = Moving(s, drain);
   }
   verdict.drain_seconds = drain;
+  verdict.retention_seconds = RetentionSeconds(s);
   return verdict;
 }
 

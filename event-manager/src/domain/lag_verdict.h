@@ -20,6 +20,7 @@ struct LagSituation {
   std::vector<int32_t> unowned;    // partitions with unread events that no event-manager reads
   bool no_invoker = false;         // no function-manager is in the group that delivers
   int64_t retention_ms = 0;        // of the topic; 0: unlimited or unknown
+  bool bounded_bytes = false;      // the topic keeps so many bytes at most
   int64_t target_age_ms = 60'000;  // older than that is too slow
 };
 
@@ -45,7 +46,13 @@ struct LagVerdict {
   std::string cause;                    // "503 from http://host"; empty: none known
   int64_t since_ms = 0;                 // since when it is so; 0: unknown or fine
   std::optional<double> drain_seconds;  // 0: nothing is left; none: never, as things are
+  /// Until retention passes what is unread, at the soonest; none: nothing is unread, or unknown.
+  std::optional<double> retention_seconds;
 };
+
+/// Until retention passes the oldest unread event, by its age, or, in a topic bounded by bytes that
+/// was cut already, when as much came as lies before it.
+std::optional<double> RetentionSeconds(const LagSituation& situation);
 
 /// Burrow's rules on a subscription's own figures (DASHBOARD section 1), with what Burrow cannot
 /// know: pauses, circuits, failures and their cause, losses, owners. Pure.

@@ -169,9 +169,54 @@ const std::vector<Case>& Cases() {
        [](auto& s) {
          Old(s);
          s.figures.unread = 1;
+         s.figures.oldest_unread_ms = kNow - 300 * kSecond;
          s.retention_ms = 400 * kSecond;
        },
-       LagState::kRetentionRisk, "the topic keeps 7 min: it will be lost"},
+       LagState::kRetentionRisk, "retention passes the cursor in 100 s: 1 event unread"},
+      {"retention is at it, while it is paused, and took some before",
+       [](auto& s) {
+         s.figures.mode = LagMode::kPaused;
+         s.figures.unread = 4;
+         s.figures.lost = 3;
+         s.figures.oldest_unread_ms = kNow - 400 * kSecond;
+         s.retention_ms = 400 * kSecond;
+       },
+       LagState::kRetentionRisk,
+       "passes the cursor at any moment: 4 events unread, the oldest 2 s old; 3 were lost before; "
+       "paused"},
+      {"retention is far",
+       [](auto& s) {
+         s.figures.mode = LagMode::kPaused;
+         s.figures.unread = 4;
+         s.figures.oldest_unread_ms = kNow - 200 * kSecond;
+         s.retention_ms = 400 * kSecond;
+       },
+       LagState::kPaused, "paused; 4 events unread"},
+      {"bytes are bounded, and the log is cut close behind",
+       [](auto& s) {
+         s.figures.partitions = {{.next = 1'200, .end = 2'000, .earliest = 1'000}};
+         s.figures.unread = 800;
+         s.bounded_bytes = true;
+         s.trend.log_rate = 10;
+       },
+       LagState::kRetentionRisk, "retention passes the cursor in 20 s"},
+      {"bytes are bounded, and the log was never cut",
+       [](auto& s) {
+         s.figures.partitions = {{.next = 200, .end = 2'000, .earliest = 0}};
+         s.figures.unread = 1'800;
+         s.bounded_bytes = true;
+         s.trend.log_rate = 10;
+       },
+       LagState::kOk, "under way"},
+      {"losing, and more of it to come",
+       [](auto& s) {
+         s.trend.lost = 5;
+         s.figures.lost = 12;
+         s.figures.unread = 4;
+         s.figures.oldest_unread_ms = kNow - 398 * kSecond;
+         s.retention_ms = 400 * kSecond;
+       },
+       LagState::kLosing, "12 in all; retention passes the cursor in 2 s"},
       {"old in the retry store: retention of the topic cannot take it",
        [](auto& s) {
          Old(s);
@@ -300,6 +345,19 @@ TEST(LagFiguresTest, ConservesAndCountsWhatIsBetweenTheManagers) {
   lag = MeasureLag(subscription, checkpoints, {{5, 50}}, progress);
   EXPECT_EQ(lag.matched, 31);
   EXPECT_EQ(lag.conservation_error, 1);
+}
+
+TEST(LagFiguresTest, WhatRetentionPassedIsLostWhileNobodyReads) {
+  schema::Subscription subscription;
+  subscription.uuid.bytes[0] = 1;
+  LagCheckpoints checkpoints;
+  auto& checkpoint = checkpoints[{subscription.topic_uuid, 0}];
+  checkpoint.position = 40;
+  checkpoint.state.counters.push_back({subscription.uuid, 1, 30, 2});
+  checkpoint.cursors[subscription.uuid] = {subscription.uuid, 1, kForever, kForever, 12, 0};
+  auto lag = MeasureLag(subscription, checkpoints, {{20, 50}}, {});
+  EXPECT_EQ(lag.lost, 2 + 8);
+  EXPECT_EQ(lag.unread, 30);
 }
 
 TEST(LagFiguresTest, PausedAndCatchingUp) {

@@ -26,10 +26,13 @@ MatchEngine::MatchEngine(broker::Broker& broker, Loop& loop, MatchStore& store, 
       producer_(broker, loop, WriterOptions()),
       writer_(producer_, options_.invocations_partitions),
       allowance_(options_.allowance),
-      session_slots_(options_.max_sessions) {}
+      session_slots_(options_.max_sessions) {
+  allowance_.OnChanged([this] { TendSoon(); });
+}
 
 MatchEngine::~MatchEngine() {
   loop_.Cancel(tick_);
+  allowance_.OnChanged({});
   matchers_.clear();
 }
 
@@ -216,11 +219,11 @@ void MatchEngine::Claimed(const std::vector<broker::TopicPartition>& partitions,
       consumer_->Start(partitions[i], broker::kLatest, generation);
       continue;
     }
-    bool fresh = !states[i].position.has_value();
     int64_t epoch = states[i].epoch;
     PartitionMatcher::Engine& engine = *this;
     auto matcher = std::make_unique<PartitionMatcher>(engine, *entry, std::move(states[i]));
-    int64_t start = fresh ? broker::kEarliest : matcher->position();
+    // Never owned: from 0, so that what retention took before is counted.
+    int64_t start = matcher->position();
     log::Info("partition assigned topic={} partition={} epoch={} offset={}", partitions[i].topic,
               partitions[i].partition, epoch, start);
     matchers_[partitions[i]] = std::move(matcher);
@@ -299,14 +302,16 @@ void MatchEngine::OnPartitionError(const broker::TopicPartition& partition, cons
         if (alive.expired()) return;
         auto it = matchers_.find(partition);
         if (it == matchers_.end()) return;
-        if (!offsets.ok() || static_cast<size_t>(partition.partition) >= offsets->size()) {
-          loop_.After(std::chrono::seconds(1), [this, alive, partition, error] {
+        auto again = [this, alive, partition, error](Duration delay) {
+          loop_.After(delay, [this, alive, partition, error] {
             if (!alive.expired()) OnPartitionError(partition, error);
           });
-          return;
+        };
+        if (!offsets.ok() || static_cast<size_t>(partition.partition) >= offsets->size()) {
+          return again(std::chrono::seconds(1));
         }
         int64_t earliest = (*offsets)[partition.partition].earliest;
-        it->second->OnLost(earliest);
+        if (!it->second->OnLost(earliest)) return again(std::chrono::milliseconds(50));
         consumer_->Seek(partition, earliest);
       });
 }
@@ -347,11 +352,27 @@ void MatchEngine::Tick() {
     Match(std::exchange(doubtful_, {}));
   }
   allowance_.Tick(loop_.Now());
+  TendAll();
+  ReadOthers();
+  if (!saving_) Checkpoint([] {});
+}
+
+// Who got allowance goes on at once, and not with the next tick: at full speed the allowance is
+// used up several times a second.
+void MatchEngine::TendSoon() {
+  if (tend_posted_) return;
+  tend_posted_ = true;
+  loop_.Post([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    tend_posted_ = false;
+    TendAll();
+  });
+}
+
+void MatchEngine::TendAll() {
   bool wanted = slots_wanted_;
   for (auto& [partition, matcher] : matchers_) matcher->Tend();
   if (wanted && session_slots_ > 0) slots_wanted_ = false;
-  ReadOthers();
-  if (!saving_) Checkpoint([] {});
 }
 
 // What was matched in partitions that other instances own counts against the allowance too.

@@ -48,6 +48,12 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
     allowance_.SetSettled(subscription, settled, circuit);
   }
 
+  /// Told what retention took before it was read, in all, of a subscription in a partition: again
+  /// with every loss and by every owner.
+  using Lost = std::function<void(const schema::Subscription& subscription,
+                                  const PartitionId& partition, int64_t lost)>;
+  void OnLost(Lost lost) { lost_ = std::move(lost); }
+
   /// Joins the group. Call when topics, subscriptions and what was settled are known, so
   /// that none is missed.
   void Start();
@@ -79,6 +85,10 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   Allowance& allowance() override { return allowance_; }
   void SetPaused(const broker::TopicPartition& partition, bool paused) override;
   void CheckpointSoon() override;
+  void TellLost(const schema::Subscription& subscription, const PartitionId& partition,
+                int64_t lost) override {
+    if (lost_) lost_(subscription, partition, lost);
+  }
 
   void Claim(std::vector<broker::TopicPartition> partitions, uint64_t generation);
   void ReadEnds(const std::vector<broker::TopicPartition>& partitions, uint64_t generation,
@@ -87,6 +97,8 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
                std::vector<PartitionState> states);
   void Match(const std::vector<broker::Record>& records);
   void Tick();
+  void TendSoon();
+  void TendAll();
   void ReadOthers();
   void SetOthers(const std::vector<PartitionMatched>& all);
   void Checkpoint(std::function<void()> then);
@@ -100,6 +112,7 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   broker::GaplessProducer producer_;
   InvocationWriter writer_;
   Allowance allowance_;
+  Lost lost_;
   std::map<std::string, std::unique_ptr<TopicEntry>> topics_;  // by Kafka name
   std::unordered_map<Uuid, std::string> topic_names_;
   std::unordered_map<Uuid, std::pair<Uuid, std::string>> subscriptions_;  // -> topic
@@ -115,6 +128,7 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   bool saving_ = false;
   std::vector<std::function<void()>> after_save_;
   bool checkpoint_posted_ = false;
+  bool tend_posted_ = false;
   bool subscribe_posted_ = false;
   bool stopping_ = false;
   TimerId tick_ = kNoTimer;

@@ -24,12 +24,12 @@ Result<std::shared_ptr<const CompiledSubscription>> CompiledSubscription::Compil
   return std::shared_ptr<const CompiledSubscription>(std::move(compiled));
 }
 
-bool CompiledSubscription::Matches(const EventView& event) const {
+bool CompiledSubscription::Matches(const EventView& event, cesql::ErrorSet* errors) const {
   if (!subscription.event_type.empty()) {
     const std::string* type = event.Attribute("type");
     if (type == nullptr || *type != subscription.event_type) return false;
   }
-  return filter.Matches(event);
+  return filter.Matches(event, errors);
 }
 
 Covers CompiledSubscription::Covers() const {

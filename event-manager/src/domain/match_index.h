@@ -29,7 +29,7 @@ struct CompiledSubscription {
   }
 
   /// Whether the type and the filters hold.
-  bool Matches(const EventView& event) const;
+  bool Matches(const EventView& event, cesql::ErrorSet* errors = nullptr) const;
   /// Of the type and the filters.
   dispatch::Covers Covers() const;
 

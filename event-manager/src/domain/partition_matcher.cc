@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "event-manager/src/domain/grant.h"
+#include "event-manager/src/domain/lost_offsets.h"
 
 namespace dispatch {
 
@@ -19,6 +20,11 @@ constexpr size_t kMostHeld = 512;
 constexpr Duration kUnknownPatience = std::chrono::seconds(2);
 // How long a lagging reader keeps its place when others wait for one.
 constexpr Duration kSessionTurn = std::chrono::seconds(2);
+// How long those with allowance wait for those without before they part. At full speed allowance
+// comes back within a fraction of it, and a reader that was closed needs half a second to see its
+// first record again.
+constexpr Duration kPatience = std::chrono::seconds(2);
+constexpr Duration kPatienceWhenSlotsAreWanted = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -55,6 +61,7 @@ PartitionMatcher::PartitionMatcher(Engine& engine, const TopicEntry& topic, Part
   }
   if (!unknown_.empty()) ++holds_;
   for (const auto& [id, entry] : topic_.index.all()) Reconcile(*entry);
+  for (const auto& [id, counter] : counters_) TellLost(id);
   StartSessions();
   if (granted_ <= next_) {  // nothing may be taken yet
     dirty_ = true;
@@ -110,6 +117,8 @@ void PartitionMatcher::Take(const broker::Record& record) {
         if (waiting_for_order_) SessionChanged();
         Pace();
       });
+  // Before the next record of the same batch.
+  if (engine_.allowance().changes() != balanced_) Balance();
   Pace();
 }
 
@@ -164,31 +173,42 @@ void PartitionMatcher::MatchLagging(const broker::Record& record, const LagSessi
       std::move(done));
 }
 
-void PartitionMatcher::OnLost(int64_t earliest) {
-  int64_t from = tracker_.Position();
-  int64_t missing = std::max<int64_t>(0, earliest - std::max(from, next_));
+bool PartitionMatcher::OnLost(int64_t earliest) {
+  // What was read in time is not lost, and is counted first.
+  if (!held_.empty() || tracker_.incomplete() > 0) return false;
   for (const auto& [id, cursor] : cursors_) {
-    int64_t first = std::max({from, cursor.live_from, next_});
-    if (cursor.paused_at || cursor.live_from == kForever || first >= earliest) continue;
-    CounterOf(id, cursor.generation).total.lost += earliest - first;
+    int64_t first = std::max(next_, cursor.live_from);
+    int64_t last = std::min(earliest, cursor.live_until);
+    int64_t lost = NotComplete(tracker_, first, last);
+    if (lost > 0) CountLost(id, cursor.generation, lost);
   }
   log::Error("retention passed the position topic={} partition={} from={} earliest={} lost={}",
-             topic_.topic.KafkaName(), id_.partition, from, earliest, missing);
+             topic_.topic.KafkaName(), id_.partition, next_, earliest,
+             NotComplete(tracker_, next_, earliest));
   next_ = std::max(next_, earliest);
-  // What was never delivered to us below `earliest` cannot complete: start anew there. Records
-  // under way keep their callbacks, which the new tracker ignores.
-  if (tracker_.incomplete() == 0) {
-    tracker_ = OffsetTracker::Restore(earliest, {}, OffsetTracker::Limits{});
-  }
+  tracker_ = SkipTo(tracker_, earliest);
   dirty_ = true;
+  return true;
+}
+
+void PartitionMatcher::CountLost(const Uuid& subscription, int32_t generation, int64_t offsets) {
+  CounterOf(subscription, generation).total.lost += offsets;
+  TellLost(subscription);
+}
+
+void PartitionMatcher::TellLost(const Uuid& subscription) {
+  const auto* known = topic_.index.Find(subscription);
+  auto counter = counters_.find(subscription);
+  if (known == nullptr || counter == counters_.end() || counter->second.total.lost == 0) return;
+  engine_.TellLost((*known)->subscription, id_, counter->second.total.lost);
 }
 
 void PartitionMatcher::SessionLost(const LagSession& session, int64_t from, int64_t resume_at) {
   for (const auto& member : session.members()) {
     int64_t first = std::max(from, member.from);
     int64_t last = member.until ? std::min(*member.until, resume_at) : resume_at;
-    if (first >= last) continue;
-    CounterOf(member.subscription, member.generation).total.lost += last - first;
+    int64_t lost = session.NotComplete(first, last);
+    if (lost > 0) CountLost(member.subscription, member.generation, lost);
   }
   log::Error("retention passed a lagging reader topic={} partition={} from={} earliest={}",
              topic_.topic.KafkaName(), id_.partition, from, resume_at);
@@ -498,50 +518,68 @@ void PartitionMatcher::Tend() {
   GiveUpUnknown();
   Balance();
   StartSessions();
-  Pace();
+  TakeHeld();
 }
 
 // Who has no allowance falls behind, if somebody else can go on; else the shared reader waits.
+// Those that all but used up theirs are as fast as each other, and wait for each other for a while:
+// each that parts costs a reading of its own.
 void PartitionMatcher::Balance() {
   const Allowance& allowance = engine_.allowance();
+  balanced_ = allowance.changes();
   waiting_ = allowance.stopped(topic_.topic.org);
   for (size_t i = 0, count = sessions_.size(); i < count; ++i) BalanceSession(*sessions_[i]);
   if (waiting_ || !allowance.any_exhausted()) return;
-  bool others = false;
+  Others others;
   std::vector<Cursor*> slow;
   for (auto& [id, cursor] : cursors_) {
     if (cursor.paused_at || cursor.live_from == kForever || cursor.live_until <= next_) continue;
     if (allowance.exhausted(id)) {
       if (cursor.live_until == kForever) slow.push_back(&cursor);
     } else {
-      others = true;
+      others.Add(allowance.plenty(id));
     }
   }
-  waiting_ = !others && !slow.empty();
+  if (slow.empty()) return;
+  waiting_ = !others.go_on(engine_.loop().Steady() - last_taken_ >= kPatience);
   if (waiting_) return;
   for (Cursor* cursor : slow) FallBehind(*cursor);
 }
 
-// Members with allowance do not wait for those without.
+// Members with allowance do not wait long for those without.
 void PartitionMatcher::BalanceSession(LagSession& session) {
   const Allowance& allowance = engine_.allowance();
   std::vector<Uuid> slow;
   for (const Uuid& id : allowance.all_exhausted()) {
     if (session.HasOpen(id)) slow.push_back(id);
   }
-  // Who has an end, and is not there yet, does not wait for them either.
-  bool others = slow.size() < session.open() || !session.closed_are_read();
   if (slow.empty()) {
     ParkIfOthersWait(session);
-  } else if (others && session.durable()) {
-    for (const Uuid& id : slow) {
-      auto from = session.Leave(id, 0);
-      auto cursor = cursors_.find(id);
-      if (from && cursor != cursors_.end()) AddToSession(cursor->second, *from);
+    return session.Continue();
+  }
+  Others others;
+  for (const auto& member : session.members()) {
+    if (!member.until && !allowance.exhausted(member.subscription)) {
+      others.Add(allowance.plenty(member.subscription));
     }
-  } else if (session.started() && !others) {
-    session.Park();
-    engine_.ReturnSessionSlot();
+  }
+  // Who has an end, and is not there yet, does not wait for them either.
+  if (!session.closed_are_read()) others.Add(false);
+  Duration waited = engine_.loop().Steady() - session.fed_at();
+  if (others.go_on(waited >= kPatience)) {
+    if (session.durable()) {
+      for (const Uuid& id : slow) {
+        auto from = session.Leave(id, 0);
+        auto cursor = cursors_.find(id);
+        if (from && cursor != cursors_.end()) AddToSession(cursor->second, *from);
+      }
+    }
+  } else if (session.started() && !others.any) {
+    bool wanted = engine_.session_slots_wanted();
+    if (waited >= (wanted ? kPatienceWhenSlotsAreWanted : kPatience)) {
+      session.Park();
+      engine_.ReturnSessionSlot();
+    }
   }
   session.Continue();
 }

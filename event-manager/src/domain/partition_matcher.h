@@ -47,6 +47,10 @@ class PartitionMatcher : private LagSession::Host {
     virtual void SetPaused(const broker::TopicPartition& partition, bool paused) = 0;
     /// Saves a checkpoint without waiting for the interval.
     virtual void CheckpointSoon() = 0;
+    /// Retention took so many offsets of the partition, since the subscription is there, before
+    /// they were read for it. Told again by every owner.
+    virtual void TellLost(const schema::Subscription& subscription, const PartitionId& partition,
+                          int64_t lost) = 0;
   };
 
   PartitionMatcher(Engine& engine, const TopicEntry& topic, PartitionState state);
@@ -59,8 +63,8 @@ class PartitionMatcher : private LagSession::Host {
 
   void OnRecord(const broker::Record& record);
   /// The shared reader's position left the log: count what live subscriptions lost, go on at
-  /// `earliest`.
-  void OnLost(int64_t earliest);
+  /// `earliest`. False while what was read before is under way: tell it again soon.
+  bool OnLost(int64_t earliest);
 
   /// A subscription of the topic is new or changed.
   void Reconcile(const CompiledSubscription& subscription);
@@ -82,6 +86,17 @@ class PartitionMatcher : private LagSession::Host {
   bool waiting() const { return waiting_; }
 
  private:
+  /// Those beside the ones without allowance.
+  struct Others {
+    bool any = false;
+    bool plenty = false;  // of one of them
+    void Add(bool has_plenty) {
+      any = true;
+      plenty = plenty || has_plenty;
+    }
+    /// Without the ones that have no allowance.
+    bool go_on(bool patience_is_over) const { return plenty || (any && patience_is_over); }
+  };
   struct Counter {
     schema::MatchCheckpoint::Matched total;
     int64_t charged = 0;  // matched, or being written
@@ -107,6 +122,8 @@ class PartitionMatcher : private LagSession::Host {
   }
 
   Counter& CounterOf(const Uuid& subscription, int32_t generation);
+  void CountLost(const Uuid& subscription, int32_t generation, int64_t offsets);
+  void TellLost(const Uuid& subscription);
   void GiveUpUnknown();
   void Balance();
   void BalanceSession(LagSession& session);
@@ -128,7 +145,7 @@ class PartitionMatcher : private LagSession::Host {
   void Retire(const Cursor& cursor);
   std::optional<int32_t> ServesLive(const Uuid& subscription, int64_t offset) const;
   bool InSession(const Uuid& subscription, int32_t generation, const LagSession* before) const;
-  bool held(int64_t offset) const { return holds_ > 0 || offset >= granted_; }
+  bool held(int64_t offset) const { return holds_ > 0 || waiting_ || offset >= granted_; }
   void PauseCursor(Cursor& cursor, int64_t no_sooner);
   void ResumeCursor(Cursor& cursor);
   void Changed(const Cursor& cursor);
@@ -163,6 +180,7 @@ class PartitionMatcher : private LagSession::Host {
   std::deque<broker::Record> held_;  // came while the shared reader was held; in order
   bool paused_ = false;
   bool waiting_ = false;
+  uint64_t balanced_ = 0;  // the allowance's changes() when we looked last
   // With cursors, and not told of yet: an instance may learn of a subscription later than its owner
   // before. Until then nothing is read, or it would lose what is read.
   std::unordered_set<Uuid> unknown_;

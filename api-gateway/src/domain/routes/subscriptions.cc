@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "api-gateway/src/domain/resource.h"
 #include "api-gateway/src/domain/routes.h"
 #include "schema/objects.h"
@@ -90,6 +92,30 @@ void SetPaused(const CallPtr& call, Backend& backend, const std::string& method)
                           });
 }
 
+// ?dryRun=true&sample=N: what the subscription would match of the last N events. Makes nothing.
+bool DryRun(const CallPtr& call, Backend& backend, const json::object& body) {
+  auto asked = call->request.Query("dryRun");
+  if (!asked || *asked == "false") return false;
+  auto refuse = [&](const char* field, const char* reason) {
+    call->Fail(
+        {Code::kInvalidArgument, fmt::format("{} {}", field, reason), false, {{field, reason}}});
+    return true;
+  };
+  if (*asked != "true") return refuse("dryRun", "must be true or false");
+  int64_t sample = 1'000;
+  if (auto text = call->request.Query("sample")) {
+    auto [end, fault] = std::from_chars(text->data(), text->data() + text->size(), sample);
+    bool number = fault == std::errc() && end == text->data() + text->size();
+    if (!number || sample < 1 || sample > 10'000) {
+      return refuse("sample", "must be a whole number from 1 to 10000");
+    }
+  }
+  json::object question{{"subscription", body}, {"sample", sample}};
+  backend.services.Ask(call, kEventManager, "subscription.dryrun", std::move(question),
+                       [call](broker::RpcReply reply) { call->SendJson(200, reply.body); });
+  return true;
+}
+
 void Rewind(const CallPtr& call, Backend& backend) {
   auto body = call->Body();
   if (!body.ok()) return call->Fail(body.error());
@@ -113,6 +139,9 @@ void AddSubscriptionRoutes(Gateway& gateway, Backend& backend) {
                                     std::function<void(json::object)> done) {
     ShowMissingFunction(*call, backend, form);
     AddStatistics(call, backend, std::move(form), std::move(done));
+  };
+  subscriptions.take_create = [&backend](const CallPtr& call, const json::object& body) {
+    return DryRun(call, backend, body);
   };
   subscriptions.check_body = [&backend](Call& call, const json::object& body) {
     return CheckStrict(call, backend, body) && CheckSecrets(call, backend, body);

@@ -72,13 +72,10 @@ class MemoryMatchStore : public MatchStore {
   }
 
   int64_t Matched(const Uuid& subscription) const {
-    int64_t total = 0;
-    for (const auto& [id, row] : rows_) {
-      for (const auto& counter : row.checkpoint.counters) {
-        if (counter.subscription == subscription) total += counter.matched;
-      }
-    }
-    return total;
+    return Sum(subscription, &schema::MatchCheckpoint::Matched::matched);
+  }
+  int64_t Lost(const Uuid& subscription) const {
+    return Sum(subscription, &schema::MatchCheckpoint::Matched::lost);
   }
   std::optional<int64_t> Position(const PartitionId& id) const {
     auto it = rows_.find(id);
@@ -86,6 +83,15 @@ class MemoryMatchStore : public MatchStore {
   }
 
  private:
+  int64_t Sum(const Uuid& subscription, int64_t schema::MatchCheckpoint::Matched::* what) const {
+    int64_t total = 0;
+    for (const auto& [id, row] : rows_) {
+      for (const auto& counter : row.checkpoint.counters) {
+        if (counter.subscription == subscription) total += counter.*what;
+      }
+    }
+    return total;
+  }
   struct Row {
     int64_t epoch = 0;
     std::optional<int64_t> position;
