@@ -19,8 +19,7 @@ void ClientCore::Send(ClientRequest request, Client::Callback done) {
   exchange->done = std::move(done);
   exchange->start = loop.Steady();
   exchange->place = exchanges.insert(exchanges.end(), exchange);
-  exchange->timer =
-      loop.After(exchange->request.timeout, [this, e = exchange.get()] { OnTimeout(e); });
+  Prolong(*exchange);
   sending_ = true;
   auto url = ParseUrl(exchange->request.url);
   bool headers = IsToken(exchange->request.method);
@@ -126,6 +125,11 @@ void ClientCore::CloseExpired(const std::string& the_key) {
   ArmIdleTimer(*pool);
 }
 
+void ClientCore::Prolong(Exchange& exchange) {
+  loop.Cancel(exchange.timer);
+  exchange.timer = loop.After(exchange.request.timeout, [this, e = &exchange] { OnTimeout(e); });
+}
+
 void ClientCore::OnTimeout(Exchange* raw) {
   auto exchange = *raw->place;
   exchange->timer = kNoTimer;
@@ -139,8 +143,8 @@ void ClientCore::OnTimeout(Exchange* raw) {
     }
   }
   Fail(exchange, FailureKind::kTimeout,
-       fmt::format("no whole answer within {} ms{}", exchange->request.timeout.count(),
-                   working ? "" : ", waiting for a connection"));
+       fmt::format("no {} within {} ms{}", exchange->request.on_piece ? "data" : "whole answer",
+                   exchange->request.timeout.count(), working ? "" : ", waiting for a connection"));
 }
 
 void ClientCore::Fail(const std::shared_ptr<Exchange>& exchange, FailureKind kind,

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "common/event_loop.h"
 #include "common/http/message.h"
@@ -18,6 +19,10 @@ struct ClientRequest {
   std::string body;
   std::chrono::milliseconds timeout{30'000};  // for everything: DNS, connect, send, whole answer
   size_t max_response_bytes = 256 * 1024;     // a longer answer is cut there and marked
+  /// Takes the body of a 2xx answer as it comes, in place of ClientResponse::body: for streams.
+  /// False: no more, the request ends with what there is. `timeout` is then for the answer's head,
+  /// and again from each piece to the next.
+  std::function<bool(std::string_view piece)> on_piece = nullptr;
 };
 
 struct ClientResponse {
@@ -33,7 +38,8 @@ struct ClientOptions {
   std::chrono::milliseconds idle_timeout{30'000};
   std::chrono::milliseconds connect_timeout{5'000};
   /// Refuse addresses that are not public (loopback, private, link-local, unique local, multicast,
-  /// unspecified, mapped forms of these) after resolving, before connecting.
+  /// unspecified, mapped forms of these) after resolving, before connecting. Those of metadata
+  /// services are always refused.
   bool allow_private_addresses = false;
   bool verify_tls = true;
   std::string ca_file;  // empty: the system's

@@ -61,6 +61,11 @@ void ClientConnection::Open(std::shared_ptr<Exchange> exchange) {
 void ClientConnection::OnAddresses(const Result<Addresses>& answer) {
   if (!answer.ok()) return Fail(FailureKind::kDns, answer.message());
   addresses_ = *answer;
+  std::erase_if(addresses_, [](const SocketAddress& address) { return address.IsMetadata(); });
+  if (addresses_.empty()) {
+    return Fail(FailureKind::kForbiddenAddress,
+                fmt::format("{} is the address of a metadata service", exchange_->url.host));
+  }
   if (!core_->options.allow_private_addresses) {
     // What is connected to is what is checked here: a name cannot change its mind in between.
     std::erase_if(addresses_, [](const SocketAddress& address) { return !address.IsPublic(); });
@@ -217,6 +222,7 @@ bool ClientConnection::OnData(std::string_view data) {
     BeastError error;
     size_t used = parser_->put(boost::asio::buffer(data.data(), data.size()), error);
     data.remove_prefix(used);
+    if (!HandOn()) return false;
     if (parser_->cut()) {
       response_.truncated = true;
       MessageDone(false);
@@ -258,6 +264,21 @@ bool ClientConnection::OnData(std::string_view data) {
     in_.erase(0, in_.size() - data.size());
   }
   return true;
+}
+
+bool ClientConnection::HandOn() {
+  auto exchange = exchange_;
+  const auto& taker = exchange->request.on_piece;
+  int status = parser_->status();
+  if (!taker || response_.body.empty() || status < 200 || status >= 300) return true;
+  std::string piece = std::exchange(response_.body, {});
+  core_->Prolong(*exchange);
+  auto self = shared_from_this();
+  bool more = taker(piece);
+  // It may have ended the client.
+  if (phase_ != Phase::kBusy) return false;
+  if (!more) MessageDone(false);
+  return more;
 }
 
 void ClientConnection::OnEnd(bool clean, const std::string& why) {

@@ -48,6 +48,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void OnWritable();
   /// Takes what came; false when the connection ended by it.
   bool OnData(std::string_view data);
+  /// Gives what came of a body to who takes it in pieces; false when the exchange ended by it.
+  bool HandOn();
   void OnEnd(bool clean, const std::string& why);
   void MessageDone(bool reusable);
   /// Ends with an outcome for the exchange, or tries again when the connection was stale.

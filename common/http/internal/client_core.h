@@ -56,6 +56,8 @@ struct ClientCore : std::enable_shared_from_this<ClientCore> {
   void OnClosed(ClientConnection& connection, bool was_idle);
   void Fail(const std::shared_ptr<Exchange>& exchange, FailureKind kind, std::string message);
   void Finish(const std::shared_ptr<Exchange>& exchange, Client::Outcome outcome);
+  /// Its whole timeout begins again.
+  void Prolong(Exchange& exchange);
   /// The TLS settings, read when first needed.
   const Result<std::shared_ptr<TlsContext>>& Tls();
 
