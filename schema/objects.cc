@@ -39,6 +39,17 @@ std::optional<RateLimit> ReadRateLimit(const json::object* o) {
   return limit;
 }
 
+// What came of the webhook handshake: {"state": "pending" | "allowed", "allowedRate": requests a
+// minute}. The tighter limit holds, the endpoint's or the subscription's own.
+void ReadHandshake(const json::object* o, Subscription* s) {
+  if (o == nullptr) return;
+  s->awaits_permission = json::GetString(*o, "state") != "allowed";
+  int64_t allowed = json::GetInt(*o, "allowedRate");
+  if (s->awaits_permission || allowed <= 0) return;
+  RateLimit limit{allowed, std::chrono::minutes(1)};
+  if (!s->rate_limit || limit.per_ms() < s->rate_limit->per_ms()) s->rate_limit = limit;
+}
+
 std::vector<int64_t> ReadOffsets(const json::array* array) {
   std::vector<int64_t> offsets;
   if (array == nullptr) return offsets;
@@ -62,6 +73,9 @@ std::optional<Sink> ReadSink(const json::object* o) {
     sink.signing_secret = json::GetString(*signing, "secret");
   }
   if (json::GetString(*o, "mode") == "structured") sink.mode = DeliveryMode::kStructured;
+  std::string http = json::GetString(*o, "http");
+  if (http == "1.1") sink.http = SinkHttp::kHttp11;
+  if (http == "2") sink.http = SinkHttp::kHttp2;
   return sink;
 }
 
@@ -101,7 +115,9 @@ Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const s
   if (json::GetString(document, "onFailure") == "park") s.on_failure = OnFailure::kPark;
   s.rate_limit = ReadRateLimit(json::GetObject(document, "rateLimit"));
   s.dead_letter_topic = json::GetString(document, "deadLetterTopic");
-  s.paused = json::GetBool(document, "paused");
+  s.reply_topic = json::GetString(document, "replyTopic");
+  ReadHandshake(json::GetObject(document, "handshake"), &s);
+  s.paused = json::GetBool(document, "paused") || s.awaits_permission;
   if (const auto* internal = json::GetObject(document, "internal")) {
     auto topic_uuid = Uuid::Parse(json::GetString(*internal, "topicUuid"));
     if (topic_uuid.ok()) s.topic_uuid = *topic_uuid;

@@ -58,9 +58,15 @@ enum class OnFailure { kBlock, kPark };
 struct RateLimit {
   int64_t events = 1;
   std::chrono::milliseconds per{1'000};
+
+  double per_ms() const { return static_cast<double>(events) / static_cast<double>(per.count()); }
 };
 
 enum class DeliveryMode { kBinary, kStructured };
+
+/// Versions of HTTP that an endpoint is spoken to in. kAny: HTTP/2 where TLS agrees on it, else
+/// HTTP/1.1. kHttp2: without TLS too.
+enum class SinkHttp { kAny, kHttp11, kHttp2 };
 
 struct Sink {
   std::string url;
@@ -68,6 +74,8 @@ struct Sink {
   DeliveryMode mode = DeliveryMode::kBinary;
   std::string auth_secret;  // names of secrets; empty: none
   std::string signing_secret;
+  SinkHttp http = SinkHttp::kAny;
+  std::string reply_topic;  // of the subscription: where events in answers go; empty: nowhere
 };
 
 struct Subscription {
@@ -88,6 +96,10 @@ struct Subscription {
   OnFailure on_failure = OnFailure::kBlock;
   std::optional<RateLimit> rate_limit;
   std::string dead_letter_topic;  // of its organisation, beside the built-in one; empty: none
+  /// Where events in answers go, of its organisation; empty: nowhere.
+  std::string reply_topic;
+  /// `sink.handshake`: the endpoint has not allowed deliveries yet. It is paused meanwhile.
+  bool awaits_permission = false;
   bool paused = false;
   int32_t generation = 1;
   /// Per partition, the first offset that this generation matches; missing: 0.

@@ -3,10 +3,33 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "common/config.h"
 
 namespace dispatch::schema {
+
+namespace {
+
+// What is wrong with the host and port of a URL (RFC 3986, section 3.2). An empty port, which the
+// grammar allows, is most likely a variable that was not set.
+std::string AuthorityFault(std::string_view authority) {
+  if (authority.find('@') != authority.npos) {
+    return "must not hold a user name or password: name a secret";
+  }
+  size_t bracket = authority.rfind(']');
+  size_t colon = authority.find(':', bracket == authority.npos ? 0 : bracket);
+  if (colon == 0 || authority.empty()) return "has no host";
+  if (colon == authority.npos) return "";
+  std::string_view digits = authority.substr(colon + 1);
+  if (digits.empty()) return "has an empty port: give one, or leave the ':' out";
+  int port = 0;
+  auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  bool number = fault == std::errc() && end == digits.data() + digits.size();
+  return number && port > 0 && port < 65536 ? "" : "must have a port from 1 to 65535";
+}
+
+}  // namespace
 
 RequestReader::RequestReader(const json::object& object, std::string place)
     : object_(object), place_(std::move(place)) {}
@@ -55,9 +78,15 @@ std::string RequestReader::RequiredString(std::string_view field) {
 std::string RequestReader::RequiredUrl(std::string_view field) {
   std::string url = RequiredString(field);
   bool http = url.starts_with("http://") || url.starts_with("https://");
-  if (!url.empty() && (!http || url.size() > 2048 || url.find_first_of(" \t\r\n") != url.npos)) {
+  if (url.empty()) return url;
+  if (!http || url.size() > 2048 || url.find_first_of(" \t\r\n") != url.npos) {
     Fault(field, "must be an absolute http or https URL of at most 2048 characters");
+    return url;
   }
+  std::string_view authority(url);
+  authority.remove_prefix(url.find("://") + 3);
+  authority = authority.substr(0, authority.find_first_of("/?#"));
+  if (std::string fault = AuthorityFault(authority); !fault.empty()) Fault(field, fault);
   return url;
 }
 

@@ -107,6 +107,17 @@ TEST_F(Entities, InsertUpdateAndDeleteWriteTheOutboxToo) {
                 return OkStatus();
               }).ok());
   EXPECT_GT(entity.version, first);
+  // The same again is no change.
+  ASSERT_TRUE(Now([&](EntityStore& s) -> Status {
+                ASSIGN_OR_RETURN(auto e, s.Lock("topic", "acme", "t"));
+                e.document["modifiedTime"] = 2'000'000'000;
+                RETURN_IF_ERROR(s.UpdateIfChanged(e, entity.version));
+                EXPECT_EQ(e.version, entity.version);
+                EXPECT_EQ(e.document, entity.document);
+                e.version = first;
+                EXPECT_EQ(s.UpdateIfChanged(e, entity.version).code(), Code::kPreconditionFailed);
+                return OkStatus();
+              }).ok());
   ASSERT_TRUE(Now([&](EntityStore& s) -> Status {
                 ASSIGN_OR_RETURN(auto e, s.Lock("topic", "acme", "t"));
                 RETURN_IF_ERROR(s.Delete(e, std::nullopt));

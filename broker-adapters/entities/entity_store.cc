@@ -27,6 +27,9 @@ constexpr char kList[] = R"(
 constexpr char kUpdate[] = R"(
   update entities set version = nextval('entity_version'), document = $4::jsonb
   where kind = $1 and org = $2 and name = $3 returning version)";
+constexpr char kSame[] = R"(
+  select version, document::text from entities where kind = $1 and org = $2 and name = $3
+    and document - 'modifiedTime' = $4::jsonb - 'modifiedTime')";
 constexpr char kDelete[] = R"(
   delete from entities where kind = $1 and org = $2 and name = $3
   returning nextval('entity_version'))";
@@ -113,6 +116,16 @@ Status EntityStore::Update(StoredEntity& entity, std::optional<int64_t> if_match
   if (rows.empty()) return NotFound(entity.kind, entity.org, entity.name);
   entity.version = rows[0].Int(0);
   return Tell(entity, false);
+}
+
+Status EntityStore::UpdateIfChanged(StoredEntity& entity, std::optional<int64_t> if_match) {
+  RETURN_IF_ERROR(CheckMatch(entity, if_match));
+  ASSIGN_OR_RETURN(auto same, tx_.Exec(kSame, {entity.kind, entity.org, entity.name,
+                                               json::Serialize(entity.document)}));
+  if (same.empty()) return Update(entity, if_match);
+  entity.version = same[0].Int(0);
+  ASSIGN_OR_RETURN(entity.document, json::ParseObject(same[0].Text(1)));
+  return {};
 }
 
 Status EntityStore::Delete(StoredEntity& entity, std::optional<int64_t> if_match) {

@@ -44,6 +44,9 @@ class EntityStore {
   /// Writes a locked entity's document under a new version, which it fills in. kPreconditionFailed
   /// when `if_match` is another version than the one read.
   Status Update(StoredEntity& entity, std::optional<int64_t> if_match);
+  /// The same; but a document that differs in nothing but `modifiedTime` keeps its version and is
+  /// told to nobody, so that a PUT may be repeated at will. Fills in the document as it is.
+  Status UpdateIfChanged(StoredEntity& entity, std::optional<int64_t> if_match);
   Status Delete(StoredEntity& entity, std::optional<int64_t> if_match);
 
  private:

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,7 @@ struct ApiRequest {
   std::vector<std::pair<std::string, std::string>> query = {};
   http::Headers headers = {};
   std::string body = {};
+  std::chrono::milliseconds timeout{60'000};
 };
 
 struct ApiAnswer {
@@ -32,6 +35,10 @@ class Api {
  public:
   virtual ~Api() = default;
   virtual Result<ApiAnswer> Send(const ApiRequest& request) = 0;
+  /// Hands on the body as it comes, until it ends or `take` returns false (both are OK). Errors of
+  /// the connection are retryable, also when nothing came for `request.timeout`.
+  virtual Status Follow(const ApiRequest& request,
+                        const std::function<bool(std::string_view piece)>& take) = 0;
 };
 
 /// The error that an answer of 400 and more tells, with a remedy where the server cannot know one.

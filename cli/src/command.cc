@@ -28,9 +28,11 @@ void Invocation::Print(const json::value& value, const std::function<std::string
 const std::vector<CommandPtr>& Commands() {
   static const std::vector<CommandPtr> commands = [] {
     std::vector<CommandPtr> all;
-    for (auto make : {MakeCreate, MakeGet, MakeUpdate, MakeDelete, MakePublish, MakeTrace,
-                      MakeDeadLetters, MakeLag, MakePause, MakeResume, MakeRewind, MakeUp, MakeDown,
-                      MakeStatus, MakeContext, MakeVersion, MakeHelp}) {
+    for (auto make :
+         {MakeCreate,     MakeGet,      MakeUpdate,      MakeApply,  MakeDelete,  MakePublish,
+          MakeTail,       MakeTrace,    MakeDeadLetters, MakeLag,    MakePause,   MakeResume,
+          MakeRewind,     MakeUp,       MakeDown,        MakeStatus, MakeContext, MakeVersion,
+          MakeCompletion, MakeComplete, MakeHelp}) {
       all.push_back(make());
     }
     return all;
@@ -79,6 +81,7 @@ std::string HelpText() {
   std::string out = kIntroduction;
   out += "\nUsage: dispatch VERB [ARGUMENTS] [FLAGS]\n\n";
   for (const CommandPtr& command : Commands()) {
+    if (command->info().hidden) continue;
     out += fmt::format("  {:<14}{}\n", command->info().name, command->info().summary);
   }
   out += "\nFlags of every verb:\n" + FlagHelp(CommonFlags());

@@ -39,6 +39,8 @@ struct CommandInfo {
   std::vector<std::string> examples = {};
   /// Its words go to another program as they are.
   bool raw = false;
+  /// Of other programs' use: help does not list it.
+  bool hidden = false;
 };
 
 /// One verb of the program.
@@ -70,8 +72,10 @@ std::string ExampleHelp(const std::vector<std::string>& examples);
 CommandPtr MakeCreate();
 CommandPtr MakeGet();
 CommandPtr MakeUpdate();
+CommandPtr MakeApply();
 CommandPtr MakeDelete();
 CommandPtr MakePublish();
+CommandPtr MakeTail();
 CommandPtr MakeTrace();
 CommandPtr MakeDeadLetters();
 CommandPtr MakeLag();
@@ -83,6 +87,8 @@ CommandPtr MakeDown();
 CommandPtr MakeStatus();
 CommandPtr MakeContext();
 CommandPtr MakeVersion();
+CommandPtr MakeCompletion();
+CommandPtr MakeComplete();
 CommandPtr MakeHelp();
 
 }  // namespace dispatch::cli

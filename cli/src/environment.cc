@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <thread>
 
 namespace dispatch::cli {
 
@@ -25,6 +26,8 @@ Environment Environment::OfProcess() {
   environment.directory = fs::current_path(ignored);
   environment.executable = fs::read_symlink("/proc/self/exe", ignored);
   environment.now = SystemClock().Now();
+  environment.terminal = isatty(STDERR_FILENO) != 0;
+  environment.sleep = [](Duration time) { std::this_thread::sleep_for(time); };
   return environment;
 }
 

@@ -17,6 +17,8 @@ struct Environment {
   std::filesystem::path directory;   // current
   std::filesystem::path executable;  // of this program
   WallTime now;
+  bool terminal = false;  // standard error is one
+  std::function<void(Duration)> sleep;
 
   static Environment OfProcess();
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "common/event_loop.h"
 #include "common/http/client.h"
 #include "common/version.h"
@@ -10,7 +12,7 @@ namespace dispatch::cli {
 
 namespace {
 
-constexpr std::chrono::milliseconds kTimeout{60'000};
+constexpr Duration kForever = std::chrono::hours(24 * 365);
 constexpr size_t kMaxAnswer = 256 * 1024 * 1024;
 
 class HttpApi : public Api {
@@ -19,6 +21,23 @@ class HttpApi : public Api {
       : connection_(std::move(connection)), client_(loop_, Options(connection_)) {}
 
   Result<ApiAnswer> Send(const ApiRequest& request) override {
+    http::ClientRequest out = ToHttp(request);
+    out.headers.Set("Accept", "application/json");
+    out.max_response_bytes = kMaxAnswer;
+    return Exchange(std::move(out), 2 * request.timeout);
+  }
+
+  Status Follow(const ApiRequest& request,
+                const std::function<bool(std::string_view)>& take) override {
+    http::ClientRequest out = ToHttp(request);
+    out.headers.Set("Accept", "text/event-stream");
+    out.on_piece = take;
+    RETURN_IF_ERROR(Exchange(std::move(out), kForever));
+    return {};
+  }
+
+ private:
+  http::ClientRequest ToHttp(const ApiRequest& request) const {
     http::ClientRequest out;
     out.method = request.method;
     out.url = connection_.Url() + request.path;
@@ -28,7 +47,6 @@ class HttpApi : public Api {
       separator = '&';
     }
     out.headers = request.headers;
-    out.headers.Set("Accept", "application/json");
     if (!connection_.token.empty()) {
       out.headers.Set("Authorization", "Bearer " + connection_.token);
     }
@@ -36,21 +54,25 @@ class HttpApi : public Api {
       out.headers.Set("X-Dispatch-Org", connection_.organization);
     }
     out.body = request.body;
-    out.timeout = kTimeout;
-    out.max_response_bytes = kMaxAnswer;
-    std::optional<http::Client::Outcome> outcome;
-    client_.Send(std::move(out), [&](http::Client::Outcome got) { outcome = std::move(got); });
-    loop_.RunUntil([&] { return outcome.has_value(); }, 2 * kTimeout);
-    if (!outcome || outcome->failure != http::FailureKind::kNone) {
-      return Unreachable(outcome ? outcome->message : "no answer");
+    out.timeout = request.timeout;
+    return out;
+  }
+
+  Result<ApiAnswer> Exchange(http::ClientRequest request, Duration limit) {
+    auto outcome = std::make_shared<std::optional<http::Client::Outcome>>();
+    client_.Send(std::move(request),
+                 [outcome](http::Client::Outcome got) { *outcome = std::move(got); });
+    loop_.RunUntil([&] { return outcome->has_value(); }, limit);
+    auto& got = *outcome;
+    if (!got || got->failure != http::FailureKind::kNone) {
+      return Unreachable(got ? got->message : "no answer");
     }
-    ApiAnswer answer{outcome->response.status, std::move(outcome->response.headers),
-                     std::move(outcome->response.body)};
+    ApiAnswer answer{got->response.status, std::move(got->response.headers),
+                     std::move(got->response.body)};
     if (answer.status >= 300) return ErrorOf(answer);
     return answer;
   }
 
- private:
   static http::ClientOptions Options(const Connection& connection) {
     http::ClientOptions options;
     options.allow_private_addresses = true;

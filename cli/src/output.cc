@@ -46,24 +46,6 @@ void Indent(const json::value& value, size_t depth, std::string& out) {
   }
 }
 
-std::string TimeText(const json::value* value) {
-  if (value == nullptr) return "";
-  WallTime time;
-  if (value->is_int64() && value->as_int64() > 0) {
-    time = FromMillis(value->as_int64() * 1000);
-  } else if (value->is_string()) {
-    auto parsed = schema::ParseRfc3339(value->as_string());
-    if (!parsed.ok()) return std::string(value->as_string());
-    time = *parsed;
-  } else {
-    return "";
-  }
-  // To the second: "2026-01-02 03:04:05Z".
-  std::string text = schema::FormatRfc3339(time).substr(0, 19) + "Z";
-  text[10] = ' ';
-  return text;
-}
-
 }  // namespace
 
 Result<Format> ParseFormat(std::string_view text) {
@@ -87,6 +69,34 @@ std::string Printable(std::string_view text) {
     }
   }
   return out;
+}
+
+std::string TimeText(const json::value* value) {
+  if (value == nullptr) return "";
+  WallTime time;
+  if (value->is_int64() && value->as_int64() > 0) {
+    time = FromMillis(value->as_int64() * 1000);
+  } else if (value->is_string()) {
+    auto parsed = schema::ParseRfc3339(value->as_string());
+    if (!parsed.ok()) return std::string(value->as_string());
+    time = *parsed;
+  } else {
+    return "";
+  }
+  // To the second: "2026-01-02 03:04:05Z".
+  std::string text = schema::FormatRfc3339(time).substr(0, 19) + "Z";
+  text[10] = ' ';
+  return text;
+}
+
+std::string Cut(std::string_view text, size_t characters) {
+  if (Width(text) <= characters) return std::string(text);
+  size_t end = 0;
+  for (size_t seen = 0; end < text.size(); ++end) {
+    bool begins = (static_cast<unsigned char>(text[end]) & 0xC0) != 0x80;
+    if (begins && ++seen + 3 > characters) break;
+  }
+  return std::string(text.substr(0, end)) + "...";
 }
 
 std::string Table::Render() const {

@@ -38,6 +38,10 @@ Column FieldColumn(std::string header, std::string field);
 /// Of a time in unix seconds or RFC 3339.
 Column TimeColumn(std::string header, std::string field);
 std::string CellText(const json::value& value);
+/// A time in unix seconds or RFC 3339, to the second; nothing for null.
+std::string TimeText(const json::value* value);
+/// At most so many characters, with "..." in place of the rest.
+std::string Cut(std::string_view text, size_t characters);
 
 /// A number, true, false or null as JSON; numbers as people write them (0.2, not 2E-1).
 std::string ScalarText(const json::value& value);

@@ -15,7 +15,7 @@ namespace {
 std::string NearestVerb(std::string_view word) {
   for (const CommandPtr& command : Commands()) {
     const std::string& name = command->info().name;
-    if (word.size() >= 2 && name.substr(0, 2) == word.substr(0, 2)) {
+    if (!command->info().hidden && word.size() >= 2 && name.substr(0, 2) == word.substr(0, 2)) {
       return fmt::format("; did you mean `{}`?", name);
     }
   }
@@ -29,7 +29,26 @@ int Fail(const Error& error, std::string_view verb, std::ostream& err) {
   return 2;
 }
 
-// The verb is the first word that is no flag; VMware's `iam` before it says nothing more.
+bool AsksForHelp(const std::vector<std::string>& words) {
+  auto end = std::find(words.begin(), words.end(), "--");
+  return std::any_of(words.begin(), end,
+                     [](const std::string& w) { return w == "-h" || w == "--help"; });
+}
+
+int Help(const Command& command, const std::vector<std::string>& words, std::ostream& out) {
+  for (const std::string& word : words) {
+    std::string text = command.HelpFor(word);
+    if (!text.empty()) {
+      out << text;
+      return 0;
+    }
+  }
+  out << HelpText(command);
+  return 0;
+}
+
+}  // namespace
+
 std::string TakeVerb(std::vector<std::string>& words) {
   const auto flags = CommonFlags();
   for (size_t i = 0; i < words.size(); ++i) {
@@ -53,26 +72,6 @@ std::string TakeVerb(std::vector<std::string>& words) {
   }
   return "";
 }
-
-bool AsksForHelp(const std::vector<std::string>& words) {
-  auto end = std::find(words.begin(), words.end(), "--");
-  return std::any_of(words.begin(), end,
-                     [](const std::string& w) { return w == "-h" || w == "--help"; });
-}
-
-int Help(const Command& command, const std::vector<std::string>& words, std::ostream& out) {
-  for (const std::string& word : words) {
-    std::string text = command.HelpFor(word);
-    if (!text.empty()) {
-      out << text;
-      return 0;
-    }
-  }
-  out << HelpText(command);
-  return 0;
-}
-
-}  // namespace
 
 int Main(std::vector<std::string> words, const Environment& environment, std::ostream& out,
          std::ostream& err, const std::function<std::unique_ptr<Api>(const Connection&)>& connect) {

@@ -33,7 +33,17 @@ constexpr Prefix4 kNotPublic4[] = {
     {0xf0000000, 4},   // reserved, and broadcast
 };
 
+// Link-local ones of most clouds; Azure's agent, Alibaba's and Oracle's own.
+constexpr uint32_t kMetadata4[] = {0xa9fea9fe, 0xa9fea9fd, 0xa9feaa02, 0xa9feaa17,
+                                   0xa83f8110, 0x646464c8, 0xc00000c0};
+// fd00:ec2::/32 (Amazon), fd20:ce::254 (Google).
+constexpr uint8_t kAmazon6[4] = {0xfd, 0x00, 0x0e, 0xc2};
+constexpr uint8_t kGoogle6[16] = {0xfd, 0x20, 0x00, 0xce, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54};
+
 bool IsPublic4(uint32_t address) {
+  for (uint32_t metadata : kMetadata4) {
+    if (address == metadata) return false;
+  }
   for (const auto& prefix : kNotPublic4) {
     if ((address ^ prefix.network) >> (32 - prefix.bits) == 0) return false;
   }
@@ -57,7 +67,9 @@ bool IsPublic6(const uint8_t* a) {
   if (head >> 16 == 0x2002) return IsPublic4(Load32(a + 2));  // 6to4
   if (head >> 9 == 0x20010000 >> 9) return false;             // 2001::/23, with Teredo
   if (head == 0x20010db8) return false;                       // documentation
-  if (head >> 12 == 0x3fff0000 >> 12) return false;           // documentation
+  bool isatap = (a[8] & 0xfd) == 0 && a[9] == 0 && a[10] == 0x5e && a[11] == 0xfe;
+  if (isatap) return IsPublic4(Load32(a + 12));
+  if (head >> 12 == 0x3fff0000 >> 12) return false;  // documentation
   return true;
 }
 
@@ -88,6 +100,33 @@ bool SocketAddress::IsPublic() const {
   }
   return family() == AF_INET6 &&
          IsPublic6(reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr.s6_addr);
+}
+
+std::optional<uint32_t> SocketAddress::Embedded4() const {
+  if (family() == AF_INET) {
+    return ntohl(reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr.s_addr);
+  }
+  const uint8_t* a = reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr.s6_addr;
+  if (a[0] == 0x20 && a[1] == 0x02) return Load32(a + 2);  // 6to4
+  static constexpr uint8_t kZero[10] = {};
+  bool low = std::memcmp(a, kZero, 8) == 0;  // ::a.b.c.d, ::ffff:a.b.c.d, ::ffff:0:a.b.c.d
+  bool nat64 = Load32(a) == 0x0064ff9b;      // both of its prefixes (RFC 6052, RFC 8215)
+  // Of an interface (RFC 5214, ISATAP) too: fe80::5efe:a.b.c.d.
+  bool isatap = (a[8] & 0xfd) == 0 && a[9] == 0 && a[10] == 0x5e && a[11] == 0xfe;
+  if (low || nat64 || isatap) return Load32(a + 12);
+  return std::nullopt;
+}
+
+bool SocketAddress::IsMetadata() const {
+  if (auto v4 = Embedded4()) {
+    for (uint32_t metadata : kMetadata4) {
+      if (*v4 == metadata) return true;
+    }
+  }
+  if (family() != AF_INET6) return false;
+  const uint8_t* a = reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr.s6_addr;
+  return std::memcmp(a, kAmazon6, sizeof(kAmazon6)) == 0 ||
+         std::memcmp(a, kGoogle6, sizeof(kGoogle6)) == 0;
 }
 
 Result<SocketAddress> ParseAddress(std::string_view host, uint16_t port) {

@@ -221,6 +221,68 @@ TEST_F(HttpClient, CutsHugeAnswers) {
   EXPECT_EQ(client().connections(), 0u);
 }
 
+TEST_F(HttpClient, HandsOnAStreamPieceByPiece) {
+  RawListener listener(loop_);
+  std::vector<std::string> pieces;
+  ClientRequest request{.url = Url(listener.port()), .body = "hello", .timeout = 300ms};
+  request.max_response_bytes = 8;  // not of the whole
+  request.on_piece = [&](std::string_view piece) {
+    pieces.emplace_back(piece);
+    return pieces.size() < 4;
+  };
+  auto slot = Send(std::move(request));
+  RawPeer& peer = Accept(listener);
+  peer.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+  ASSERT_TRUE(Until([&] { return pieces.size() == 1; }));
+  // Together longer than the timeout, which is from piece to piece.
+  for (size_t n = 2; n < 5; ++n) {
+    loop_.RunUntil([] { return false; }, 150ms);
+    peer.Send("3\r\nmor\r\n");
+    ASSERT_TRUE(Until([&] { return pieces.size() == n; })) << n;
+  }
+  auto outcome = Wait(slot);
+  EXPECT_EQ(outcome.failure, FailureKind::kNone) << outcome.message;
+  EXPECT_EQ(outcome.response.status, 200);
+  EXPECT_EQ(outcome.response.body, "");
+  EXPECT_EQ(pieces.front() + pieces.back(), "firstmor");
+  EXPECT_TRUE(Until([&] { return client().connections() == 0; }));
+}
+
+TEST_F(HttpClient, AStreamThatFallsSilentFailsAndAnErrorIsNoStream) {
+  RawListener listener(loop_);
+  int pieces = 0;
+  auto stream = [&] {
+    ClientRequest request{.url = Url(listener.port()), .body = "hello", .timeout = 150ms};
+    request.on_piece = [&](std::string_view) { return ++pieces > 0; };
+    return Send(std::move(request));
+  };
+  auto slot = stream();
+  Accept(listener).Send("HTTP/1.1 200 OK\r\n\r\nfirst");
+  auto outcome = Wait(slot);
+  EXPECT_EQ(outcome.failure, FailureKind::kTimeout);
+  EXPECT_EQ(outcome.message, "no data within 150 ms");
+  EXPECT_EQ(pieces, 1);
+  slot = stream();
+  Accept(listener, 1).Send("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone");
+  outcome = Wait(slot);
+  EXPECT_EQ(outcome.response.body, "gone");
+  EXPECT_EQ(pieces, 1);
+}
+
+TEST_F(HttpClient, WhoTakesAStreamMayEndTheClient) {
+  RawListener listener(loop_);
+  ClientRequest request{.url = Url(listener.port()), .body = "hello"};
+  bool taken = false;
+  request.on_piece = [&](std::string_view) {
+    client_.reset();
+    return taken = true;
+  };
+  auto slot = Send(std::move(request));
+  Accept(listener).Send("HTTP/1.1 200 OK\r\n\r\nfirst");
+  ASSERT_TRUE(Until([&] { return taken && listener.peers[0]->closed(); }));
+  EXPECT_FALSE(slot->has_value());
+}
+
 TEST_F(HttpClient, TimesOutOnSilenceAndOnDrip) {
   RawListener listener(loop_);
   ClientRequest request{.url = Url(listener.port()), .body = "hello", .timeout = 50ms};
@@ -403,6 +465,32 @@ TEST(Address, TellsPublicFromPrivate) {
        "fdff::1",      "fe80::1",         "fec0::1",           "ff02::1",         "100::1",
        "3fff::1"}) {
     EXPECT_FALSE(internal::ParseAddress(text, 1)->IsPublic()) << text;
+  }
+}
+
+TEST(Address, KnowsMetadataServicesInEveryForm) {
+  for (const char* text :
+       {"169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192", "169.254.170.2",
+        "::ffff:169.254.169.254", "::169.254.169.254", "::ffff:0:169.254.169.254",
+        "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::1",
+        "fe80::5efe:169.254.169.254", "2600:1::200:5efe:169.254.169.254", "fd00:ec2::254",
+        "fd00:ec2::23", "fd20:ce::254"}) {
+    auto address = internal::ParseAddress(text, 80);
+    EXPECT_TRUE(address->IsMetadata()) << text;
+    EXPECT_FALSE(address->IsPublic()) << text;
+  }
+  for (const char* text : {"169.254.169.1", "127.0.0.1", "::1", "fd00:ec3::254", "8.8.8.8",
+                           "::ffff:10.0.0.1", "2600:1::a9fe:a9fe"}) {
+    EXPECT_FALSE(internal::ParseAddress(text, 80)->IsMetadata()) << text;
+  }
+}
+
+TEST_F(HttpClient, NeverConnectsToMetadataServices) {
+  // Private addresses are allowed here.
+  for (const char* host : {"169.254.169.254", "[::ffff:169.254.169.254]", "0xa9fea9fe",
+                           "[64:ff9b::a9fe:a9fe]", "[fd00:ec2::254]", "2852039166"}) {
+    auto outcome = Wait(Post(std::string("http://") + host + "/latest/meta-data/"));
+    EXPECT_EQ(outcome.failure, FailureKind::kForbiddenAddress) << host << ": " << outcome.message;
   }
 }
 

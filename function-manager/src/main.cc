@@ -16,6 +16,7 @@
 #include "function-manager/src/adapters/dead_letter_index.h"
 #include "function-manager/src/adapters/delivery_queries.h"
 #include "function-manager/src/adapters/function_commands.h"
+#include "function-manager/src/adapters/handshaker.h"
 #include "function-manager/src/adapters/http_sender.h"
 #include "function-manager/src/adapters/pg_attempt_log.h"
 #include "function-manager/src/adapters/pg_invoke_store.h"
@@ -39,6 +40,10 @@ std::vector<Config::Setting> Settings() {
                       .type = Config::Type::kBool,
                       .default_value = "false",
                       .help = "deliver to loopback and private addresses too"});
+  settings.push_back({.name = "webhook-origin",
+                      .default_value = "dispatch.local",
+                      .help = "the name that endpoints are asked to allow deliveries from "
+                              "(WebHook-Request-Origin)"});
   settings.push_back({.name = "secrets-key-file",
                       .help = "key that the values of secrets are encrypted under (64 hexadecimal "
                               "digits, mode 0600); empty: no secrets are taken",
@@ -56,6 +61,8 @@ std::vector<Config::Setting> Settings() {
   return settings;
 }
 
+constexpr std::chrono::milliseconds kReplyTimeout{10'000};
+
 /// The composition root: who is given what, and in which order they start.
 class FunctionManager {
  public:
@@ -72,10 +79,18 @@ class FunctionManager {
         subscriptions_(*broker_, service.loop(), signer_, "event-manager"),
         functions_(*broker_, service.loop(), signer_, "function-manager"),
         catalog_(subscriptions_, functions_,
-                 [this](const Uuid& id) { invoker_.SubscriptionChanged(id); }),
+                 [this](const Uuid& id) {
+                   handshaker_.Changed(id, catalog_.Find(id, 0, Duration::zero()).subscription);
+                   invoker_.SubscriptionChanged(id);
+                 }),
         vault_(pool_, functions_, SecretsKey(service)),
-        sender_(service.loop(), ClientOptionsOf(service.config()), vault_),
+        replies_(broker_->NewProducer({.delivery_timeout = kReplyTimeout})),
+        sender_(service.loop(), ClientOptionsOf(service.config()), vault_, *replies_),
         calls_(*broker_, service.loop(), signer_, {.client_id = "function-manager"}),
+        handshaker_(
+            service.loop(), ClientOptionsOf(service.config()),
+            {.origin = service.config().String("webhook-origin")},
+            [this](const schema::Subscription& s, const Result<Permission>& p) { Permit(s, p); }),
         invoker_(
             *broker_, service.loop(), store_, catalog_, sender_, attempts_,
             [this] { return std::uniform_real_distribution<double>(0, 1)(random_); },
@@ -193,17 +208,32 @@ class FunctionManager {
   // An endpoint that is gone: event-manager owns the subscription. A failed call is made again by
   // the next event that finds the endpoint gone.
   void Disable(const schema::Subscription& subscription, const std::string& why) {
+    Tell(subscription, "subscription.disable",
+         json::object{{"name", subscription.name}, {"reason", why}});
+  }
+
+  void Tell(const schema::Subscription& subscription, const std::string& method,
+            const json::object& body) {
     schema::Request request;
-    request.method = "subscription.disable";
+    request.method = method;
     request.org = subscription.org;
     request.principal = {"service", "function-manager", subscription.org};
-    request.body = json::Serialize(json::object{{"name", subscription.name}, {"reason", why}});
+    request.body = json::Serialize(body);
     calls_.Call("event-manager", std::move(request), std::chrono::seconds(5),
-                [name = subscription.Key()](Result<broker::RpcReply> reply) {
+                [name = subscription.Key(), method](Result<broker::RpcReply> reply) {
                   if (reply.ok()) return;
-                  log::Warning("subscription not disabled subscription={} error=\"{}\"", name,
+                  log::Warning("not told method={} subscription={} error=\"{}\"", method, name,
                                reply.message());
                 });
+  }
+
+  // What an endpoint said in the handshake; of a failed call it is asked again.
+  void Permit(const schema::Subscription& subscription, const Result<Permission>& permission) {
+    json::object body{
+        {"name", subscription.name}, {"url", subscription.sink->url}, {"allowed", permission.ok()}};
+    if (!permission.ok()) body["reason"] = permission.message();
+    if (permission.ok() && permission->per_minute) body["rate"] = *permission->per_minute;
+    Tell(subscription, "subscription.permit", std::move(body));
   }
 
   Service& service_;
@@ -219,8 +249,10 @@ class FunctionManager {
   broker::StateTable functions_;
   StateCatalog catalog_;
   SecretVault vault_;
+  std::unique_ptr<broker::Producer> replies_;
   HttpSender sender_;
   broker::RpcClient calls_;
+  Handshaker handshaker_;
   std::mt19937_64 random_{crypto::RandomU64()};
   Invoker invoker_;
   DeadLetterIndex dead_letters_;

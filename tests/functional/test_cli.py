@@ -41,6 +41,14 @@ def run(stack, org, tmp_path):
     return run
 
 
+@pytest.fixture
+def fresh_topic(org, name):
+    called = name("tail")
+    org.create_topic(called)
+    yield called
+    org.delete(f"/v1/topics/{called}")
+
+
 def of_json(done):
     return json.loads(done.stdout)
 
@@ -127,6 +135,96 @@ def test_objects_from_a_file(run, topic, name, receiver, tmp_path):
     run("publish", topic, "--type", "a", "--id", "1", "--data", "x")
     eventually(lambda: settled_ids(hook) == ["1"], "it is delivered")
     run("delete", "subscription", called)
+
+
+def test_trace_by_id(run, org, topic, hook):
+    run("publish", topic, "--type", "cli.made", "--id", "cli-trace", "--data", "1")
+    org.settled(hook.subscription, matched=1)
+    shown = eventually(
+        lambda: ok(run("trace", "cli-trace", "--topic", topic).stdout, "DELIVERED"), "it is traced"
+    )
+    assert hook.subscription in shown and " 200 " in shown and " ms " in shown
+    assert "no event" in run("trace", "no-such-id", "--topic", topic, code=1).stderr
+
+
+def ok(text: str, part: str) -> str:
+    assert part in text
+    return text
+
+
+def test_tail_follows_filters_and_ends(run, org, fresh_topic):
+    ids = [org.publish(fresh_topic, type=f"t{n}", data={"n": n})["id"] for n in range(4)]
+    words = ("tail", fresh_topic, "--from", "earliest")
+    shown = run(*words, "--limit", "2", "--filter", "type IN ('t1', 't3')", "-o", "json").stdout
+    assert [json.loads(line)["event"]["id"] for line in shown.splitlines()] == [ids[1], ids[3]]
+    (first,) = run(*words, "-n", "1").stdout.splitlines()
+    assert f"{fresh_topic}/0@0  t0  id={ids[0]}" in first and '{"n":0}' in first
+    assert "no-such" in run("tail", "no-such", code=1).stderr
+
+
+@pytest.mark.disruptive
+def test_tail_goes_on_when_the_gateway_comes_back(healthy, stack, run, org, fresh_topic, tmp_path):
+    environment = {"DISPATCH_HOST": stack.api_url, "DISPATCH_TOKEN": org.key}
+    seen = tmp_path / "seen"
+    with open(seen, "wb") as out:
+        tail = subprocess.Popen(
+            [BINARY, "tail", fresh_topic, "--from", "earliest", "-n", "4", "-o", "json"],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment},
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    try:
+        ids = [org.publish(fresh_topic)["id"] for _ in range(2)]
+        eventually(lambda: ok(seen.read_text(), ids[1]), "two are shown")
+        stack.restart("api-gateway")
+        stack.await_ready()
+        ids += [org.publish(fresh_topic)["id"] for _ in range(2)]
+        _, said = tail.communicate(timeout=60)
+    finally:
+        tail.kill()
+    assert tail.returncode == 0, said
+    shown = [json.loads(line)["event"]["id"] for line in seen.read_text().splitlines()]
+    assert shown == ids and "going on in" in said
+
+
+def test_apply_is_idempotent(run, name, receiver, tmp_path):
+    topic, called = name("applied"), name("applied")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "1-sub.yaml").write_text(
+        f"kind: Subscription\nname: {called}\ntopic: {topic}\nfilters: []\n"
+        f"sink:\n  url: {receiver.endpoint().url}\n"
+    )
+    text = f"kind: Topic\nname: {topic}\npartitions: %d\n"
+    (tmp_path / "d" / "2-topic.yaml").write_text(text % 1)
+    assert run("apply", "-f", "d").stdout.count("Created") == 2
+    before = of_json(run("get", "subscription", called, "-o", "json"))["revision"]
+    assert run("apply", "-f", "d").stdout.count("Unchanged") == 2
+    assert of_json(run("get", "subscription", called, "-o", "json"))["revision"] == before
+    (tmp_path / "d" / "2-topic.yaml").write_text(text % 2)
+    assert f"Updated topic: {topic}" in run("apply", "-f", "d").stdout
+    done = run("apply", "-f", "-", stdin=f"kind: Topic\nname: {topic}\npartitions: 0\n", code=1)
+    assert f"standard input, document 1 (topic {topic}): partitions" in done.stderr
+    assert run("apply", "-f", "-", stdin="kind: Thing\nname: x\n", code=2).stderr
+    run("delete", "subscription", called)
+    run("delete", "topic", topic)
+
+
+def test_bash_completes(run, stack, org, topic, tmp_path):
+    script = tmp_path / "completion"
+    script.write_text(run("completion", "bash").stdout)
+    typed = (
+        f"source {script}; COMP_WORDS=({BINARY} tail {topic[:2]}); COMP_CWORD=2;"
+        f"_dispatch_complete {BINARY} {topic[:2]} tail; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", typed],
+        env={**os.environ, "DISPATCH_HOST": stack.api_url, "DISPATCH_TOKEN": org.key},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert topic in done.stdout.split(), done.stderr
 
 
 def test_key_is_printed_once(run, name):

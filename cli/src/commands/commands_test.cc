@@ -2,14 +2,18 @@
 #include <gtest/gtest.h>
 
 #include "cli/src/command.h"
+#include "cli/src/kinds/kind.h"
 #include "cli/src/testing/fake_machine.h"
 
 namespace dispatch::cli::commands_test {
 namespace {
 
+using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::Pair;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -31,9 +35,13 @@ TEST_F(Verbs, HelpIsForEveryVerb) {
   ASSERT_EQ(m.Run({"--help"}), 0);
   for (const auto& command : Commands()) {
     const auto& info = command->info();
+    if (info.hidden) continue;
     EXPECT_THAT(m.out, HasSubstr("  " + info.name));
     EXPECT_FALSE(info.summary.empty());
     EXPECT_FALSE(info.examples.empty()) << info.name;
+  }
+  for (const Kind& kind : Kinds()) {
+    EXPECT_THAT(FindCommand("create")->info().summary, HasSubstr(kind.name));
   }
   ASSERT_EQ(m.Run({"help", "create", "sub"}), 0);
   EXPECT_THAT(m.out, HasSubstr("--sink-url URL"));
@@ -54,6 +62,7 @@ TEST_F(Verbs, AWrongCommandLineIsTwo) {
   EXPECT_EQ(m.Run({"create", "topic", "x", "--retention", "soon"}), 2);
   EXPECT_EQ(m.Run({"get", "topics", "-o", "xml"}), 2);
   EXPECT_EQ(m.Run({"trace", "orders", "1"}), 2);
+  EXPECT_EQ(m.Run({"trace", "orders", "one", "2"}), 2);
   EXPECT_THAT(m.requests, IsEmpty());
 }
 
@@ -240,21 +249,178 @@ TEST_F(Verbs, SaysHowManyWereNotConfirmed) {
   EXPECT_THAT(m.out, HasSubstr("Published 1 events"));
 }
 
-TEST_F(Verbs, TracesAnEvent) {
-  for (int i = 0; i < 2; ++i) {
-    m.Answer(200, R"({"topic": "o", "partition": 2, "offset": 41, "deliveries": [
-      {"subscription": "s", "status": "RETRYING", "nextAttempt": "2026-01-01T00:00:00Z",
-       "attempts": [{"status": 503, "message": "503 from x"}]},
-      {"subscription": "t", "status": "no-record", "reason": "did not match"}]})");
-  }
+constexpr char kDeliveries[] = R"({"topic": "o", "partition": 2, "offset": 41, "deliveries": [
+  {"subscription": "s", "status": "RETRYING", "nextAttempt": "2026-01-01T00:00:00Z", "attempts": [
+    {"attempt": 1, "time": "2025-12-31T23:59:00Z", "status": 503, "latencyMs": 1.25,
+     "outcome": "retry", "message": "503 from x", "answer": "over\u001b[2Jloaded"}]},
+  {"subscription": "t", "status": "NO_RECORD", "attempts": [], "reason": "did not match"}]})";
+
+TEST_F(Verbs, TracesAnEventByPosition) {
+  for (int i = 0; i < 3; ++i) m.Answer(200, kDeliveries);
   ASSERT_EQ(m.Run({"trace", "o/2@41"}), 0) << m.err;
   EXPECT_EQ(Sent(), "GET /v1/topics/o/events/2/41/deliveries");
-  EXPECT_EQ(m.out,
-            "SUBSCRIPTION  STATUS     ATTEMPTS  LAST ANSWER  NOTE\n"
-            "s             RETRYING   1         503 from x   next attempt 2026-01-01T00:00:00Z\n"
-            "t             no-record  -         -            did not match\n");
+  EXPECT_EQ(
+      m.out,
+      "o/2@41\n\n"
+      "s: RETRYING, next attempt 2026-01-01 00:00:00Z\n"
+      "  ATTEMPT  TIME                  STATUS  LATENCY  OUTCOME  MESSAGE     ANSWER\n"
+      "  1        2025-12-31 23:59:00Z  503     1.2 ms   retry    503 from x  over [2Jloaded\n"
+      "\nt: NO_RECORD: did not match\n");
   ASSERT_EQ(m.Run({"trace", "o", "2", "41"}), 0);
   EXPECT_EQ(Sent(1), Sent(0));
+  ASSERT_EQ(m.Run({"trace", "o/2/41"}), 0);
+  EXPECT_EQ(Sent(2), Sent(0));
+}
+
+TEST_F(Verbs, TracesAnEventById) {
+  m.Answer(200, R"({"id": "a/2/7", "complete": true, "notSearched": [], "found": [
+    {"topic": "o", "partition": 2, "offset": 41, "time": "2026-01-01T00:00:00Z", "type": "made"}]})");
+  m.Answer(200, kDeliveries);
+  ASSERT_EQ(m.Run({"trace", "--id", "a/2/7", "--topic", "o"}), 0) << m.err;
+  EXPECT_EQ(Sent(0), "GET /v1/events/a%2F2%2F7?topic=o");
+  EXPECT_EQ(Sent(1), "GET /v1/topics/o/events/2/41/deliveries");
+  EXPECT_THAT(m.out, StartsWith("o/2@41  type made  id a/2/7  at 2026-01-01 00:00:00Z\n\ns: RETR"));
+  m.Answer(200, R"({"id": "x", "complete": false, "found": []})");
+  EXPECT_EQ(m.Run({"trace", "x"}), 1);
+  EXPECT_THAT(m.err, HasSubstr("older events were not looked at"));
+  m.Answer(200, R"({"id": "x", "complete": true, "found": []})");
+  EXPECT_EQ(m.Run({"trace", "x", "-o", "json"}), 1);
+  EXPECT_THAT(m.out, HasSubstr("\"found\": []"));
+  EXPECT_EQ(m.Run({"trace", "o/2@41", "--topic", "o"}), 2);
+}
+
+TEST_F(Verbs, FollowsATopicOverBrokenConnections) {
+  m.streams = {
+      {{"retry: 3000\nid: 0:5\n: events of o\n\n",
+        "id: 0:6\ndata: {\"partition\":0,\"offset\":5,\"time\":\"2026-01-01T00:00:00Z\",\"event\":"
+        "{\"id\":\"1\",\"type\":\"t\",\"data\":{\"n\":1}}}\n\nid: 0:7\nda"},
+       Error{Code::kUnavailable, "reset", true}},
+      {{"event: lost\ndata: {\"partition\":0,\"from\":6,\"to\":8,\"reason\":\"retention\"}\n\n",
+        "id: 0:9\ndata: {\"partition\":0,\"offset\":8,\"time\":\"2026-01-01T00:00:00Z\",\"error\":"
+        "\"bad\"}\n\nid: 0:10\ndata: {\"partition\":0,\"offset\":9}\n\n"},
+       OkStatus()}};
+  ASSERT_EQ(m.Run({"tail", "o", "--limit", "2", "--from", "0:5", "--filter", "a = 1"}), 0) << m.err;
+  EXPECT_EQ(m.out,
+            "2026-01-01 00:00:00Z  o/0@5  t  id=1  {\"n\":1}\n"
+            "2026-01-01 00:00:00Z  o/0@8  is no CloudEvent: bad\n");
+  EXPECT_THAT(m.err, HasSubstr("reset; going on in 3 s"));
+  EXPECT_THAT(m.err, HasSubstr("events from offset 6 to 8 are lost: retention"));
+  EXPECT_THAT(m.slept, ElementsAre(std::chrono::seconds(3)));
+  ASSERT_THAT(m.requests, SizeIs(2));
+  EXPECT_EQ(m.requests[0].headers.Get("Last-Event-ID"), std::nullopt);
+  EXPECT_EQ(m.requests[1].headers.Get("Last-Event-ID"), "0:6");
+  EXPECT_THAT(m.requests[1].query, Contains(Pair("limit", "1")));
+}
+
+TEST_F(Verbs, WaitsLongerWhileATopicCannotBeFollowed) {
+  Error away{Code::kUnavailable, "away", true};
+  m.streams = {{{"id: 0:1\n\n"}, OkStatus()}, {{}, away}, {{}, away}};
+  EXPECT_EQ(m.Run({"tail", "o", "-o", "json"}), 1);  // 404 in the end
+  EXPECT_THAT(m.slept, ElementsAre(std::chrono::seconds(2), std::chrono::seconds(4),
+                                   std::chrono::seconds(8)));
+  EXPECT_THAT(m.err, HasSubstr("no such topic"));
+  m.slept.clear();
+  m.streams = {{{}, away}};
+  EXPECT_EQ(m.Run({"tail", "o"}), 1);
+  EXPECT_THAT(m.slept, IsEmpty());
+}
+
+TEST_F(Verbs, AppliesWhatFilesDescribe) {
+  m.Write("d/b.yaml",
+          "kind: Subscription\nname: s\nrevision: 3\nsink: {url: \"http://x\"}\n---\n"
+          "kind: Topic\nname: a\n");
+  m.Write("d/c.json", R"({"kind": "Topic", "name": "c"})");
+  m.Write("d/notes.txt", "no YAML: [");
+  m.Answer(404, R"({"message": "topic a does not exist"})");
+  m.Answer(201, R"({"name": "a", "revision": 1})");
+  m.Answer(200, R"({"name": "c", "revision": 7})");
+  m.Answer(200, R"({"name": "c", "revision": 7})");
+  m.Answer(200, R"({"name": "s", "revision": 8})");
+  m.Answer(200, R"({"name": "s", "revision": 9})");
+  ASSERT_EQ(m.Run({"apply", "-f", m.directory / "d"}), 0) << m.err;
+  EXPECT_EQ(m.out, "Created topic: a\nUnchanged topic: c\nUpdated subscription: s\n");
+  EXPECT_EQ(Sent(1), R"(POST /v1/topics {"name":"a"})");
+  EXPECT_EQ(Sent(3), R"(PUT /v1/topics/c {"name":"c"})");
+  EXPECT_EQ(Sent(5), R"(PUT /v1/subscriptions/s {"name":"s","sink":{"url":"http://x"}})");
+  EXPECT_EQ(m.requests[5].headers.Get("If-Match"), "\"8\"");
+}
+
+TEST_F(Verbs, ApplyNamesFileAndDocumentAndGoesOn) {
+  m.Write("two.yaml", "kind: Topic\nname: a\n---\nkind: Topic\nname: b\n");
+  std::string file = m.directory / "two.yaml";
+  m.Answer(404, "{}");
+  m.Answer(422, R"({"message": "partitions must be a whole number"})");
+  m.Answer(404, "{}");
+  m.Answer(201, R"({"name": "b"})");
+  EXPECT_EQ(m.Run({"apply", "-f", file}), 1);
+  EXPECT_THAT(m.err, HasSubstr(file + ", document 1 (topic a): partitions must"));
+  EXPECT_THAT(m.err, HasSubstr("1 of 2 objects were not applied"));
+  EXPECT_EQ(m.out, "Created topic: b\n");
+
+  // What is wrong in a file is found before anything is done.
+  size_t before = m.requests.size();
+  m.Write("bad.yaml", "kind: Topic\nname: a\n---\nkind: Thing\nname: b\n");
+  EXPECT_EQ(m.Run({"apply", "-f", m.directory / "bad.yaml"}), 2);
+  EXPECT_THAT(m.err, HasSubstr("bad.yaml, document 2: there is no kind 'Thing'"));
+  m.Write("broken.yaml", "kind: Topic\nname: [a\n");
+  EXPECT_EQ(m.Run({"apply", "-f", m.directory / "broken.yaml"}), 2);
+  EXPECT_THAT(m.err, HasSubstr("broken.yaml: neither JSON nor YAML"));
+  m.Write("twice.yaml", "- {kind: Topic, name: a}\n- {kind: topic, name: a}\n");
+  EXPECT_EQ(m.Run({"apply", "-f", m.directory / "twice.yaml"}), 2);
+  EXPECT_THAT(m.err, HasSubstr("twice.yaml, document 1, element 2: the topic 'a' is in"));
+  m.Write("nameless.yaml", "kind: Topic\n");
+  EXPECT_EQ(m.Run({"apply", "-f", m.directory / "nameless.yaml"}), 2);
+  EXPECT_EQ(m.Run({"apply", "-f", m.directory / "none.yaml"}), 1);
+  EXPECT_EQ(m.Run({"apply", "-f", m.directory / "home"}), 2);
+  EXPECT_EQ(m.Run({"apply"}), 2);
+  EXPECT_THAT(m.requests, SizeIs(before));
+}
+
+TEST_F(Verbs, ADryRunChangesNothing) {
+  m.Write("a.yaml", "kind: Topic\nname: a\n---\nkind: Topic\nname: b\n");
+  m.Answer(404, "{}");
+  m.Answer(200, R"({"name": "b", "revision": 2})");
+  ASSERT_EQ(m.Run({"apply", "--dry-run", "-f", m.directory / "a.yaml"}), 0) << m.err;
+  EXPECT_EQ(m.out, "Would create topic: a\nWould replace topic: b\n");
+  for (const auto& request : m.requests) EXPECT_EQ(request.method, "GET");
+}
+
+TEST_F(Verbs, CompletesWords) {
+  auto complete = [this](std::vector<std::string> words) {
+    words.insert(words.begin(), "__complete");
+    EXPECT_EQ(m.Run(words), 0);
+    return m.out;
+  };
+  EXPECT_THAT(complete({""}), HasSubstr("publish\tpublish events to a topic\n"));
+  EXPECT_THAT(complete({""}), Not(HasSubstr("__complete")));
+  EXPECT_EQ(complete({"pub"}), "publish\tpublish events to a topic\n");
+  EXPECT_EQ(complete({"get", "top"}), "topic\tkind\n");
+  EXPECT_EQ(complete({"-o", "y"}), "yaml\t\n");
+  EXPECT_EQ(complete({"get", "topics", "--output=j"}), "--output=json\t\n");
+  EXPECT_EQ(complete({"get", "topics", "--output", "=", "j"}), "json\t\n");
+  EXPECT_EQ(complete({"create", "sub", "x", "--sink-m"}), "--sink-mode\thow (default binary)\n");
+  EXPECT_EQ(complete({"create", "topic", "x", "--sink-m"}), "");
+  EXPECT_EQ(complete({"create", "topic", ""}), "");
+  EXPECT_EQ(complete({"completion", "z"}), "zsh\t\n");
+  EXPECT_EQ(complete({"apply", "-f", ""}), ":files\n");
+  EXPECT_EQ(complete({"up", ""}), "");
+  EXPECT_EQ(complete({"nonsense", ""}), "");
+  EXPECT_THAT(m.requests, IsEmpty());
+  m.Answer(200, R"([{"name": "orders"}, {"name": "other"}, {"name": "third"}])");
+  EXPECT_EQ(complete({"tail", "o"}), "orders\ttopic\nother\ttopic\n");
+  m.Answer(200, R"([{"name": "s"}])");
+  EXPECT_EQ(complete({"get", "-o", "json", "sub", ""}), "s\tsubscription\n");
+  EXPECT_EQ(Sent(1), "GET /v1/subscriptions");
+  m.Answer(401, "{}");
+  EXPECT_EQ(complete({"publish", ""}), "");
+}
+
+TEST_F(Verbs, CompletionScriptsAreForThreeShells) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    ASSERT_EQ(m.Run({"completion", shell}), 0);
+    EXPECT_THAT(m.out, HasSubstr("__complete")) << shell;
+  }
+  EXPECT_EQ(m.Run({"completion", "tcsh"}), 2);
 }
 
 TEST_F(Verbs, ListsDeadLettersAndLag) {

@@ -64,7 +64,7 @@ class Create : public Command {
   Create() {
     info_.name = "create";
     info_.usage = "KIND NAME [FLAGS]   or   create [KIND] -f FILE";
-    info_.summary = "make a topic, subscription, function, organization, key or policy";
+    info_.summary = "make an object: " + KindNames();
     info_.text = "`dispatch help create KIND` lists the flags of each kind.\n";
     info_.flags = FlagsOfAllKinds();
     info_.flags.insert(info_.flags.end(), OwnFlags().begin(), OwnFlags().end());

@@ -15,20 +15,20 @@ bool Has(const std::vector<Flag>& flags, std::string_view name) {
   return std::any_of(flags.begin(), flags.end(), [&](const Flag& f) { return f.name == name; });
 }
 
-Result<Document> ToDocument(json::value value, const Kind* kind, const std::string& path) {
+Result<Document> ToDocument(json::value value, const Kind* kind, std::string place) {
   auto* object = value.if_object();
-  if (object == nullptr) return UsageError(fmt::format("{} holds what is no object", path));
+  if (object == nullptr) return UsageError("it is no object");
   Document document;
+  document.place = std::move(place);
   std::string stated = json::GetString(*object, "kind");
   if (stated.empty() && kind == nullptr) {
-    return UsageError(
-        fmt::format("an object of {} has no field `kind`: one of {}", path, KindNames()));
+    return UsageError(fmt::format("it has no field `kind`: one of {}", KindNames()));
   }
   document.kind = kind;
   if (!stated.empty()) {
     ASSIGN_OR_RETURN(document.kind, FindKind(stated));
     if (kind != nullptr && document.kind != kind) {
-      return UsageError(fmt::format("{} has a {}, not a {}", path, stated, kind->name));
+      return UsageError(fmt::format("it is a {}, not a {}", stated, kind->name));
     }
   }
   document.object = std::move(*object);
@@ -37,23 +37,35 @@ Result<Document> ToDocument(json::value value, const Kind* kind, const std::stri
 
 }  // namespace
 
+Error At(const std::string& place, Error error) {
+  error.message = fmt::format("{}: {}", place, error.message);
+  return error;
+}
+
 Result<std::vector<Document>> ReadDocuments(const std::string& path, const Kind* kind) {
+  std::string file = path == "-" ? "standard input" : path;
   ASSIGN_OR_RETURN(std::string text, ReadFile(path));
-  ASSIGN_OR_RETURN(auto values, ParseDocuments(text));
+  auto values = ParseDocuments(text);
+  if (!values.ok()) return At(file, values.error());
   std::vector<Document> documents;
-  for (json::value& value : values) {
+  size_t number = 0;
+  for (json::value& value : *values) {
+    std::string place = fmt::format("{}, document {}", file, ++number);
     json::array list;
-    if (value.is_array()) {
+    bool is_list = value.is_array();
+    if (is_list) {
       list = std::move(value.as_array());
     } else {
       list.push_back(std::move(value));
     }
-    for (json::value& element : list) {
-      ASSIGN_OR_RETURN(auto document, ToDocument(std::move(element), kind, path));
-      documents.push_back(std::move(document));
+    for (size_t i = 0; i < list.size(); ++i) {
+      std::string own = is_list ? fmt::format("{}, element {}", place, i + 1) : place;
+      auto document = ToDocument(std::move(list[i]), kind, own);
+      if (!document.ok()) return At(own, document.error());
+      documents.push_back(std::move(*document));
     }
   }
-  if (documents.empty()) return UsageError(fmt::format("{} holds no object", path));
+  if (documents.empty()) return UsageError(fmt::format("{} holds no object", file));
   return documents;
 }
 
@@ -86,7 +98,7 @@ std::string KindHelp(const std::string& verb, const std::string& word) {
 
 json::object Writable(json::object object) {
   for (const char* field : {"id", "revision", "status", "reason", "createdTime", "modifiedTime",
-                            "statistics", "org", "spec", "groups"}) {
+                            "statistics", "org", "spec", "groups", "handshake"}) {
     object.stable_erase(field);
   }
   return object;

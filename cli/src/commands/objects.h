@@ -12,10 +12,15 @@ namespace dispatch::cli {
 struct Document {
   const Kind* kind = nullptr;
   json::object object;
+  std::string place = {};  // "objects.yaml, document 2"
 };
 
-/// The documents of --file. Each tells its `kind`, unless `kind` does.
+/// The documents of --file. Each tells its `kind`, unless `kind` does. Errors name file and
+/// document.
 Result<std::vector<Document>> ReadDocuments(const std::string& path, const Kind* kind);
+
+/// `error` with the place before its message.
+Error At(const std::string& place, Error error);
 
 /// A usage error for a flag of another kind than this one. `own`: flags of the command itself.
 Status CheckFlags(const Arguments& arguments, const Kind& kind, const std::vector<Flag>& own);

@@ -1,13 +1,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <thread>
 
 #include "cli/src/command.h"
 #include "cli/src/event_batch.h"
+#include "cli/src/progress.h"
 
 namespace dispatch::cli {
 
@@ -16,39 +16,21 @@ namespace {
 constexpr int64_t kMaxBatch = 1000;  // of the API
 constexpr int64_t kDefaultBatch = 100;
 
-// A line that the terminal shows while it goes on; nothing when nobody looks.
-class Progress {
+// How much of a file was read, when it is one.
+class ReadShare {
  public:
-  Progress(std::ostream& err, int64_t total)
-      : err_(err), total_(total), shown_(isatty(STDERR_FILENO) != 0) {}
-  ~Progress() {
-    if (shown_ && drawn_) err_ << "\r\033[K" << std::flush;
+  explicit ReadShare(const std::string& path) {
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path, error)) return;
+    auto size = std::filesystem::file_size(path, error);
+    if (!error) total_ = static_cast<double>(size);
   }
-  void Show(int64_t done) {
-    auto now = std::chrono::steady_clock::now();
-    if (!shown_ || now - last_ < std::chrono::milliseconds(100)) return;
-    last_ = now;
-    drawn_ = true;
-    std::string bar;
-    if (total_ > 0) {
-      auto filled = static_cast<size_t>(30 * done / total_);
-      bar = fmt::format("[{}{}] ", std::string(filled, '='), std::string(30 - filled, ' '));
-    }
-    err_ << fmt::format("\r{}{} events, {:.0f}/s ", bar, done, Rate(done)) << std::flush;
-  }
-  double Seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
-  }
+  void Add(size_t bytes) { read_ += static_cast<double>(bytes); }
+  double value() const { return total_ > 0 ? read_ / total_ : -1; }
 
  private:
-  double Rate(int64_t done) const { return static_cast<double>(done) / std::max(Seconds(), 1e-3); }
-
-  std::ostream& err_;
-  int64_t total_;
-  bool shown_;
-  bool drawn_ = false;
-  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point last_{};
+  double total_ = 0;
+  double read_ = 0;
 };
 
 Result<std::string> Payload(const Invocation& invocation) {
@@ -160,13 +142,15 @@ class Publish : public Command {
     std::istream& lines = file == "-" ? std::cin : opened;
     ASSIGN_OR_RETURN(Api * api, invocation.api());
     EventBatch events(*api, topic, batch);
-    Progress progress(invocation.err, 0);
+    Progress progress(invocation.err, invocation.environment.terminal);
+    ReadShare share(file);
     std::string line;
     Status status;
     while (status.ok() && std::getline(lines, line)) {
+      share.Add(line.size() + 1);
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       status = events.Add(MakeEvent(shape, std::move(line)));
-      progress.Show(events.published());
+      progress.Show(share.value(), events.published());
     }
     return Finish(invocation, topic, events, status, progress);
   }
@@ -176,13 +160,13 @@ class Publish : public Command {
     ASSIGN_OR_RETURN(std::string data, Payload(invocation));
     ASSIGN_OR_RETURN(Api * api, invocation.api());
     EventBatch events(*api, topic, static_cast<size_t>(batch));
-    Progress progress(invocation.err, count);
+    Progress progress(invocation.err, invocation.environment.terminal);
     Status status;
     json::object event = MakeEvent(shape, std::move(data));
     for (int64_t i = 0; i < count && status.ok(); ++i) {
       event["id"] = NewEventId();
       status = events.Add(event);
-      progress.Show(events.published());
+      progress.Show(static_cast<double>(i) / static_cast<double>(count), events.published());
     }
     return Finish(invocation, topic, events, status, progress);
   }

@@ -36,13 +36,16 @@ Status FillTarget(const Arguments& flags, json::object& document) {
     document.erase("sink");
   }
   if (!flags.Has("sink-url") && !flags.Has("sink-mode") && !flags.Has("sink-header") &&
-      !flags.Has("sink-auth") && !flags.Has("sink-signing"))
+      !flags.Has("sink-auth") && !flags.Has("sink-signing") && !flags.Has("sink-http") &&
+      !flags.Has("sink-handshake"))
     return {};
   document.erase("function");
   json::value& sink = document["sink"];
   if (!sink.is_object()) sink = json::object();
   FillText(flags, "sink-url", sink.as_object(), "url");
   FillText(flags, "sink-mode", sink.as_object(), "mode");
+  FillText(flags, "sink-http", sink.as_object(), "http");
+  if (flags.Has("sink-handshake")) sink.as_object()["handshake"] = true;
   for (const char* field : {"auth", "signing"}) {
     auto secret = flags.Value(std::string("sink-") + field);
     if (secret) sink.as_object()[field] = json::object{{"secret", *secret}};
@@ -85,6 +88,7 @@ Status FillStart(const Arguments& flags, json::object& document) {
 Status Fill(const Arguments& flags, const Environment&, json::object& document) {
   FillText(flags, "topic", document, "topic");
   FillText(flags, "dead-letter-topic", document, "deadLetterTopic");
+  FillText(flags, "reply-topic", document, "replyTopic");
   RETURN_IF_ERROR(FillFilters(flags, document));
   RETURN_IF_ERROR(FillTarget(flags, document));
   RETURN_IF_ERROR(FillStart(flags, document));
@@ -143,6 +147,11 @@ Kind SubscriptionKind() {
                 {.name = "all-events", .help = "every event of the topic"},
                 {.name = "sink-url", .value = "URL", .help = "where they are posted to"},
                 {.name = "sink-mode", .value = "binary|structured", .help = "how (default binary)"},
+                {.name = "sink-http",
+                 .value = "1.1|2",
+                 .help = "version of HTTP (default: what TLS agrees on, else 1.1)"},
+                {.name = "sink-handshake",
+                 .help = "ask the endpoint for its permission first (WebHook-Request-Origin)"},
                 {.name = "sink-auth", .value = "SECRET", .help = "whose credentials go along"},
                 {.name = "sink-signing", .value = "SECRET", .help = "whose keys sign each request"},
                 {.name = "sink-header",
@@ -163,6 +172,9 @@ Kind SubscriptionKind() {
                 {.name = "dead-letter-topic",
                  .value = "TOPIC",
                  .help = "write dead letters there too, as events"},
+                {.name = "reply-topic",
+                 .value = "TOPIC",
+                 .help = "publish events that come in answers there"},
                 {.name = "timeout", .value = "DURATION", .help = "of one attempt (default 30s)"},
                 {.name = "retry",
                  .value = "JSON",

@@ -39,6 +39,8 @@ class FakeMachine {
     environment.directory = directory / "work" / "deep";
     environment.executable = directory / "bin" / "dispatch";
     environment.now = FromMillis(1'800'000'000'000);
+    environment.terminal = terminal;
+    environment.sleep = [this](Duration time) { slept.push_back(time); };
     return environment;
   }
 
@@ -49,6 +51,13 @@ class FakeMachine {
 
   /// What the API answers to the next requests, in order; 200 {} when there is none left.
   void Answer(int status, std::string body) { answers.push_back({status, {}, std::move(body)}); }
+
+  /// What a stream brings, in pieces, and how it ends; answered in their order to those who follow.
+  /// None left: a 404.
+  struct StreamPart {
+    std::vector<std::string> pieces;
+    Status end;
+  };
 
   /// Runs the program; its output is in `out` and `err` after it.
   int Run(std::vector<std::string> words) {
@@ -65,6 +74,9 @@ class FakeMachine {
   std::filesystem::path directory;
   std::map<std::string, std::string> variables;
   std::vector<ApiAnswer> answers;
+  std::vector<StreamPart> streams;
+  mutable std::vector<Duration> slept;
+  bool terminal = false;
   std::vector<ApiRequest> requests;
   Connection connection;  // that was connected to last
   std::string out;
@@ -80,6 +92,17 @@ class FakeMachine {
       machine.answers.erase(machine.answers.begin());
       if (answer.status >= 300) return ErrorOf(answer);
       return answer;
+    }
+    Status Follow(const ApiRequest& request,
+                  const std::function<bool(std::string_view)>& take) override {
+      machine.requests.push_back(request);
+      if (machine.streams.empty()) return ErrorOf({404, {}, R"({"message": "no such topic"})"});
+      StreamPart part = machine.streams.front();
+      machine.streams.erase(machine.streams.begin());
+      for (const auto& piece : part.pieces) {
+        if (!take(piece)) return {};
+      }
+      return part.end;
     }
     FakeMachine& machine;
   };

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,14 @@ struct SocketAddress {
   /// Whether it may be reached from the public Internet: no loopback, private, link-local, unique
   /// local, multicast, documentation or unspecified address, nor an IPv6 form that carries one.
   bool IsPublic() const;
+  /// Whether a cloud's metadata service is there, in whatever form of IPv6 it is written: what
+  /// hands out a machine's credentials is nobody's endpoint, not even where private addresses are
+  /// allowed.
+  bool IsMetadata() const;
+
+ private:
+  /// The IPv4 address that it is or that an IPv6 form carries (mapped, NAT64, 6to4, compatible).
+  std::optional<uint32_t> Embedded4() const;
 };
 
 /// A numeric address; an IPv6 one without brackets.

@@ -26,15 +26,45 @@ Result<StoredEntity> UsableTopic(pg::Transaction& tx, const std::string& org,
   return std::move(*topic);
 }
 
-// The dead-letter topic, if the subscription names one, is a topic that events may be written to.
-Status CheckDeadLetterTopic(pg::Transaction& tx, const std::string& org,
-                            const json::object& document) {
-  std::string name = json::GetString(document, "deadLetterTopic");
-  if (name.empty() || UsableTopic(tx, org, name).ok()) return {};
-  return Error{Code::kUnprocessable,
-               "topic '" + name + "' does not exist; create it first",
-               false,
-               {{"deadLetterTopic", "must name a topic of the organization"}}};
+// The topics that the subscription names, for dead letters and replies, are topics that events may
+// be written to.
+Status CheckNamedTopics(pg::Transaction& tx, const std::string& org, const json::object& document) {
+  for (const char* field : {"deadLetterTopic", "replyTopic"}) {
+    std::string name = json::GetString(document, field);
+    if (name.empty() || UsableTopic(tx, org, name).ok()) continue;
+    return Error{Code::kUnprocessable,
+                 "topic '" + name + "' does not exist; create it first",
+                 false,
+                 {{field, "must name a topic of the organization"}}};
+  }
+  return {};
+}
+
+bool AwaitsPermission(const json::object& document) {
+  const auto* handshake = json::GetObject(document, "handshake");
+  return handshake != nullptr && json::GetString(*handshake, "state") != "allowed";
+}
+
+// READY, unless its endpoint is still to allow deliveries.
+void SetReady(json::object& document) {
+  bool waits = AwaitsPermission(document);
+  document["status"] = waits ? "CREATING" : "READY";
+  document["reason"] = json::array();
+  if (waits) document["reason"] = json::array{"the endpoint has not allowed deliveries yet"};
+}
+
+// `sink.handshake`: the endpoint is asked once, and again when it is another one. True when it is
+// to be asked now.
+bool BeginHandshake(const json::object* before, json::object& document) {
+  const auto* sink = json::GetObject(document, "sink");
+  document.erase("handshake");
+  if (sink == nullptr || !json::GetBool(*sink, "handshake")) return false;
+  const auto* old = before != nullptr ? json::GetObject(*before, "handshake") : nullptr;
+  const auto* old_sink = before != nullptr ? json::GetObject(*before, "sink") : nullptr;
+  bool same = old != nullptr && old_sink != nullptr &&
+              json::GetString(*old_sink, "url") == json::GetString(*sink, "url");
+  document["handshake"] = same ? *old : json::object{{"state", "pending"}};
+  return !same;
 }
 
 // What decides which events match.
@@ -79,6 +109,7 @@ void SubscriptionCommands::Register(broker::RpcServer& server) {
   handle("subscription.resume",
          [this](const auto& r, auto d) { SetPaused(r, false, std::move(d)); });
   handle("subscription.rewind", [this](const auto& r, auto d) { Rewind(r, std::move(d)); });
+  handle("subscription.permit", [this](const auto& r, auto d) { Permit(r, std::move(d)); });
   handle("subscription.disable", [this](const auto& r, auto d) { Disable(r, std::move(d)); });
 }
 
@@ -100,7 +131,7 @@ void SubscriptionCommands::Create(const schema::Request& request, Responder resp
   std::string topic_name = json::GetString(*document, "topic");
   pool_.Query<StoredEntity>(
       [org, topic_name, document = *document](pg::Transaction& tx) -> Result<StoredEntity> {
-        RETURN_IF_ERROR(CheckDeadLetterTopic(tx, org, document));
+        RETURN_IF_ERROR(CheckNamedTopics(tx, org, document));
         return UsableTopic(tx, org, topic_name);
       },
       [this, request, document = std::move(*document), start = *start,
@@ -170,8 +201,8 @@ void SubscriptionCommands::Insert(const schema::Request& request, json::object d
   entity.uuid = Uuid::V7(loop_.Now());
   json::array offsets(boundaries.begin(), boundaries.end());
   int64_t now_s = ToMillis(loop_.Now()) / 1000;
-  document["status"] = "READY";
-  document["reason"] = json::array();
+  BeginHandshake(nullptr, document);
+  SetReady(document);
   document["createdTime"] = now_s;
   document["modifiedTime"] = now_s;
   document["internal"] = {
@@ -204,7 +235,7 @@ void SubscriptionCommands::Apply(const schema::Request& request, const std::stri
         ASSIGN_OR_RETURN(auto stored, store.Lock(kSubscriptionKind, org, name));
         RETURN_IF_ERROR(change(stored.document));
         stored.document["modifiedTime"] = now_s;
-        RETURN_IF_ERROR(store.Update(stored, if_match));
+        RETURN_IF_ERROR(store.UpdateIfChanged(stored, if_match));
         return stored;
       },
       Committing(std::move(respond)));
@@ -222,7 +253,7 @@ void SubscriptionCommands::Update(const schema::Request& request, Responder resp
     Replace(request, name, std::move(document), *ends, std::move(respond));
   };
   pool_.Run([org = request.org, document = *document](
-                pg::Transaction& tx) { return CheckDeadLetterTopic(tx, org, document); },
+                pg::Transaction& tx) { return CheckNamedTopics(tx, org, document); },
             [this, request, name, write = std::move(write)](Status checked) mutable {
               if (!checked.ok()) return write(checked.error());
               FindEnds(request.org, name, std::move(write));
@@ -244,16 +275,21 @@ void SubscriptionCommands::Replace(const schema::Request& request, const std::st
         }
         // Where it started is history.
         for (const char* kept : {"start", "createdTime", "internal"}) next[kept] = stored.at(kept);
-        next["status"] = "READY";
-        next["reason"] = json::array();
-        bool was_paused = json::GetBool(stored, "paused");
+        // Paused, or as good as that while it waits for its endpoint.
+        bool was_paused = json::GetBool(stored, "paused") || AwaitsPermission(stored);
+        bool asks = BeginHandshake(&stored, next);
+        SetReady(next);
+        // Asked for already: what came of it stays to be seen.
+        if (!asks && AwaitsPermission(next)) next["reason"] = stored.at("reason");
         if (MatchingOf(stored) != MatchingOf(next)) {
           auto& internal = next["internal"].as_object();
           internal["previous"] = MatchingOf(stored);
           internal["filterBoundaries"] = json::array(ends.begin(), ends.end());
         }
         stored = std::move(next);
-        if (json::GetBool(stored, "paused") && !was_paused) PauseAt(stored, ends);
+        bool paused = json::GetBool(stored, "paused");
+        if ((paused || AwaitsPermission(stored)) && !was_paused) PauseAt(stored, ends);
+        stored["paused"] = paused;
         return {};
       },
       std::move(respond));
@@ -266,8 +302,7 @@ void SubscriptionCommands::SetPaused(const schema::Request& request, bool paused
         request, NameIn(request),
         [](json::object& stored) -> Status {
           stored["paused"] = false;
-          stored["status"] = "READY";
-          stored["reason"] = json::array();
+          SetReady(stored);
           return {};
         },
         std::move(respond));
@@ -336,6 +371,30 @@ void SubscriptionCommands::Disable(const schema::Request& request, Responder res
                  },
                  respond);
            });
+}
+
+void SubscriptionCommands::Permit(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  Apply(
+      request, json::GetString(*body, "name"),
+      [asked = *body](json::object& stored) -> Status {
+        // What was asked of another endpoint says nothing of this one.
+        const auto* sink = json::GetObject(stored, "sink");
+        bool same = sink != nullptr && AwaitsPermission(stored) &&
+                    json::GetString(*sink, "url") == json::GetString(asked, "url");
+        if (!same) return {};
+        if (!json::GetBool(asked, "allowed")) {
+          stored["reason"] = json::array{json::GetString(asked, "reason")};
+          return {};
+        }
+        json::object handshake{{"state", "allowed"}};
+        if (int64_t rate = json::GetInt(asked, "rate"); rate > 0) handshake["allowedRate"] = rate;
+        stored["handshake"] = std::move(handshake);
+        SetReady(stored);
+        return {};
+      },
+      std::move(respond));
 }
 
 void SubscriptionCommands::Delete(const schema::Request& request, Responder respond) {

@@ -12,9 +12,9 @@
 
 namespace dispatch {
 
-/// `subscription.create|update|delete|pause|resume|rewind|disable`. Creating fixes the boundary
-/// offset of each partition before the answer, so that what is accepted after the 201 is matched,
-/// whoever owns the partitions and whenever they learn of it. One owner.
+/// `subscription.create|update|delete|pause|resume|rewind|permit|disable`. Creating fixes the
+/// boundary offset of each partition before the answer, so that what is accepted after the 201 is
+/// matched, whoever owns the partitions and whenever they learn of it. One owner.
 class SubscriptionCommands {
  public:
   SubscriptionCommands(broker::Broker& broker, Loop& loop, pg::Pool& pool,
@@ -36,6 +36,8 @@ class SubscriptionCommands {
   void SetPaused(const schema::Request& request, bool paused, Responder respond);
   /// {"name", "to"}: a new generation with new boundaries.
   void Rewind(const schema::Request& request, Responder respond);
+  /// {"name", "url", "allowed", "rate", "reason"}: what the endpoint said in the handshake.
+  void Permit(const schema::Request& request, Responder respond);
   void Disable(const schema::Request& request, Responder respond);
   /// The ends of the subscription's topic now: where a pause or a change of filters begins.
   void FindEnds(const std::string& org, const std::string& name,

@@ -247,7 +247,7 @@ void TopicCommands::Write(const schema::Request& request, StoredEntity entity,
         EntityStore store(tx);
         ASSIGN_OR_RETURN(auto stored, store.Lock(kTopicKind, entity.org, entity.name));
         stored.document = document;
-        RETURN_IF_ERROR(store.Update(stored, if_match));
+        RETURN_IF_ERROR(store.UpdateIfChanged(stored, if_match));
         return stored;
       },
       [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {

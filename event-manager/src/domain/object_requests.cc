@@ -20,8 +20,8 @@ constexpr int64_t kMaxPartitions = 256;
 
 // Fields that clients send along and that only we set; `start` has its own reader.
 constexpr std::initializer_list<std::string_view> kReadOnly = {
-    "id",          "kind",         "revision",   "status", "reason", "org",
-    "createdTime", "modifiedTime", "statistics", "spec",   "groups", "start"};
+    "id",           "kind",       "revision", "status", "reason", "org",      "createdTime",
+    "modifiedTime", "statistics", "spec",     "groups", "start",  "handshake"};
 
 bool IsEventType(std::string_view type) {
   return type.size() <= 128 && std::all_of(type.begin(), type.end(), [](unsigned char c) {
@@ -60,6 +60,11 @@ json::object ReadSink(const json::object& given, RequestReader& outer) {
     }
     sink["headers"] = *headers;
   }
+  std::string http = reader.String("http");
+  if (!http.empty() && http != "1.1" && http != "2")
+    reader.Fault("http", "must be \"1.1\" or \"2\"");
+  if (!http.empty()) sink["http"] = http;
+  if (reader.Bool("handshake", false)) sink["handshake"] = true;
   ReadSecretName(reader, "auth", sink);
   ReadSecretName(reader, "signing", sink);
   reader.Allow({});
@@ -221,6 +226,8 @@ Result<json::object> SubscriptionDocument(const json::object& request) {
   if (dead_letters == json::GetString(document, "topic")) {
     reader.Fault("deadLetterTopic", "must be another topic: it would come again and again");
   }
+  std::string replies = reader.String("replyTopic");
+  if (!replies.empty()) document["replyTopic"] = replies;
   if (const auto* secrets = reader.Array("secrets")) document["secrets"] = *secrets;
   document["tags"] = reader.Tags();
   if (request.contains("start") && !request.at("start").is_null()) {

@@ -70,6 +70,36 @@ TEST(ObjectRequestsTest, TheDeadLetterTopicIsAnotherOne) {
   EXPECT_EQ(FaultyFields(s.error()), std::set<std::string>{"deadLetterTopic"});
 }
 
+TEST(ObjectRequestsTest, SinksAreAskedFirstAndRepliesGoSomewhere) {
+  auto s = SubscriptionDocument(
+      Object(R"({"name":"s","eventType":"a","sink":{"url":"http://h:80/","handshake":true},)"
+             R"("replyTopic":"default","handshake":{"state":"allowed"}})"));
+  ASSERT_TRUE(s.ok()) << s.message();
+  EXPECT_TRUE(s->at("sink").at("handshake").as_bool());
+  // A subscription may answer into its own topic; what came of the handshake is not for users.
+  EXPECT_EQ(s->at("replyTopic").as_string(), "default");
+  EXPECT_FALSE(s->contains("handshake"));
+  EXPECT_EQ(*SubscriptionDocument(*s), *s);
+}
+
+TEST(ObjectRequestsTest, UrlsHaveAHostAndIfAnythingAPort) {
+  auto url = [](const std::string& text) {
+    json::object request{{"name", "s"}, {"eventType", "a"}, {"sink", json::object{{"url", text}}}};
+    auto s = SubscriptionDocument(request);
+    return s.ok() ? std::string() : s.message();
+  };
+  for (const char* good : {"http://h", "http://h/", "https://h:8443/x?y=a:b@c", "http://[::1]/",
+                           "http://[::1]:80/", "http://127.0.0.1:1"}) {
+    EXPECT_EQ(url(good), "") << good;
+  }
+  EXPECT_EQ(url("http://127.0.0.1:/"),
+            "sink.url has an empty port: give one, or leave the ':' out");
+  for (const char* bad : {"http://h:", "http://[::1]:/", "http://h:0/", "http://h:65536/",
+                          "http://h:x/", "http://:80/", "http:///x", "http://u:p@h/", "ftp://h/"}) {
+    EXPECT_NE(url(bad), "") << bad;
+  }
+}
+
 TEST(ObjectRequestsTest, SubscriptionFaults) {
   struct Case {
     const char* request;

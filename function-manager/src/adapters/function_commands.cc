@@ -64,7 +64,7 @@ void FunctionCommands::Update(const schema::Request& request, Responder respond)
         next["createdTime"] = stored.document.at("createdTime");
         next["modifiedTime"] = now_s;
         stored.document = std::move(next);
-        RETURN_IF_ERROR(store.Update(stored, if_match));
+        RETURN_IF_ERROR(store.UpdateIfChanged(stored, if_match));
         return stored;
       },
       Committing(std::move(respond)));

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "broker-adapters/topics.h"
+#include "common/metrics.h"
 #include "common/trace.h"
+#include "function-manager/src/domain/reply_event.h"
 #include "schema/cloudevents.h"
 
 namespace dispatch {
@@ -27,12 +30,34 @@ std::string HeadOf(const std::string& body) {
   return text ? head : std::string();
 }
 
+std::string TraceOf(const schema::EventData& event) {
+  for (const auto& [name, value] : event.headers) {
+    if (name != "traceparent") continue;
+    if (auto trace = TraceContext::Parse(value)) return trace->Child().ToTraceparent();
+  }
+  return {};
+}
+
+http::HttpVersion VersionOf(schema::SinkHttp http) {
+  switch (http) {
+    case schema::SinkHttp::kHttp11:
+      return http::HttpVersion::kHttp11;
+    case schema::SinkHttp::kHttp2:
+      return http::HttpVersion::kHttp2;
+    case schema::SinkHttp::kAny:
+      break;
+  }
+  return http::HttpVersion::kAny;
+}
+
 http::ClientRequest ToHttp(const SendRequest& request, const cloudevents::Event& event,
                            int64_t now_s) {
   http::ClientRequest out;
   out.url = request.sink.url;
   out.timeout = request.timeout;
-  out.max_response_bytes = kMaxAnswerBytes;
+  out.version = VersionOf(request.sink.http);
+  bool replies = !request.sink.reply_topic.empty();
+  out.max_response_bytes = replies ? kMaxReplyAnswerBytes : kMaxAnswerBytes;
   if (request.sink.mode == schema::DeliveryMode::kStructured) {
     out.headers.Add("content-type", "application/cloudevents+json; charset=UTF-8");
     out.body = cloudevents::ToJson(event);
@@ -46,21 +71,41 @@ http::ClientRequest ToHttp(const SendRequest& request, const cloudevents::Event&
   out.headers.Set("webhook-id", request.webhook_id);
   out.headers.Set("webhook-timestamp", std::to_string(now_s));
   out.headers.Set("dispatch-attempt", std::to_string(request.attempt));
-  for (const auto& [name, value] : request.event->headers) {
-    if (name != "traceparent") continue;
-    if (auto trace = TraceContext::Parse(value)) {
-      out.headers.Set("traceparent", trace->Child().ToTraceparent());
-    }
-  }
+  if (auto trace = TraceOf(*request.event); !trace.empty()) out.headers.Set("traceparent", trace);
   return out;
 }
 
-Answer ToAnswer(http::Client::Outcome outcome, int64_t now_s) {
+// What kept the reply from its topic, in place of the endpoint's answer.
+Answer NoReply(Answer answer, const char* failure, const Error& error) {
+  static const auto counter = metrics::GetCounter(
+      "dispatch_reply_failures_total", "Events in answers that were not written to a reply topic");
+  counter.Add();
+  answer.status = 0;
+  answer.failure = failure;
+  answer.message = error.message;
+  answer.hopeless = error.code == Code::kConflict;  // a loop
+  return answer;
+}
+
+broker::ProduceRecord RecordOf(const SendRequest& request, cloudevents::Event reply) {
+  schema::EventData data = cloudevents::ToKafka(std::move(reply));
+  broker::ProduceRecord record;
+  record.topic = broker::EventTopic(request.org, request.sink.reply_topic);
+  record.key = std::move(data.key);
+  record.headers = std::move(data.headers);
+  record.value = std::move(data.value);
+  if (auto trace = TraceOf(*request.event); !trace.empty()) {
+    record.headers.emplace_back("traceparent", trace);
+  }
+  return record;
+}
+
+Answer ToAnswer(const http::Client::Outcome& outcome, int64_t now_s) {
   Answer answer;
   answer.elapsed = outcome.elapsed;
   if (outcome.failure != http::FailureKind::kNone) {
     answer.failure = http::FailureKindName(outcome.failure);
-    answer.message = std::move(outcome.message);
+    answer.message = outcome.message;
     return answer;
   }
   answer.status = outcome.response.status;
@@ -73,8 +118,9 @@ Answer ToAnswer(http::Client::Outcome outcome, int64_t now_s) {
 
 }  // namespace
 
-HttpSender::HttpSender(EventLoop& loop, http::ClientOptions options, SecretVault& secrets)
-    : loop_(loop), secrets_(secrets), client_(loop, std::move(options)) {}
+HttpSender::HttpSender(EventLoop& loop, http::ClientOptions options, SecretVault& secrets,
+                       broker::Producer& replies)
+    : loop_(loop), secrets_(secrets), replies_(replies), client_(loop, std::move(options)) {}
 
 void HttpSender::Send(SendRequest request, Done done) {
   const schema::Sink& sink = request.sink;
@@ -130,9 +176,41 @@ void HttpSender::SendWith(const SendRequest& request, const SecretVault::ValuesP
     out.headers.Set("webhook-signature",
                     SignatureOf(*signing, request.webhook_id, now_s, out.body));
   }
-  client_.Send(std::move(out), [now_s, done = std::move(done)](http::Client::Outcome outcome) {
-    done(ToAnswer(std::move(outcome), now_s));
+  if (request.sink.reply_topic.empty()) {
+    return client_.Send(std::move(out),
+                        [now_s, done = std::move(done)](const http::Client::Outcome& outcome) {
+                          done(ToAnswer(outcome, now_s));
+                        });
+  }
+  client_.Send(std::move(out), [this, now_s, request, event = std::move(*event),
+                                done = std::move(done)](http::Client::Outcome outcome) {
+    OnOutcome(request, event, now_s, std::move(outcome), done);
   });
+}
+
+void HttpSender::OnOutcome(const SendRequest& request, const cloudevents::Event& event,
+                           int64_t sent_s, http::Client::Outcome outcome, const Done& done) {
+  static const auto published = metrics::GetCounter(
+      "dispatch_replies_total", "Events in answers that were written to a reply topic");
+  Answer answer = ToAnswer(outcome, sent_s);
+  if (EffectOf(answer) != Effect::kDelivered) return done(std::move(answer));
+  schema::HeaderList fields(outcome.response.headers.begin(), outcome.response.headers.end());
+  Result<std::optional<cloudevents::Event>> reply =
+      outcome.response.truncated
+          ? Error{Code::kTooLarge, "the answer is longer than a reply may be"}
+          : ReplyIn(fields, std::move(outcome.response.body), event, request.webhook_id);
+  if (!reply.ok()) return done(NoReply(std::move(answer), "bad-reply", reply.error()));
+  if (!reply->has_value()) return done(std::move(answer));
+  auto written = [alive = std::weak_ptr(alive_), answer, done](Status status) {
+    if (alive.expired()) return;
+    if (!status.ok()) return done(NoReply(answer, "reply", status.error()));
+    published.Add();
+    done(answer);
+  };
+  Status queued =
+      replies_.Produce(RecordOf(request, std::move(**reply)),
+                       [written](const Result<broker::Position>& at) { written(at.status()); });
+  if (!queued.ok()) written(queued);
 }
 
 void HttpSender::Refuse(Answer answer, Done done) {

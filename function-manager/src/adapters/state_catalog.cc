@@ -58,11 +58,17 @@ Catalog::Lookup StateCatalog::Find(const Uuid& subscription, int64_t version,
 }
 
 std::optional<schema::Sink> StateCatalog::SinkOf(const schema::Subscription& subscription) const {
-  if (subscription.sink) return subscription.sink;
+  if (subscription.awaits_permission) return std::nullopt;
+  if (subscription.sink) {
+    auto sink = subscription.sink;
+    sink->reply_topic = subscription.reply_topic;
+    return sink;
+  }
   auto it = functions_.find(subscription.org + "/" + subscription.function);
   if (it == functions_.end() || it->second.url.empty()) return std::nullopt;
   schema::Sink sink;
   sink.url = it->second.url;
+  sink.reply_topic = subscription.reply_topic;
   return sink;
 }
 

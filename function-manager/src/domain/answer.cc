@@ -13,7 +13,7 @@ constexpr std::chrono::milliseconds kMaxRetryAfter = std::chrono::hours(24);
 }
 
 Effect EffectOf(const Answer& answer) {
-  if (answer.status == 0) return Effect::kRetry;
+  if (answer.status == 0) return answer.hopeless ? Effect::kReject : Effect::kRetry;
   if (answer.status >= 200 && answer.status < 300) return Effect::kDelivered;
   if (answer.status == 410) return Effect::kGone;
   bool retry =

@@ -29,7 +29,7 @@ class Catalog {
   /// which tells "deleted" from "not yet" when the cache is fresh.
   virtual Lookup Find(const Uuid& subscription, int64_t version, Duration waited) const = 0;
   /// Where a subscription's events go: its sink, or its function's URL. Nothing while the function
-  /// is missing or not ready.
+  /// is missing or not ready, or the endpoint has not allowed deliveries.
   virtual std::optional<schema::Sink> SinkOf(const schema::Subscription& subscription) const = 0;
 };
 

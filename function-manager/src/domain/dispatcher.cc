@@ -207,7 +207,10 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
     answer.failure = "no-endpoint";
     answer.retry_after = options_.no_sink_delay;
     Retry(delivery, subscription, answer,
-          "function " + subscription.function + " does not exist or is not ready", false);
+          subscription.awaits_permission
+              ? "the endpoint has not allowed deliveries yet"
+              : "function " + subscription.function + " does not exist or is not ready",
+          false);
     return;
   }
   auto partition = delivery->partition.lock();

@@ -73,7 +73,7 @@ Result<Outcome> UpdateApiKey(pg::Transaction& tx, const Mutation& mutation) {
   }
   for (const auto& change : changes) entity.document[change.key()] = change.value();
   entity.document["modifiedTime"] = ToMillis(mutation.now) / 1000;
-  RETURN_IF_ERROR(EntityStore(tx).Update(entity, mutation.request.if_match));
+  RETURN_IF_ERROR(EntityStore(tx).UpdateIfChanged(entity, mutation.request.if_match));
   return Outcome{std::move(entity)};
 }
 

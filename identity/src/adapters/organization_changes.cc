@@ -46,7 +46,7 @@ Result<Outcome> UpdateOrganization(pg::Transaction& tx, const Mutation& mutation
   ASSIGN_OR_RETURN(auto entity, LockOrganization(tx, name));
   entity.document["tags"] = document["tags"];
   entity.document["modifiedTime"] = ToMillis(mutation.now) / 1000;
-  RETURN_IF_ERROR(EntityStore(tx).Update(entity, mutation.request.if_match));
+  RETURN_IF_ERROR(EntityStore(tx).UpdateIfChanged(entity, mutation.request.if_match));
   return Outcome{std::move(entity)};
 }
 

@@ -34,7 +34,7 @@ Result<Outcome> UpdatePolicy(pg::Transaction& tx, const Mutation& mutation) {
   RETURN_IF_ERROR(RequireGlobalIf(global, tx, mutation));
   for (const char* field : {"global", "rules", "tags"}) entity.document[field] = document[field];
   entity.document["modifiedTime"] = ToMillis(mutation.now) / 1000;
-  RETURN_IF_ERROR(store.Update(entity, mutation.request.if_match));
+  RETURN_IF_ERROR(store.UpdateIfChanged(entity, mutation.request.if_match));
   return Outcome{std::move(entity)};
 }
 

@@ -72,6 +72,13 @@ bool CheckSecrets(Call& call, const Backend& backend, const json::object& body) 
   return true;
 }
 
+// Answers are published in the name of who makes the subscription.
+bool CheckReplyTopic(Call& call, const json::object& body) {
+  std::string topic = json::GetString(body, "replyTopic");
+  return topic.empty() ||
+         call.Require({auth::kPublish}, fmt::format("{}/{}", schema::kTopicKind, topic));
+}
+
 bool CheckStrict(Call& call, const Backend& backend, const json::object& body) {
   if (call.request.Query("strict").value_or("") != "true") return true;
   std::string name = MissingFunction(call, backend.tables.functions, body);
@@ -144,7 +151,8 @@ void AddSubscriptionRoutes(Gateway& gateway, Backend& backend) {
     return DryRun(call, backend, body);
   };
   subscriptions.check_body = [&backend](Call& call, const json::object& body) {
-    return CheckStrict(call, backend, body) && CheckSecrets(call, backend, body);
+    return CheckReplyTopic(call, body) && CheckStrict(call, backend, body) &&
+           CheckSecrets(call, backend, body);
   };
   const Access write{Access::Check::kObject, subscriptions.write_actions,
                      schema::kSubscriptionKind};
