@@ -1,5 +1,5 @@
 // A libFuzzer target: whatever the text and the attribute are, compiling and evaluating ends, and
-// filter and program agree. Built with -DDISPATCH_FUZZ=ON; `dispatch-cesql-fuzz -max_len=512`.
+// filter and program agree.
 //
 // The input is the expression and, after a NUL, the value of the attributes `subject` and `ext`.
 
