@@ -123,6 +123,7 @@ Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const s
     if (topic_uuid.ok()) s.topic_uuid = *topic_uuid;
     s.generation = static_cast<int32_t>(json::GetInt(*internal, "generation", 1));
     s.boundaries = ReadOffsets(json::GetArray(*internal, "boundaries"));
+    s.ends = ReadOffsets(json::GetArray(*internal, "ends"));
     s.filter_boundaries = ReadOffsets(json::GetArray(*internal, "filterBoundaries"));
     if (const auto* previous = json::GetObject(*internal, "previous")) {
       s.previous_event_type = json::GetString(*previous, "eventType");
@@ -131,6 +132,19 @@ Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const s
     s.pause_boundaries = ReadOffsets(json::GetArray(*internal, "pauseBoundaries"));
   }
   return s;
+}
+
+Subscription ParseReplay(const Uuid& uuid, const std::string& org, int64_t version,
+                         const json::object& document) {
+  return ParseSubscription(uuid, org, json::GetString(document, "subscription"), version, document);
+}
+
+bool IsRunningReplay(const json::object& document) {
+  return json::GetString(document, "status") == "RUNNING";
+}
+
+bool IsCancelledReplay(const json::object& document) {
+  return json::GetString(document, "status") == "CANCELLED";
 }
 
 Function ParseFunction(const Uuid& uuid, const std::string& org, const std::string& name,

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@ namespace dispatch::schema {
 /// Kinds of entities in state records.
 inline constexpr char kTopicKind[] = "topic";
 inline constexpr char kSubscriptionKind[] = "subscription";
+inline constexpr char kReplayKind[] = "replay";
 inline constexpr char kFunctionKind[] = "function";
 inline constexpr char kSecretKind[] = "secret";
 /// function-manager's public key, which secrets are sealed with: entity dispatch/function-manager.
@@ -105,6 +107,10 @@ struct Subscription {
   /// Per partition, the first offset that this generation matches; missing: 0.
   std::vector<int64_t> boundaries;
 
+  /// Per partition, the first offset that it does not match any more; empty: it has no end. Only
+  /// replays have one.
+  std::vector<int64_t> ends;
+
   /// Per partition, the end when it was paused: what came before is still delivered.
   std::vector<int64_t> pause_boundaries;
   /// After a change of type or filters: what they were, and per partition the end then. The old
@@ -115,6 +121,9 @@ struct Subscription {
 
   std::string Key() const { return org + "/" + name; }
   int64_t Boundary(int32_t partition) const { return At(boundaries, partition); }
+  int64_t End(int32_t partition) const {
+    return ends.empty() ? std::numeric_limits<int64_t>::max() : At(ends, partition);
+  }
   int64_t FilterBoundary(int32_t partition) const { return At(filter_boundaries, partition); }
   int64_t PauseBoundary(int32_t partition) const { return At(pause_boundaries, partition); }
 
@@ -140,6 +149,11 @@ Topic ParseTopic(const Uuid& uuid, const std::string& org, const std::string& na
                  const json::object& document);
 Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const std::string& name,
                                int64_t version, const json::object& document);
+/// A replay: a subscription with an end, under the name of the one that it replays to.
+Subscription ParseReplay(const Uuid& uuid, const std::string& org, int64_t version,
+                         const json::object& document);
+bool IsRunningReplay(const json::object& document);
+bool IsCancelledReplay(const json::object& document);
 Function ParseFunction(const Uuid& uuid, const std::string& org, const std::string& name,
                        int64_t version, const json::object& document);
 

@@ -82,6 +82,7 @@ CommandPtr MakeLag();
 CommandPtr MakePause();
 CommandPtr MakeResume();
 CommandPtr MakeRewind();
+CommandPtr MakeReplay();
 CommandPtr MakeUp();
 CommandPtr MakeDown();
 CommandPtr MakeStatus();

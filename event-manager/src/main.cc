@@ -18,6 +18,7 @@
 #include "event-manager/src/adapters/loss_notes.h"
 #include "event-manager/src/adapters/pg_match_store.h"
 #include "event-manager/src/adapters/progress_table.h"
+#include "event-manager/src/adapters/replays.h"
 #include "event-manager/src/adapters/state_feed.h"
 #include "event-manager/src/adapters/subscription_commands.h"
 #include "event-manager/src/adapters/topic_commands.h"
@@ -93,6 +94,9 @@ class EventManager {
         losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         survey_(*broker_, service.loop(), pool_, state_, progress_),
         lag_(service.loop(), state_, survey_),
+        replays_(
+            *broker_, service.loop(), pool_, state_, survey_, [this] { return relay_.leading(); },
+            [this] { relay_.Nudge(); }, {}),
         monitor_(
             service.loop(), state_, survey_, [this] { return relay_.leading(); },
             MonitorOptions(service.config())) {
@@ -124,6 +128,7 @@ class EventManager {
     subscriptions_.Register(rpc_);
     dry_runs_.Register(rpc_);
     lag_.Register(rpc_);
+    replays_.Register(rpc_);
     FeedEngine(state_, engine_);
     engine_.OnLost([this](const schema::Subscription& subscription, const PartitionId& partition,
                           int64_t lost) { losses_.Note(subscription, partition, lost); });
@@ -143,6 +148,7 @@ class EventManager {
       organizations_.Start();
       progress_.Start();
       monitor_.Start();
+      replays_.Start();
       rpc_.Start();
       AwaitState();
     });
@@ -210,6 +216,7 @@ class EventManager {
   LossNotes losses_;
   LagSurvey survey_;
   LagReport lag_;
+  Replays replays_;
   LagMonitor monitor_;
 };
 

@@ -107,6 +107,24 @@ TEST(SimulationTest, RedrivesSurviveEveryFault) {
   RunSeeds(options, Seeds(500), true);
 }
 
+TEST(SimulationTest, ReplaysDeliverTheirStretchOnce) {
+  World::Options options;
+  options.crashes = options.store_faults = options.broker_faults = false;
+  options.endpoint_faults = false;
+  options.replays = true;
+  RunSeeds(options, Seeds(100), false);
+}
+
+TEST(SimulationTest, ReplaysSurviveEveryFault) {
+  World::Options options;
+  options.event_managers = 2;
+  options.hangs = true;
+  options.rewinds = true;
+  options.allowance = 6;
+  options.replays = true;
+  RunSeeds(options, Seeds(200), true);
+}
+
 TEST(SimulationTest, WhatRetentionTakesIsCounted) {
   World::Options options;
   options.crashes = options.store_faults = options.broker_faults = false;

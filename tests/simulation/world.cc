@@ -195,7 +195,7 @@ void World::CreateSubscription(int index) {
   s.topic = topic_.name;
   s.topic_uuid = topic_.uuid;
   if (index % 2 == 1) s.event_type = "even";
-  s.sink = schema::Sink{std::to_string(index), {}, schema::DeliveryMode::kBinary};
+  s.sink = schema::Sink{std::to_string(subs_.size()), {}, schema::DeliveryMode::kBinary};
   s.retry.min_backoff = milliseconds(200);
   s.retry.max_backoff = seconds(20);
   s.retry.max_attempts = 1000;
@@ -244,6 +244,7 @@ void World::Tell(size_t index) {
 void World::TogglePause() {
   size_t index = random_() % subs_.size();
   auto& s = subs_[index].subscription;
+  if (!s.ends.empty()) return;
   s.paused = !s.paused;
   s.pause_boundaries.clear();
   for (int32_t p = 0; p < kEventPartitions; ++p) {
@@ -258,6 +259,7 @@ void World::TogglePause() {
 void World::Rewind() {
   size_t index = random_() % subs_.size();
   auto& s = subs_[index].subscription;
+  if (!s.ends.empty()) return;
   ++s.generation;
   s.boundaries.clear();
   s.pause_boundaries.clear();
@@ -281,6 +283,29 @@ void World::Redrive() {
                           letter.topic, letter.source_timestamp_ms, *letter.sequence,
                           std::make_shared<const schema::EventData>(std::move(letter.event))});
   }
+}
+
+// As the command does: a subscription of its own that has an end in what is there now.
+void World::Replay() {
+  Sub sub = subs_[random_() % subs_.size()];
+  auto& s = sub.subscription;
+  if (!s.ends.empty()) return;
+  s.uuid = NewUuid();
+  s.name += "-replay" + std::to_string(subs_.size());
+  s.version = s.generation = 1;
+  s.sink->url = std::to_string(subs_.size());
+  s.paused = false;
+  s.boundaries.clear();
+  s.pause_boundaries.clear();
+  for (int32_t p = 0; p < kEventPartitions; ++p) {
+    auto log = cluster_.Log({topic_.KafkaName(), p});
+    int64_t end = log.empty() ? 0 : log.back().offset + 1;
+    int64_t from = std::uniform_int_distribution<int64_t>(0, end)(random_);
+    s.boundaries.push_back(from);
+    s.ends.push_back(std::uniform_int_distribution<int64_t>(from, end)(random_));
+  }
+  subs_.push_back(sub);
+  Tell(subs_.size() - 1);
 }
 
 // Anything in the log may go, also what was never read.
@@ -401,6 +426,7 @@ void World::Run() {
     if (options_.redrives && Chance(0.05)) Redrive();
     if (options_.hangs && !subs_.empty() && Chance(0.03)) Hang();
     if (options_.pauses && !subs_.empty() && Chance(0.05)) TogglePause();
+    if (options_.replays && !subs_.empty() && subs_.size() < 16 && Chance(0.05)) Replay();
     if (options_.truncations && Chance(0.03)) Truncate();
     loop_.RunFor(Between(milliseconds(0), milliseconds(100)));
   }
@@ -415,6 +441,7 @@ void World::Run() {
 bool World::Matches(const Sub& sub, const Position& position) const {
   const auto& s = sub.subscription;
   if (position.offset < s.Boundary(position.partition)) return false;
+  if (position.offset >= s.End(position.partition)) return false;
   auto it = events_.find(position);
   return it != events_.end() && (s.event_type.empty() || s.event_type == it->second.type);
 }

@@ -37,6 +37,7 @@ class World {
     bool rewinds = false;
     bool hangs = false;          // of endpoints, for long
     bool redrives = false;       // of dead letters
+    bool replays = false;        // of stretches, as subscriptions with an end
     bool truncations = false;    // retention takes what may be unread
     int64_t allowance = 10'000;  // deliveries of a subscription under way
   };
@@ -98,6 +99,7 @@ class World {
   void Rewind();
   void Redrive();
   void Truncate();
+  void Replay();
   void RememberEvents();
   void StartFunctionManager(int index);
   void Heal();

@@ -170,11 +170,12 @@ void Gateway::AwaitVersion(const CallPtr& call, const Route& route) {
                        "X-Dispatch-Min-Version must be the X-Dispatch-Version of an answer, as "
                        "topic/my-org/orders@17"});
   }
-  broker::StateTable& table =
-      wanted->kind == schema::kFunctionKind ? tables_.functions
-      : wanted->kind == schema::kTopicKind || wanted->kind == schema::kSubscriptionKind
-          ? tables_.events
-          : tables_.identity;
+  broker::StateTable& table = wanted->kind == schema::kFunctionKind ? tables_.functions
+                              : wanted->kind == schema::kTopicKind ||
+                                      wanted->kind == schema::kSubscriptionKind ||
+                                      wanted->kind == schema::kReplayKind
+                                  ? tables_.events
+                                  : tables_.identity;
   table.WaitFor(
       wanted->kind, wanted->key, wanted->version, kReadYourWritesWait, [call, &route](bool there) {
         if (there) return route.handler(call);

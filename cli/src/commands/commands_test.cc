@@ -135,6 +135,29 @@ TEST_F(Verbs, DryRunsASubscription) {
   EXPECT_EQ(m.Run({"create", "sub", "s", "--sink-url", "http://h/", "--sample", "5"}), 2);
 }
 
+TEST_F(Verbs, Replays) {
+  m.Answer(201, R"({"id":"r1","status":"RUNNING","offsets":10})");
+  ASSERT_EQ(m.Run({"replay", "s", "--from", "earliest", "--to", R"({"offsets":[3]})", "--rate",
+                   "50", "--filter", "type = 'a'"}),
+            0);
+  EXPECT_EQ(Sent(),
+            "POST /v1/subscriptions/s/replay "
+            R"({"from":"earliest","to":{"offsets":[3]},"filter":"type = 'a'","rate":50})");
+  EXPECT_EQ(m.out, "Began replay: r1\n");
+  m.Answer(200, R"({"id":"r1","status":"DONE","offsets":10,"progress":{"read":10,"matched":4,
+                    "delivered":3,"deadLettered":1,"cancelled":0,"lost":0,
+                    "pending":{"queued":0,"inFlight":0,"retrying":0}}})");
+  ASSERT_EQ(m.Run({"replay", "s", "--show", "r1"}), 0);
+  EXPECT_EQ(m.out, "DONE: 10 of 10 offsets read, 4 matched, 3 delivered, 1 dead-lettered\n");
+  ASSERT_EQ(m.Run({"replay", "s", "--cancel", "r1"}), 0);
+  EXPECT_EQ(Sent(2), "DELETE /v1/subscriptions/s/replays/r1");
+  m.Answer(200, R"([{"id":"r1","from":"earliest","status":"RUNNING","offsets":10}])");
+  ASSERT_EQ(m.Run({"replay", "s", "--list"}), 0);
+  EXPECT_THAT(m.out, HasSubstr("RUNNING: 10 offsets"));
+  EXPECT_EQ(m.Run({"replay", "s"}), 2);
+  EXPECT_EQ(m.Run({"replay", "s", "--list", "--rate", "5"}), 2);
+}
+
 TEST_F(Verbs, ShowsANewKeyOnce) {
   m.Answer(201, R"({"name": "ci", "id": "abc", "key": "dsp_abc_x"})");
   ASSERT_EQ(m.Run({"create", "key", "ci", "--scope", "publish:topic/orders", "--expires", "30d"}),

@@ -49,6 +49,14 @@ void EarlierOf(int64_t& earliest_ms, int64_t ms) {
   if (earliest_ms == 0 || ms < earliest_ms) earliest_ms = ms;
 }
 
+schema::Subscription Parse(const broker::Entity& entity) {
+  if (entity.kind == schema::kReplayKind) {
+    return schema::ParseReplay(entity.uuid, entity.org, entity.version, entity.document);
+  }
+  return schema::ParseSubscription(entity.uuid, entity.org, entity.name, entity.version,
+                                   entity.document);
+}
+
 std::string DisabledReason(const broker::Entity& entity) {
   if (json::GetString(entity.document, "status") != "ERROR") return {};
   const auto* reasons = json::GetArray(entity.document, "reason");
@@ -103,8 +111,7 @@ void LagSurvey::Look(std::vector<EntityPtr> subscriptions, Done done) {
   query->subscriptions = std::move(subscriptions);
   query->done = std::move(done);
   for (const auto& entity : query->subscriptions) {
-    query->parsed.push_back(schema::ParseSubscription(entity->uuid, entity->org, entity->name,
-                                                      entity->version, entity->document));
+    query->parsed.push_back(Parse(*entity));
     auto topic = state_.Find(schema::kTopicKind, entity->org + "/" + query->parsed.back().topic);
     if (topic != nullptr) query->topics[topic->uuid] = topic;
   }
@@ -275,6 +282,8 @@ void LagSurvey::Finish(Query& query) {
 void LagSurvey::Forget() {
   std::set<Uuid> present;
   state_.ForEach(schema::kSubscriptionKind,
+                 [&](const EntityPtr& entity) { present.insert(entity->uuid); });
+  state_.ForEach(schema::kReplayKind,
                  [&](const EntityPtr& entity) { present.insert(entity->uuid); });
   std::erase_if(histories_, [&](const auto& item) { return !present.contains(item.first); });
   std::erase_if(in_transit_since_, [&](const auto& item) { return !present.contains(item.first); });

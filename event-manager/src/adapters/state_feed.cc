@@ -24,6 +24,15 @@ void FeedEngine(broker::StateTable& table, MatchEngine& engine) {
         engine.PutSubscription(schema::ParseSubscription(entity->uuid, entity->org, entity->name,
                                                          entity->version, entity->document));
       }
+    } else if (kind == schema::kReplayKind) {
+      if (gone) engine.RemoveSubscription(before->uuid);
+      if (entity == nullptr) return;
+      if (schema::IsRunningReplay(entity->document)) {
+        engine.PutSubscription(
+            schema::ParseReplay(entity->uuid, entity->org, entity->version, entity->document));
+      } else {
+        engine.RemoveSubscription(entity->uuid);
+      }
     }
   });
 }

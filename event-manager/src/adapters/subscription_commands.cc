@@ -3,6 +3,7 @@
 #include "broker-adapters/entities/entity_reply.h"
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/topics.h"
+#include "event-manager/src/adapters/replays.h"
 #include "schema/objects.h"
 
 namespace dispatch {
@@ -137,57 +138,12 @@ void SubscriptionCommands::Create(const schema::Request& request, Responder resp
       [this, request, document = std::move(*document), start = *start,
        respond = std::move(respond)](Result<StoredEntity> topic) mutable {
         if (!topic.ok()) return respond(topic.error());
-        FindBoundaries(broker::EventTopic(request.org, topic->name), start,
-                       [this, request, document = std::move(document), topic = *topic,
-                        respond = std::move(respond)](Result<Boundaries> boundaries) mutable {
-                         if (!boundaries.ok()) return respond(boundaries.error());
-                         Insert(request, std::move(document), topic, *boundaries,
-                                std::move(respond));
-                       });
-      });
-}
-
-void SubscriptionCommands::FindBoundaries(const std::string& kafka_topic, const StartAt& start,
-                                          std::function<void(Result<Boundaries>)> done, int tries) {
-  AskBoundaries(kafka_topic, start,
-                [this, kafka_topic, start, done = std::move(done),
-                 tries](Result<Boundaries> boundaries) mutable {
-                  bool again = !boundaries.ok() && boundaries.error().retryable && tries > 1;
-                  if (!again) return done(std::move(boundaries));
-                  loop_.After(std::chrono::milliseconds(100),
-                              [this, kafka_topic, start, done = std::move(done), tries]() mutable {
-                                FindBoundaries(kafka_topic, start, std::move(done), tries - 1);
-                              });
-                });
-}
-
-void SubscriptionCommands::AskBoundaries(const std::string& kafka_topic, const StartAt& start,
-                                         std::function<void(Result<Boundaries>)> done) {
-  if (start.kind == StartAt::Kind::kTime) {
-    return broker_.admin().OffsetsForTime(kafka_topic, start.time_ms, std::move(done));
-  }
-  broker_.admin().ListOffsets(
-      kafka_topic, [start, done = std::move(done)](Result<std::vector<broker::Offsets>> offsets) {
-        if (!offsets.ok()) return done(offsets.error());
-        Boundaries boundaries;
-        for (const auto& partition : *offsets) {
-          bool latest = start.kind == StartAt::Kind::kLatest;
-          boundaries.push_back(latest ? partition.latest : partition.earliest);
-        }
-        if (start.kind == StartAt::Kind::kOffsets) {
-          if (start.offsets.size() != boundaries.size()) {
-            return done(Error{Code::kUnprocessable,
-                              "offsets must have one offset for each of the " +
-                                  std::to_string(boundaries.size()) + " partitions",
-                              false,
-                              {{"offsets", "has the wrong length"}}});
-          }
-          // Below the log's beginning there is nothing to read, and nothing was lost by asking.
-          for (size_t i = 0; i < boundaries.size(); ++i) {
-            boundaries[i] = std::max(boundaries[i], start.offsets[i]);
-          }
-        }
-        done(std::move(boundaries));
+        places_.Find(broker::EventTopic(request.org, topic->name), start,
+                     [this, request, document = std::move(document), topic = *topic,
+                      respond = std::move(respond)](Result<Boundaries> boundaries) mutable {
+                       if (!boundaries.ok()) return respond(boundaries.error());
+                       Insert(request, std::move(document), topic, *boundaries, std::move(respond));
+                     });
       });
 }
 
@@ -226,16 +182,18 @@ void SubscriptionCommands::Insert(const schema::Request& request, json::object d
 }
 
 void SubscriptionCommands::Apply(const schema::Request& request, const std::string& name,
-                                 Change change, Responder respond) {
+                                 Change change, Responder respond, Also also) {
   AnswerWithEntity(
       pool_, request,
-      [org = request.org, name, change = std::move(change), if_match = request.if_match,
+      [org = request.org, name, change = std::move(change), also = std::move(also),
+       if_match = request.if_match,
        now_s = ToMillis(loop_.Now()) / 1000](pg::Transaction& tx) -> Result<StoredEntity> {
         EntityStore store(tx);
         ASSIGN_OR_RETURN(auto stored, store.Lock(kSubscriptionKind, org, name));
         RETURN_IF_ERROR(change(stored.document));
         stored.document["modifiedTime"] = now_s;
         RETURN_IF_ERROR(store.UpdateIfChanged(stored, if_match));
+        if (also) RETURN_IF_ERROR(also(store, stored));
         return stored;
       },
       Committing(std::move(respond)));
@@ -292,7 +250,7 @@ void SubscriptionCommands::Replace(const schema::Request& request, const std::st
         stored["paused"] = paused;
         return {};
       },
-      std::move(respond));
+      std::move(respond), UpdateReplays);
 }
 
 void SubscriptionCommands::SetPaused(const schema::Request& request, bool paused,
@@ -348,7 +306,7 @@ void SubscriptionCommands::FindPlaces(const std::string& org, const std::string&
       [this, org, start, done = std::move(done)](Result<StoredEntity> subscription) {
         if (!subscription.ok()) return done(subscription.error());
         std::string topic = json::GetString(subscription->document, "topic", "default");
-        FindBoundaries(broker::EventTopic(org, topic), start, done);
+        places_.Find(broker::EventTopic(org, topic), start, done);
       });
 }
 
@@ -405,6 +363,7 @@ void SubscriptionCommands::Delete(const schema::Request& request, Responder resp
         EntityStore store(tx);
         ASSIGN_OR_RETURN(auto stored, store.Lock(kSubscriptionKind, org, name));
         RETURN_IF_ERROR(store.Delete(stored, if_match));
+        RETURN_IF_ERROR(DeleteReplays(store, stored));
         return stored;
       },
       Committing(std::move(respond)));

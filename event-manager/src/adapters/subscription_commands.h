@@ -8,6 +8,7 @@
 #include "broker-adapters/entities/entity_store.h"
 #include "broker-adapters/rpc.h"
 #include "common/pg/pool.h"
+#include "event-manager/src/adapters/log_places.h"
 #include "event-manager/src/domain/object_requests.h"
 
 namespace dispatch {
@@ -19,14 +20,16 @@ class SubscriptionCommands {
  public:
   SubscriptionCommands(broker::Broker& broker, Loop& loop, pg::Pool& pool,
                        std::function<void()> committed)
-      : broker_(broker), loop_(loop), pool_(pool), committed_(std::move(committed)) {}
+      : loop_(loop), pool_(pool), places_(broker, loop), committed_(std::move(committed)) {}
 
   void Register(broker::RpcServer& server);
 
  private:
   using Responder = broker::RpcServer::Responder;
-  using Boundaries = std::vector<int64_t>;
+  using Boundaries = LogPlaces::Boundaries;
   using Change = std::function<Status(json::object& document)>;
+  /// In the same transaction, with the subscription as it was written.
+  using Also = std::function<Status(EntityStore& store, const StoredEntity& subscription)>;
 
   void Create(const schema::Request& request, Responder respond);
   void Update(const schema::Request& request, Responder respond);
@@ -48,22 +51,16 @@ class SubscriptionCommands {
   void FindPlaces(const std::string& org, const std::string& name, const StartAt& start,
                   std::function<void(Result<Boundaries>)> done);
 
-  /// Tries again for a moment when Kafka does not know the partitions' leaders yet, as just after a
-  /// topic was made.
-  void FindBoundaries(const std::string& kafka_topic, const StartAt& start,
-                      std::function<void(Result<Boundaries>)> done, int tries = 30);
-  void AskBoundaries(const std::string& kafka_topic, const StartAt& start,
-                     std::function<void(Result<Boundaries>)> done);
   void Insert(const schema::Request& request, json::object document, const StoredEntity& topic,
               const Boundaries& boundaries, Responder respond);
   /// Locks the subscription, applies `change`, writes it back.
   void Apply(const schema::Request& request, const std::string& name, Change change,
-             Responder respond);
+             Responder respond, Also also = {});
   Responder Committing(Responder respond);
 
-  broker::Broker& broker_;
   Loop& loop_;
   pg::Pool& pool_;
+  LogPlaces places_;
   std::function<void()> committed_;
 };
 

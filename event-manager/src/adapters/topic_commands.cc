@@ -4,6 +4,7 @@
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/topics.h"
 #include "common/log.h"
+#include "event-manager/src/adapters/replays.h"
 #include "event-manager/src/domain/object_requests.h"
 #include "schema/objects.h"
 
@@ -62,6 +63,7 @@ Result<std::vector<StoredEntity>> ClearOrganization(pg::Transaction& tx, const s
   ASSIGN_OR_RETURN(auto subscriptions, store.List(kSubscriptionKind, org));
   for (auto& subscription : subscriptions) {
     RETURN_IF_ERROR(store.Delete(subscription, std::nullopt));
+    RETURN_IF_ERROR(DeleteReplays(store, subscription));
   }
   ASSIGN_OR_RETURN(auto topics, store.List(kTopicKind, org));
   for (auto& topic : topics) {

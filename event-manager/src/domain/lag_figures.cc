@@ -15,6 +15,8 @@ struct Place {
 
 int64_t NextOf(const Cursor& cursor, int64_t position, int64_t fallback) {
   if (cursor.paused_at) return *cursor.paused_at;
+  bool ended = cursor.live_from != kForever && cursor.live_from == cursor.live_until;
+  if (ended) return cursor.live_from;
   bool live = cursor.live_from != kForever && cursor.live_until == kForever;
   return live ? std::max(position, cursor.live_from) : fallback;
 }
@@ -34,7 +36,10 @@ Place PlaceIn(const LagCheckpoint& checkpoint, const schema::Subscription& subsc
   }
   for (const auto& session : checkpoint.state.sessions) {
     for (const auto& member : session.members) {
-      if (member.subscription != subscription.uuid || member.until) continue;
+      if (member.subscription != subscription.uuid) continue;
+      // A replay is not done before all that was read for it is written.
+      bool ending = !subscription.ends.empty() && member.until && session.position < *member.until;
+      if (member.until && !ending) continue;
       place.catching_up = true;
       place.next = std::max(session.position, member.from);
     }
@@ -67,11 +72,14 @@ LagFigures MeasureLag(const schema::Subscription& subscription, const LagCheckpo
     auto it = checkpoints.find({subscription.topic_uuid, partition});
     if (it != checkpoints.end()) place = PlaceIn(it->second, subscription, place.next);
     lag.matched += place.matched;
+    // A replay has nothing to do with what is beyond its end.
+    int64_t end = std::min(ends[p].latest, subscription.End(partition));
+    int64_t earliest = std::min(ends[p].earliest, subscription.End(partition));
     // What retention passed is lost, also while nobody reads there, as in a pause.
-    lag.lost += place.lost + std::max<int64_t>(0, ends[p].earliest - place.next);
-    place.next = std::max(place.next, ends[p].earliest);
+    lag.lost += place.lost + std::max<int64_t>(0, earliest - place.next);
+    place.next = std::max(place.next, earliest);
     catching_up = catching_up || place.catching_up;
-    lag.partitions.push_back({place.next, ends[p].latest, ends[p].earliest});
+    lag.partitions.push_back({place.next, end, ends[p].earliest});
     lag.unread += lag.partitions.back().unread();
   }
   const auto& counters = progress.counters;

@@ -49,6 +49,7 @@ LagSession::~LagSession() {
 void LagSession::Start() {
   started_at_ = fed_at_ = loop_.Steady();
   paused_ = false;
+  MembersChanged();  // what an owner before us left may not have been known when we were made
   reader_ = broker_.NewReader("dispatch-lagging-reader", *this);
   reader_->Add(host_.topic_partition(), seen_);
 }
@@ -115,8 +116,12 @@ void LagSession::MembersChanged() {
   open_ = 0;
   first_wanted_ = kForever;
   last_wanted_ = 0;
+  first_end_ = kForever;
   for (const Member& member : members_) {
-    if (!member.until) ++open_;
+    if (!member.until) {
+      ++open_;
+      first_end_ = std::min(first_end_, host_.EndOf(member));
+    }
     if (member.until && *member.until <= member.from) continue;
     first_wanted_ = std::min(first_wanted_, member.from);
     last_wanted_ = std::max(last_wanted_, member.until.value_or(0));
@@ -295,7 +300,25 @@ void LagSession::LookAgain(const broker::TopicPartition& partition, Duration del
   });
 }
 
+// Replays end where they were told to, and nobody takes over.
+void LagSession::EndMembers() {
+  bool ended = false;
+  for (auto& member : members_) {
+    if (member.until) continue;
+    int64_t end = host_.EndOf(member);
+    if (end == kForever || (seen_ < end && end > member.from)) continue;
+    member.until = std::max(end, member.from);
+    host_.Ended(member, *member.until);
+    hand_over_ = Durability::kFresh;
+    ended = true;
+  }
+  if (!ended) return;
+  MembersChanged();
+  host_.CheckpointSoon();
+}
+
 void LagSession::HandOverIfMet() {
+  if (open_ > 0 && seen_ >= first_end_) EndMembers();
   if (open_ == 0) return;
   if (leaving_ != Durability::kDurable || !host_.MayFeed(*this)) return LetLiveGo();
   int64_t meet = host_.live_next();

@@ -33,6 +33,10 @@ class LagSession : private broker::Reader::Listener {
     virtual int64_t live_next() const = 0;
     /// Makes the shared reader serve `member` from `offset` on. False when it cannot yet.
     virtual bool HandOver(const Member& member, int64_t offset) = 0;
+    /// Where the member's subscription ends, which is a replay; kForever for others.
+    virtual int64_t EndOf(const Member& member) const = 0;
+    /// The session read all for the member, up to its end.
+    virtual void Ended(const Member& member, int64_t end) = 0;
     /// Matches the record for the members whose range holds its offset; `done` when it is written.
     virtual void MatchLagging(const broker::Record& record, const LagSession& session,
                               std::function<void()> done) = 0;
@@ -114,6 +118,7 @@ class LagSession : private broker::Reader::Listener {
   void ProcessSoon();
   void Take(broker::Record record);
   void HandOverIfMet();
+  void EndMembers();
   void LetLiveGo();
   void LookAgain(const broker::TopicPartition& partition, Duration delay);
   bool read_all() const { return open_ == 0 && closed_are_read(); }
@@ -134,6 +139,7 @@ class LagSession : private broker::Reader::Listener {
   size_t open_ = 0;
   int64_t first_wanted_ = 0;  // the least offset that some member wants
   int64_t last_wanted_ = 0;   // and the end of the last range that has one
+  int64_t first_end_ = 0;     // of the replays among the open members
   // Records at or above are not taken before a checkpoint grants them: so the next owner knows what
   // we may have written at most.
   int64_t granted_;

@@ -25,7 +25,8 @@ struct CompiledSubscription {
 
   /// Whether this form of the subscription is the one for an offset.
   bool Serves(int32_t partition, int64_t offset) const {
-    return (offset < subscription.FilterBoundary(partition)) == is_previous;
+    return (offset < subscription.FilterBoundary(partition)) == is_previous &&
+           offset < subscription.End(partition);
   }
 
   /// Whether the type and the filters hold.

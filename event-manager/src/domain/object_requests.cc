@@ -254,6 +254,13 @@ Result<StartAt> ParseStart(const json::object& document) {
   return ParsePlace(*value);
 }
 
+Result<StartAt> ParsePlaceOrTime(const json::value& value) {
+  auto time = value.is_string() ? schema::ParseRfc3339(value.as_string())
+                                : Result<WallTime>(Code::kNotFound, "");
+  if (time.ok()) return StartAt{StartAt::Kind::kTime, ToMillis(*time), {}};
+  return ParsePlace(value);
+}
+
 Result<StartAt> ParseRewind(const json::object& request) {
   RequestReader reader(request);
   reader.RequiredString("name");
@@ -263,10 +270,7 @@ Result<StartAt> ParseRewind(const json::object& request) {
   }
   reader.Allow({"to"});
   if (!reader.ok()) return reader.error();
-  auto time = to->is_string() ? schema::ParseRfc3339(to->as_string())
-                              : Result<WallTime>(Code::kNotFound, "");
-  if (time.ok()) return StartAt{StartAt::Kind::kTime, ToMillis(*time), {}};
-  auto place = ParsePlace(*to);
+  auto place = ParsePlaceOrTime(*to);
   if (!place.ok()) reader.Fault("to", place.error().message);
   if (!reader.ok()) return reader.error();
   return place;

@@ -28,6 +28,8 @@ struct StartAt {
   std::vector<int64_t> offsets;
 };
 Result<StartAt> ParseStart(const json::object& document);
+/// A place as `start` has it, or a time as text.
+Result<StartAt> ParsePlaceOrTime(const json::value& value);
 /// Where a rewind goes: {"to": as start has it, or a time as text}, which must be there.
 Result<StartAt> ParseRewind(const json::object& request);
 

@@ -342,6 +342,19 @@ bool PartitionMatcher::HandOver(const LagSession::Member& member, int64_t offset
   return true;
 }
 
+int64_t PartitionMatcher::EndOf(const LagSession::Member& member) const {
+  const auto* known = topic_.index.Find(member.subscription);
+  return known == nullptr ? kForever : (*known)->subscription.End(id_.partition);
+}
+
+// An empty range: nobody serves it, and where it ended is told.
+void PartitionMatcher::Ended(const LagSession::Member& member, int64_t end) {
+  auto it = cursors_.find(member.subscription);
+  if (it == cursors_.end() || it->second.generation != member.generation) return;
+  it->second.live_from = it->second.live_until = end;
+  Changed(it->second);
+}
+
 void PartitionMatcher::Remove(const Uuid& subscription) {
   for (auto& session : sessions_) session->Drop(subscription);
   if (cursors_.erase(subscription) > 0) removed_.insert(subscription);

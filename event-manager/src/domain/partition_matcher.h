@@ -107,6 +107,8 @@ class PartitionMatcher : private LagSession::Host {
   broker::TopicPartition topic_partition() const override;
   int64_t live_next() const override { return std::max(next_, reach_); }
   bool HandOver(const LagSession::Member& member, int64_t offset) override;
+  int64_t EndOf(const LagSession::Member& member) const override;
+  void Ended(const LagSession::Member& member, int64_t end) override;
   bool MayFeed(const LagSession& session) const override;
   void MatchLagging(const broker::Record& record, const LagSession& session,
                     std::function<void()> done) override;

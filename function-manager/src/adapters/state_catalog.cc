@@ -16,6 +16,7 @@ StateCatalog::StateCatalog(broker::StateTable& subscriptions, broker::StateTable
                                  const std::shared_ptr<const broker::Entity>& before,
                                  const std::shared_ptr<const broker::Entity>& entity) {
     if (kind == schema::kSubscriptionKind) SubscriptionChanged(before, entity);
+    if (kind == schema::kReplayKind) ReplayChanged(before, entity);
   });
   functions.OnChanged([this](const std::string& kind, const std::string& key,
                              const std::shared_ptr<const broker::Entity>&,
@@ -40,10 +41,19 @@ void StateCatalog::SubscriptionChanged(const std::shared_ptr<const broker::Entit
     changed_(before->uuid);
   }
   if (entity == nullptr) return;
-  subscriptions_[entity->uuid] =
-      std::make_shared<const schema::Subscription>(schema::ParseSubscription(
-          entity->uuid, entity->org, entity->name, entity->version, entity->document));
+  bool replay = entity->kind == schema::kReplayKind;
+  subscriptions_[entity->uuid] = std::make_shared<const schema::Subscription>(
+      replay ? schema::ParseReplay(entity->uuid, entity->org, entity->version, entity->document)
+             : schema::ParseSubscription(entity->uuid, entity->org, entity->name, entity->version,
+                                         entity->document));
   changed_(entity->uuid);
+}
+
+// A replay is delivered as a subscription of its own. A cancelled one counts as deleted.
+void StateCatalog::ReplayChanged(const std::shared_ptr<const broker::Entity>& before,
+                                 const std::shared_ptr<const broker::Entity>& entity) {
+  bool cancelled = entity != nullptr && schema::IsCancelledReplay(entity->document);
+  SubscriptionChanged(cancelled ? entity : before, cancelled ? nullptr : entity);
 }
 
 Catalog::Lookup StateCatalog::Find(const Uuid& subscription, int64_t version,

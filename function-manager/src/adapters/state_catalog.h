@@ -29,6 +29,9 @@ class StateCatalog : public Catalog {
   void SubscriptionChanged(const std::shared_ptr<const broker::Entity>& before,
                            const std::shared_ptr<const broker::Entity>& entity);
 
+  void ReplayChanged(const std::shared_ptr<const broker::Entity>& before,
+                     const std::shared_ptr<const broker::Entity>& entity);
+
   broker::StateTable& table_;
   OnSubscription changed_;
   std::unordered_map<Uuid, std::shared_ptr<const schema::Subscription>> subscriptions_;

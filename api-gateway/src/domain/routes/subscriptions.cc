@@ -134,6 +134,66 @@ void Rewind(const CallPtr& call, Backend& backend) {
                           });
 }
 
+EntityPtr FindSubscription(Call& call, const Backend& backend) {
+  return FindNamed(call, backend.tables.events, schema::kSubscriptionKind, "/v1/subscriptions");
+}
+
+void CreateReplay(const CallPtr& call, Backend& backend) {
+  auto body = call->Body();
+  if (!body.ok()) return call->Fail(body.error());
+  (*body)["name"] = call->request.Param("name");
+  backend.services.Change(call, {kEventManager, backend.tables.events}, "replay.create",
+                          std::move(*body), [call](broker::RpcReply reply) {
+                            std::string id = json::GetString(reply.body.get_object(), "id");
+                            call->AddHeader("Location",
+                                            fmt::format("/v1/event/subscriptions/{}/replays/{}",
+                                                        call->request.Param("name"), id));
+                            call->SendJson(201, reply.body);
+                          });
+}
+
+// The subscription's, oldest first.
+void ListReplays(const CallPtr& call, const Backend& backend) {
+  if (FindSubscription(*call, backend) == nullptr) return;
+  std::vector<EntityPtr> found;
+  backend.tables.events.ForEach(schema::kReplayKind, [&](const EntityPtr& entity) {
+    bool own = entity->org == call->org &&
+               json::GetString(entity->document, "subscription") == call->request.Param("name");
+    if (own) found.push_back(entity);
+  });
+  SendList(call, std::move(found));
+}
+
+json::object ReplayQuestion(const Call& call) {
+  return {{"name", call.request.Param("name")}, {"id", call.request.Param("id")}};
+}
+
+// One that is under way with its progress, when that can be told in time.
+void GetReplay(const CallPtr& call, Backend& backend) {
+  if (FindSubscription(*call, backend) == nullptr) return;
+  std::string id = call->request.Param("id");
+  auto entity = backend.tables.events.Find(schema::kReplayKind, call->org + "/" + id);
+  bool own = entity != nullptr &&
+             json::GetString(entity->document, "subscription") == call->request.Param("name");
+  if (!own) {
+    return call->Fail({Code::kNotFound, fmt::format("replay '{}' does not exist", id)});
+  }
+  backend.services.TryAsk(
+      call, kEventManager, "replay.get", ReplayQuestion(*call), kStatisticsBudget,
+      [call, form = ApiForm(*entity)](Result<broker::RpcReply> reply) mutable {
+        const auto* answer = reply.ok() ? reply->body.if_object() : nullptr;
+        const auto* progress = answer ? json::GetObject(*answer, "progress") : nullptr;
+        if (progress != nullptr) form["progress"] = *progress;
+        call->SendJson(200, json::value(std::move(form)));
+      });
+}
+
+void CancelReplay(const CallPtr& call, Backend& backend) {
+  backend.services.Change(call, {kEventManager, backend.tables.events}, "replay.cancel",
+                          ReplayQuestion(*call),
+                          [call](broker::RpcReply reply) { call->SendJson(200, reply.body); });
+}
+
 }  // namespace
 
 void AddSubscriptionRoutes(Gateway& gateway, Backend& backend) {
@@ -156,6 +216,7 @@ void AddSubscriptionRoutes(Gateway& gateway, Backend& backend) {
   };
   const Access write{Access::Check::kObject, subscriptions.write_actions,
                      schema::kSubscriptionKind};
+  const Access read{Access::Check::kObject, subscriptions.read_actions, schema::kSubscriptionKind};
   for (const std::string& path : subscriptions.paths) {
     for (const char* verb : {"pause", "resume"}) {
       gateway.Add({"POST", fmt::format("{}/{{name}}/{}", path, verb), write,
@@ -167,6 +228,14 @@ void AddSubscriptionRoutes(Gateway& gateway, Backend& backend) {
   for (const std::string& path : subscriptions.paths) {
     gateway.Add({"POST", path + "/{name}/rewind", write,
                  [&backend](CallPtr call) { Rewind(call, backend); }});
+    gateway.Add({"POST", path + "/{name}/replay", write,
+                 [&backend](CallPtr call) { CreateReplay(call, backend); }});
+    gateway.Add({"GET", path + "/{name}/replays", read,
+                 [&backend](CallPtr call) { ListReplays(call, backend); }});
+    gateway.Add({"GET", path + "/{name}/replays/{id}", read,
+                 [&backend](CallPtr call) { GetReplay(call, backend); }});
+    gateway.Add({"DELETE", path + "/{name}/replays/{id}", write,
+                 [&backend](CallPtr call) { CancelReplay(call, backend); }});
   }
   AddResource(gateway, backend.services, std::move(subscriptions));
 }
