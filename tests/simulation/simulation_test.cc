@@ -157,5 +157,36 @@ TEST(SimulationTest, ConservationSurvivesEveryFaultWithTwoOfEach) {
   RunSeeds(options, Seeds(1000), true);
 }
 
+TEST(SimulationTest, InstancesCutOffFromKafkaHarmNothing) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.function_managers = 2;
+  options.hangs = true;
+  options.isolation = true;
+  RunSeeds(options, Seeds(500), true);
+}
+
+/// Checks that find no bug which is there are worth nothing.
+class PlantedBugTest : public ::testing::TestWithParam<simulation::PlantedBug> {};
+INSTANTIATE_TEST_SUITE_P(Simulation, PlantedBugTest, ::testing::ValuesIn(simulation::kPlantedBugs),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST_P(PlantedBugTest, IsFound) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.function_managers = 2;
+  options.hangs = true;
+  options.isolation = true;
+  options.planted = GetParam().bug;
+  for (options.seed = 1; options.seed <= 100; ++options.seed) {
+    World world(options);
+    world.Run();
+    if (!world.Check().empty()) return;
+  }
+  ADD_FAILURE() << "100 worlds with this bug, and all checks hold";
+}
+
 }  // namespace
 }  // namespace dispatch::simulation_test

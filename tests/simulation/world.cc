@@ -59,6 +59,9 @@ class World::Endpoints : public Sender {
       if (++success.count > 1) ++world_.duplicates_;
       if (success.count == 1) success.place = ++world_.places_;
     });
+    if (world_.options_.planted == Bug::kFailureIsSuccess && answer.status == 503) {
+      answer.status = 200;
+    }
     world_.loop_.After(latency, [done = std::move(done), answer] { done(answer); });
   }
 
@@ -78,8 +81,14 @@ struct World::FunctionManager : public Catalog {
 
   Lookup Find(const Uuid& id, int64_t version, Duration) const override {
     auto it = known.find(id);
-    if (it == known.end() || it->second->version < version) return {Known::kNotYet, nullptr};
-    return {Known::kPresent, it->second};
+    if (it == known.end() || it->second->version < version) {
+      bool deleted = world.options_.planted == Bug::kUnknownIsDeleted;
+      return {deleted ? Known::kDeleted : Known::kNotYet, nullptr};
+    }
+    if (world.options_.planted != Bug::kOrderForgotten) return {Known::kPresent, it->second};
+    auto unordered = std::make_shared<schema::Subscription>(*it->second);
+    unordered->ordering = schema::Ordering::kNone;
+    return {Known::kPresent, unordered};
   }
   std::optional<schema::Sink> SinkOf(const schema::Subscription& s) const override {
     return s.sink;
@@ -99,6 +108,8 @@ World::World(Options options)
       cluster_(loop_, options.seed),
       match_store_(loop_, [this] { return Between(milliseconds(0), milliseconds(5)); }),
       invoke_store_(loop_, [this] { return Between(milliseconds(0), milliseconds(5)); }),
+      planted_match_store_(match_store_, options.planted),
+      planted_invoke_store_(invoke_store_, options.planted),
       client_(cluster_.Connect("publisher")),
       endpoints_(std::make_unique<Endpoints>(*this)) {
   topic_ = {NewUuid(), "acme", "orders", 1, kEventPartitions};
@@ -140,7 +151,8 @@ void World::StartEventManager(int index) {
   MatchEngine::Options options;
   options.invocations_partitions = kInvocationsPartitions;
   options.allowance.deliveries = options_.allowance;
-  manager->engine = std::make_unique<MatchEngine>(*manager->broker, loop_, match_store_, options);
+  manager->engine =
+      std::make_unique<MatchEngine>(*manager->broker, loop_, planted_match_store_, options);
   manager->engine->PutTopic(topic_);
   for (const auto& sub : subs_) manager->engine->PutSubscription(sub.subscription);
   manager->progress = std::make_unique<ProgressTable>(*manager->broker, loop_);
@@ -177,7 +189,7 @@ void World::StartFunctionManager(int index) {
   options.partitions = kInvocationsPartitions;
   options.dispatcher.scheduler.circuit.longest_hold = seconds(5);
   manager->invoker = std::make_unique<Invoker>(
-      *manager->broker, loop_, invoke_store_, *manager, *endpoints_, manager->log,
+      *manager->broker, loop_, planted_invoke_store_, *manager, *endpoints_, manager->log,
       [this] { return std::uniform_real_distribution<double>(0, 1)(random_); },
       [](const schema::Subscription&, const std::string&) {}, options);
   manager->invoker->Start();
@@ -385,8 +397,24 @@ void World::Fault() {
   }
 }
 
+// It owns its partitions no more when others have them, and does not know.
+void World::Isolate() {
+  bool match = Chance(0.5);
+  size_t i = random_() % (match ? event_managers_.size() : function_managers_.size());
+  auto name = (match ? "event-manager-" : "function-manager-") + std::to_string(i);
+  cluster_.set_partitioned(name, true);
+  loop_.After(Between(seconds(1), seconds(20)),
+              [this, name] { cluster_.set_partitioned(name, false); });
+}
+
 void World::Heal() {
   healed_ = true;
+  for (size_t i = 0; i < event_managers_.size(); ++i) {
+    cluster_.set_partitioned("event-manager-" + std::to_string(i), false);
+  }
+  for (size_t i = 0; i < function_managers_.size(); ++i) {
+    cluster_.set_partitioned("function-manager-" + std::to_string(i), false);
+  }
   cluster_.set_faults({});
   cluster_.set_down(false);
   match_store_.set_down(false);
@@ -422,6 +450,7 @@ void World::Run() {
     if (i % every == 0 && created < options_.subscriptions) CreateSubscription(created++);
     Publish();
     if (Chance(0.03)) Fault();
+    if (options_.isolation && Chance(0.03)) Isolate();
     if (options_.rewinds && !subs_.empty() && Chance(0.03)) Rewind();
     if (options_.redrives && Chance(0.05)) Redrive();
     if (options_.hangs && !subs_.empty() && Chance(0.03)) Hang();

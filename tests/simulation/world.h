@@ -15,6 +15,7 @@
 #include "event-manager/src/domain/testing/memory_match_store.h"
 #include "function-manager/src/domain/invoker.h"
 #include "function-manager/src/domain/testing/memory_invoke_store.h"
+#include "tests/simulation/planted.h"
 
 namespace dispatch::simulation {
 
@@ -32,6 +33,7 @@ class World {
     bool crashes = true;
     bool store_faults = true;
     bool broker_faults = true;
+    bool isolation = false;  // of one instance from Kafka, longer than its session or shorter
     bool endpoint_faults = true;
     bool pauses = true;
     bool rewinds = false;
@@ -40,6 +42,7 @@ class World {
     bool replays = false;        // of stretches, as subscriptions with an end
     bool truncations = false;    // retention takes what may be unread
     int64_t allowance = 10'000;  // deliveries of a subscription under way
+    Bug planted = Bug::kNone;
   };
 
   explicit World(Options options);
@@ -91,6 +94,7 @@ class World {
   void CreateSubscription(int index);
   void Publish();
   void Fault();
+  void Isolate();
   void TogglePause();
   void Tell(size_t index);
   void StartEventManager(int index);
@@ -116,6 +120,8 @@ class World {
   broker::MemoryCluster cluster_;
   testing::MemoryMatchStore match_store_;
   testing::MemoryInvokeStore invoke_store_;
+  PlantedMatchStore planted_match_store_;
+  PlantedInvokeStore planted_invoke_store_;
   std::unique_ptr<broker::Broker> client_;
   std::unique_ptr<broker::Producer> publisher_;
   schema::Topic topic_;

@@ -11,7 +11,7 @@ namespace dispatch {
 
 namespace {
 
-// So long without a record: the shared reader is at the end of the log.
+// So long without a record the shared reader may be at the end of the log.
 constexpr Duration kIdle = std::chrono::seconds(3);
 // Records kept while the shared reader is held; above, the partition is paused.
 constexpr size_t kMostHeld = 512;
@@ -381,7 +381,6 @@ bool PartitionMatcher::InSession(const Uuid& subscription, int32_t generation,
 // What its members have to get before is written: by the shared reader up to where they were
 // paused, by sessions before it. Else the order by key would break.
 bool PartitionMatcher::MayFollow(const LagSession& session) const {
-  SteadyTime now = engine_.loop().Steady();
   for (const auto& member : session.members()) {
     if (InSession(member.subscription, member.generation, &session)) return false;
     auto it = cursors_.find(member.subscription);
@@ -390,9 +389,8 @@ bool PartitionMatcher::MayFollow(const LagSession& session) const {
     int64_t until = it->second.live_until;
     if (until == kForever || tracker_.Position() >= until) continue;
     // The last offsets of a log may hold no records, so that we never get there.
-    bool idle =
-        !paused_ && tracker_.incomplete() == 0 && held_.empty() && now - last_taken_ > kIdle;
-    if (!idle) return false;
+    bool read_all = next_ >= until || (probe_ != nullptr && probe_->Proves(next_, until));
+    if (!read_all || tracker_.incomplete() > 0 || !held_.empty()) return false;
   }
   return true;
 }
@@ -409,6 +407,16 @@ void PartitionMatcher::StartSessions() {
     if (!engine_.TakeSessionSlot()) return;
     session->Start();
   }
+  if (waiting_for_order_) Probe();
+}
+
+void PartitionMatcher::Probe() {
+  SteadyTime now = engine_.loop().Steady();
+  bool idle = held_.empty() && now - last_taken_ > kIdle;
+  if (!idle || (probe_ != nullptr && (!probe_->found() || now - probed_at_ < kIdle))) return;
+  probed_at_ = now;
+  probe_ = std::make_unique<GapProbe>(engine_.broker(), engine_.loop(), topic_partition(), next_,
+                                      [this] { SessionChanged(); });
 }
 
 void PartitionMatcher::SessionChanged() {

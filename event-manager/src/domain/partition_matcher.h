@@ -13,6 +13,7 @@
 #include "broker-adapters/broker.h"
 #include "broker-adapters/offset_tracker.h"
 #include "event-manager/src/domain/allowance.h"
+#include "event-manager/src/domain/gap_probe.h"
 #include "event-manager/src/domain/invocation_writer.h"
 #include "event-manager/src/domain/lag_session.h"
 #include "event-manager/src/domain/match_index.h"
@@ -131,6 +132,8 @@ class PartitionMatcher : private LagSession::Host {
   void BalanceSession(LagSession& session);
   void FallBehind(Cursor& cursor);
   void StartSessions();
+  /// Looks whether the log holds anything from next_ on, when no record has come for a while.
+  void Probe();
   void ParkIfOthersWait(LagSession& session);
   /// By how much is under way here and in the writer.
   void Pace();
@@ -192,6 +195,8 @@ class PartitionMatcher : private LagSession::Host {
   bool ending_ = false;
   bool waiting_for_order_ = false;  // some session is not started yet for that reason
   SteadyTime last_taken_;
+  std::unique_ptr<GapProbe> probe_;
+  SteadyTime probed_at_{};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
