@@ -555,7 +555,7 @@ std::vector<std::string> World::Check() const {
                                      position.partition, position.offset));
       }
     }
-    if (s.ordering == schema::Ordering::kKey) CheckOrder(i, faults);
+    if (s.ordering == schema::Ordering::kKey) CheckOrder(i, dead, faults);
     auto counters = invoke_store_.Counters(s.uuid);
     int64_t matched = match_store_.Matched(s.uuid);
     // What older generations matched is known by its counters only.
@@ -601,12 +601,14 @@ void World::CheckRedriven(std::vector<std::string>& faults) const {
   }
 }
 
-// First deliveries of a key follow the log.
-void World::CheckOrder(size_t index, std::vector<std::string>& faults) const {
+// First deliveries of a key follow the log. One that was parked may come again after a crash, when
+// others have passed it.
+void World::CheckOrder(size_t index, const std::set<std::tuple<Uuid, int32_t, Position>>& dead,
+                       std::vector<std::string>& faults) const {
   const auto& s = subs_[index].subscription;
   std::map<std::pair<int32_t, std::string>, int64_t> last;
   for (const auto& [position, event] : events_) {
-    if (event.key.empty()) continue;
+    if (event.key.empty() || dead.contains({s.uuid, s.generation, position})) continue;
     schema::DeliveryId id{topic_.uuid, position.partition, position.offset,
                           s.uuid,      s.generation,       Uuid{}};
     auto it = successes_.find({index, id.WebhookId()});

@@ -87,7 +87,8 @@ class World {
   };
 
   void CheckRedriven(std::vector<std::string>& faults) const;
-  void CheckOrder(size_t index, std::vector<std::string>& faults) const;
+  void CheckOrder(size_t index, const std::set<std::tuple<Uuid, int32_t, Position>>& dead,
+                  std::vector<std::string>& faults) const;
   bool Chance(double probability);
   Uuid NewUuid();
   Duration Between(Duration low, Duration high);

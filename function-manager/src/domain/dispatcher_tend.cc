@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/log.h"
@@ -104,7 +105,13 @@ void Dispatcher::Tend(InvocationPartition& partition) {
   // In the order of the log: some may be ordered.
   std::sort(held.begin(), held.end(),
             [](const auto& a, const auto& b) { return a->sequence < b->sequence; });
-  for (const auto& delivery : held) Take(delivery);
+  // One that is known already does not pass one that needs a newer version of its subscription.
+  std::unordered_set<Uuid> unknown;
+  for (const auto& delivery : held) {
+    if (unknown.contains(delivery->id.subscription)) continue;
+    Take(delivery);
+    if (delivery->state == State::kHeld) unknown.insert(delivery->id.subscription);
+  }
   for (const auto& delivery : aside) {
     if (delivery->state != State::kInFlight && delivery->state != State::kWaiting) continue;
     if (!MaySpill(partition, delivery->id.subscription)) break;
