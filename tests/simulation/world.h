@@ -37,6 +37,7 @@ class World {
     bool rewinds = false;
     bool hangs = false;          // of endpoints, for long
     bool redrives = false;       // of dead letters
+    bool poison = false;         // an event that ends every function-manager that sends it
     int64_t allowance = 10'000;  // deliveries of a subscription under way
   };
 
@@ -52,6 +53,7 @@ class World {
   int64_t duplicates() const { return duplicates_; }
   size_t delivered() const { return successes_.size(); }
   int crashes() const { return crashes_; }
+  int poisoned() const { return poisoned_; }
   size_t redriven() const { return invoke_store_.returned().size(); }
 
  private:
@@ -97,6 +99,7 @@ class World {
   void Rewind();
   void Redrive();
   void StartFunctionManager(int index);
+  void Poisoned(const FunctionManager* manager);
   void Heal();
   bool Quiet() const;
   int64_t Expected(const Sub& sub) const;
@@ -122,6 +125,7 @@ class World {
   int64_t places_ = 0;
   int64_t duplicates_ = 0;
   int crashes_ = 0;
+  int poisoned_ = 0;
   std::vector<std::unique_ptr<EventManager>> event_managers_;
   std::vector<std::unique_ptr<FunctionManager>> function_managers_;
   std::unique_ptr<Endpoints> endpoints_;
