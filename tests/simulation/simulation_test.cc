@@ -33,6 +33,8 @@ void RunSeeds(World::Options options, uint64_t count, bool duplicates_allowed) {
     }
     EXPECT_GT(world.delivered(), 0u) << "seed " << seed;
     redriven += world.redriven();
+    // Each delivery of it may end three that run it alone, and some that do not know it yet.
+    EXPECT_LE(world.poisoned(), 8 * options.subscriptions) << "seed " << seed;
     if (!duplicates_allowed) {
       EXPECT_EQ(world.duplicates(), 0) << "seed " << seed;
     }
@@ -140,6 +142,22 @@ TEST(SimulationTest, WhatRetentionTakesIsCountedOverEveryFault) {
   options.hangs = true;
   options.allowance = 6;
   options.truncations = true;
+  RunSeeds(options, Seeds(200), true);
+}
+
+TEST(SimulationTest, PoisonIsQuarantined) {
+  World::Options options;
+  options.crashes = options.store_faults = options.broker_faults = false;
+  options.endpoint_faults = options.pauses = false;
+  options.poison = true;
+  RunSeeds(options, Seeds(100), true);
+}
+
+TEST(SimulationTest, PoisonIsQuarantinedAmongEveryFault) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.function_managers = 2;
+  options.poison = true;
   RunSeeds(options, Seeds(200), true);
 }
 

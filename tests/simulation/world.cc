@@ -75,9 +75,17 @@ struct World::EventManager {
   std::unique_ptr<ProgressTable> progress;
 };
 
-/// What one instance knows of the subscriptions: it learns of changes at a time of its own.
-struct World::FunctionManager : public Catalog {
+/// What one instance knows of the subscriptions: it learns of changes at a time of its own. Some of
+/// what it sends may be its end.
+struct World::FunctionManager : public Catalog, public Sender {
   explicit FunctionManager(World& world) : world(world) {}
+
+  void Send(SendRequest request, std::function<void(Answer)> done) override {
+    for (const auto& [name, value] : request.event->headers) {
+      if (name == "ce_id" && value == "poison") return world.Poisoned(this);
+    }
+    world.endpoints_->Send(std::move(request), std::move(done));
+  }
 
   Lookup Find(const Uuid& id, int64_t version, Duration) const override {
     auto it = known.find(id);
@@ -189,7 +197,7 @@ void World::StartFunctionManager(int index) {
   options.partitions = kInvocationsPartitions;
   options.dispatcher.scheduler.circuit.longest_hold = seconds(5);
   manager->invoker = std::make_unique<Invoker>(
-      *manager->broker, loop_, planted_invoke_store_, *manager, *endpoints_, manager->log,
+      *manager->broker, loop_, planted_invoke_store_, *manager, *manager, manager->log,
       [this] { return std::uniform_real_distribution<double>(0, 1)(random_); },
       [](const schema::Subscription&, const std::string&) {}, options);
   manager->invoker->Start();
@@ -344,10 +352,11 @@ void World::RememberEvents() {
 void World::Publish() {
   int number = published_++;
   std::string type = number % 2 == 0 ? "even" : "odd";
+  bool poison = options_.poison && number == options_.events / 2;
   broker::ProduceRecord record;
   record.topic = topic_.KafkaName();
   record.headers = {{"ce_specversion", "1.0"},
-                    {"ce_id", std::to_string(number)},
+                    {"ce_id", poison ? "poison" : std::to_string(number)},
                     {"ce_source", "/simulation"},
                     {"ce_type", type}};
   if (Chance(0.5)) {
@@ -405,6 +414,19 @@ void World::Isolate() {
   cluster_.set_partitioned(name, true);
   loop_.After(Between(seconds(1), seconds(20)),
               [this, name] { cluster_.set_partitioned(name, false); });
+}
+
+void World::Poisoned(const FunctionManager* manager) {
+  loop_.After(Duration::zero(), [this, manager] {
+    for (size_t i = 0; i < function_managers_.size(); ++i) {
+      if (function_managers_[i].get() != manager) continue;
+      ++poisoned_;
+      function_managers_[i].reset();
+      loop_.After(Between(milliseconds(10), seconds(3)), [this, i] {
+        if (function_managers_[i] == nullptr) StartFunctionManager(static_cast<int>(i));
+      });
+    }
+  });
 }
 
 void World::Heal() {

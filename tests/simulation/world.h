@@ -41,6 +41,7 @@ class World {
     bool redrives = false;       // of dead letters
     bool replays = false;        // of stretches, as subscriptions with an end
     bool truncations = false;    // retention takes what may be unread
+    bool poison = false;         // an event that ends every function-manager that sends it
     int64_t allowance = 10'000;  // deliveries of a subscription under way
     Bug planted = Bug::kNone;
   };
@@ -57,6 +58,7 @@ class World {
   int64_t duplicates() const { return duplicates_; }
   size_t delivered() const { return successes_.size(); }
   int crashes() const { return crashes_; }
+  int poisoned() const { return poisoned_; }
   size_t redriven() const { return invoke_store_.returned().size(); }
 
  private:
@@ -107,6 +109,7 @@ class World {
   void Replay();
   void RememberEvents();
   void StartFunctionManager(int index);
+  void Poisoned(const FunctionManager* manager);
   void Heal();
   bool Quiet() const;
   int64_t Expected(const Sub& sub) const;
@@ -135,6 +138,7 @@ class World {
   int64_t places_ = 0;
   int64_t duplicates_ = 0;
   int crashes_ = 0;
+  int poisoned_ = 0;
   std::vector<std::unique_ptr<EventManager>> event_managers_;
   std::vector<std::unique_ptr<FunctionManager>> function_managers_;
   std::unique_ptr<Endpoints> endpoints_;

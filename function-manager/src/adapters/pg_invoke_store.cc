@@ -17,10 +17,31 @@ using pg::EncodeBytea;
 using pg::Value;
 
 constexpr char kClaim[] = R"(
-  insert into checkpoints (partition, epoch)
-  select partition, 1 from unnest($1::int[]) as v(partition) order by partition
-  on conflict (partition) do update set epoch = checkpoints.epoch + 1
-  returning partition, epoch, position, state)";
+  insert into checkpoints (partition, epoch, clean)
+  select partition, 1, false from unnest($1::int[]) as v(partition) order by partition
+  on conflict (partition) do update set epoch = checkpoints.epoch + 1, clean = false,
+    unclean_starts = case when checkpoints.clean then 0 else checkpoints.unclean_starts + 1 end
+  returning partition, epoch, position, state, unclean_starts)";
+
+constexpr char kTrials[] = R"(
+  select topic, source_partition, source_offset, subscription, generation, replay, partition, crashes
+  from trials where partition = any($1::int[]))";
+
+constexpr char kStrikeOut[] = R"(
+  delete from trials t using unnest($1::int[], $2::uuid[], $3::int[], $4::bigint[], $5::uuid[],
+    $6::int[], $7::uuid[])
+    as v(partition, topic, source_partition, source_offset, subscription, generation, replay)
+  where t.partition = v.partition and t.topic = v.topic
+    and t.source_partition = v.source_partition and t.source_offset = v.source_offset
+    and t.subscription = v.subscription and t.generation = v.generation and t.replay = v.replay)";
+
+constexpr char kNote[] = R"(
+  insert into trials (partition, topic, source_partition, source_offset, subscription, generation,
+    replay, crashes)
+  select $1::int, $2::uuid, $3::int, $4::bigint, $5::uuid, $6::int, $7::uuid, $8::int
+  from checkpoints where partition = $1::int and epoch = $9::bigint
+  on conflict (partition, topic, source_partition, source_offset, subscription, generation, replay)
+  do update set crashes = excluded.crashes)";
 
 constexpr char kWaiting[] = R"(
   select partition, subscription, count(*), min(source_timestamp_ms)
@@ -33,9 +54,10 @@ constexpr char kBlocked[] = R"(
   group by partition, subscription, ordering_key)";
 
 constexpr char kSave[] = R"(
-  update checkpoints c set position = v.position, state = v.state, saved_at = now()
-  from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bytea[])
-    as v(partition, epoch, position, state)
+  update checkpoints c set position = v.position, state = v.state, saved_at = now(),
+    clean = v.clean, unclean_starts = case when v.calm then 0 else c.unclean_starts end
+  from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bool[], $6::bool[])
+    as v(partition, epoch, position, state, clean, calm)
   where c.partition = v.partition and c.epoch = v.epoch
   returning c.partition)";
 
@@ -95,6 +117,7 @@ Result<std::vector<InvokeClaim>> RunClaim(pg::Transaction& tx,
     InvokeClaim claim;
     claim.partition = static_cast<int32_t>(rows[i].Int(0));
     claim.epoch = rows[i].Int(1);
+    claim.unclean_starts = static_cast<int32_t>(rows[i].Int(4));
     if (!rows[i].IsNull(2)) claim.position = rows[i].Int(2);
     if (std::string blob = rows[i].Bytes(3); !blob.empty()) {
       ASSIGN_OR_RETURN(claim.checkpoint, schema::Decode<schema::InvokeCheckpoint>(blob));
@@ -113,18 +136,25 @@ Result<std::vector<InvokeClaim>> RunClaim(pg::Transaction& tx,
     claims[static_cast<int32_t>(row.Int(0))].blocked.push_back(
         {ReadUuid(row, 1), row.Bytes(2), row.Int(3), row.Int(4), row.Int(5)});
   }
+  ASSIGN_OR_RETURN(auto trials, tx.Exec(kTrials, {array}));
+  for (size_t i = 0; i < trials.size(); ++i) {
+    claims[static_cast<int32_t>(trials[i].Int(6))].trials.push_back(
+        {ReadId(trials[i], 0), static_cast<int32_t>(trials[i].Int(7))});
+  }
   std::vector<InvokeClaim> all;
   for (auto& [partition, claim] : claims) all.push_back(std::move(claim));
   return all;
 }
 
 Result<InvokeStore::SaveResult> RunSave(pg::Transaction& tx, const std::vector<InvokeSave>& saves) {
-  Columns checkpoints(4);
+  Columns checkpoints(6);
   for (const auto& save : saves) {
     checkpoints.Int(save.partition)
         .Int(save.epoch)
         .Int(save.position)
-        .Bytes(schema::Encode(save.checkpoint));
+        .Bytes(schema::Encode(save.checkpoint))
+        .Text(save.clean ? "t" : "f")
+        .Text(save.calm ? "t" : "f");
   }
   ASSIGN_OR_RETURN(auto rows, tx.Exec(kSave, checkpoints.Arrays()));
   std::set<int32_t> ours;
@@ -132,6 +162,7 @@ Result<InvokeStore::SaveResult> RunSave(pg::Transaction& tx, const std::vector<I
 
   Columns upserts(18);
   Columns deletes(7);
+  Columns tried(7);
   InvokeStore::SaveResult result;
   std::vector<const InvokeSave*> owned;
   std::set<std::pair<int32_t, schema::DeliveryId>> fresh;
@@ -158,6 +189,7 @@ Result<InvokeStore::SaveResult> RunSave(pg::Transaction& tx, const std::vector<I
           .OptionalBytes(row.key);
     }
     for (const auto& id : save.deletes) deletes.Int(save.partition).Id(id);
+    for (const auto& id : save.tried) tried.Int(save.partition).Id(id);
   }
   if (!upserts.empty()) {
     ASSIGN_OR_RETURN(auto updated, tx.Exec(kUpsert, upserts.Arrays()));
@@ -167,6 +199,7 @@ Result<InvokeStore::SaveResult> RunSave(pg::Transaction& tx, const std::vector<I
     }
   }
   if (!deletes.empty()) RETURN_IF_ERROR(tx.Exec(kDelete, deletes.Arrays()));
+  if (!tried.empty()) RETURN_IF_ERROR(tx.Exec(kStrikeOut, tried.Arrays()));
   ASSIGN_OR_RETURN(result.gone, TakeChosen(tx, owned));
   return result;
 }
@@ -263,6 +296,28 @@ void PgInvokeStore::LoadChosen(std::vector<int32_t> partitions, int64_t now_ms,
         if (!chosen.more) return chosen;
         ASSIGN_OR_RETURN(chosen.letters, ReadChosen(tx, partitions));
         return chosen;
+      },
+      std::move(done));
+}
+
+void PgInvokeStore::NoteTrial(std::optional<TrialNote> begin,
+                              std::vector<std::pair<int32_t, schema::DeliveryId>> survived,
+                              std::function<void(Status)> done) {
+  Columns struck(7);
+  for (const auto& [partition, id] : survived) struck.Int(partition).Id(id);
+  pool_.Run(
+      [begin = std::move(begin), struck = std::move(struck)](pg::Transaction& tx) -> Status {
+        if (!struck.empty()) RETURN_IF_ERROR(tx.Exec(kStrikeOut, struck.Arrays()));
+        if (!begin) return {};
+        const auto& id = begin->trial.id;
+        ASSIGN_OR_RETURN(auto noted,
+                         tx.Exec(kNote, {std::to_string(begin->partition), id.topic.ToString(),
+                                         std::to_string(id.partition), std::to_string(id.offset),
+                                         id.subscription.ToString(), std::to_string(id.generation),
+                                         id.replay.ToString(), std::to_string(begin->trial.crashes),
+                                         std::to_string(begin->epoch)}));
+        if (noted.affected() > 0) return {};
+        return {Code::kConflict, "a newer epoch owns the partition"};
       },
       std::move(done));
 }

@@ -7,7 +7,8 @@
 
 namespace dispatch {
 
-/// InvokeStore over the tables `checkpoints` and `retries`, and the redrives of dead letters.
+/// InvokeStore over the tables `checkpoints`, `retries` and `trials`, and the redrives of dead
+/// letters.
 class PgInvokeStore : public InvokeStore {
  public:
   explicit PgInvokeStore(pg::Pool& pool) : pool_(pool) {}
@@ -19,6 +20,9 @@ class PgInvokeStore : public InvokeStore {
                std::function<void(Result<std::vector<RetryRow>>)> done) override;
   void LoadChosen(std::vector<int32_t> partitions, int64_t now_ms,
                   std::function<void(Result<Chosen>)> done) override;
+  void NoteTrial(std::optional<TrialNote> begin,
+                 std::vector<std::pair<int32_t, schema::DeliveryId>> survived,
+                 std::function<void(Status)> done) override;
   void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
                 std::function<void(Result<std::vector<RetryRow>>)> done) override;
 

@@ -49,6 +49,7 @@ struct Delivery {
   std::optional<std::string> key;  // `ordering: key`: it is in its partition's KeyOrder
   bool has_row = false;            // the retry store has it, or will with the next checkpoint
   bool copied = false;             // into the subscription's own dead-letter topic
+  bool suspect = false;            // may have ended the process that had it before
 
   std::weak_ptr<InvocationPartition> partition;
   std::list<std::shared_ptr<Delivery>>::iterator place;  // among its deliveries

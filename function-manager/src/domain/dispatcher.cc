@@ -40,7 +40,16 @@ Dispatcher::Dispatcher(Loop& loop, Host& host, broker::Producer& dead_letters,
       attempts_(attempts),
       random_(random),
       options_(options),
-      scheduler_(std::move(random), options.scheduler) {}
+      scheduler_(std::move(random), options.scheduler),
+      trials_(loop,
+              {.note =
+                   [this](const DeliveryPtr& begin, std::vector<TrialRun::Noted> survived,
+                          std::function<void(Status)> done) {
+                     host_.NoteTrial(begin, std::move(survived), std::move(done));
+                   },
+               .attempt = [this](const DeliveryPtr& d) { return AttemptAlone(d); },
+               .over = [this](std::deque<DeliveryPtr> left) { TrialsOver(std::move(left)); }},
+              options.trial) {}
 
 Dispatcher::~Dispatcher() {
   loop_.Cancel(resume_);
@@ -68,12 +77,20 @@ void Dispatcher::Take(DeliveryPtr delivery) {
   bool cancelled = found.known == Catalog::Known::kDeleted ||
                    found.subscription->generation > delivery->id.generation;
   if (cancelled) return Finish(delivery, InvocationPartition::Outcome::kCancelled);
+  if (partition->CrashesOf(delivery->id) >= options_.most_crashes) {
+    return Quarantine(delivery, *found.subscription);
+  }
   if (!EnterOrder(delivery, *partition, *found.subscription)) return;
   delivery->state = State::kQueued;
   delivery->since = loop_.Steady();
   Lane* lane = scheduler_.Find(found.subscription->uuid);
   if (lane == nullptr || lane->subscription != found.subscription) {
     lane = &scheduler_.Update(found.subscription, catalog_.SinkOf(*found.subscription));
+  }
+  if (std::exchange(delivery->suspect, false)) {  // what the trials leave over goes as all do
+    bool crashed = partition->CrashesOf(delivery->id) > 0;
+    if (crashed && !trials_.open()) trials_.Open(options_.late_trial);
+    if (trials_.open()) return trials_.Add(delivery, crashed);
   }
   scheduler_.Push(*lane, std::move(delivery));
   Pump();
@@ -166,6 +183,7 @@ void Dispatcher::TakeAfter(DeliveryPtr delivery, std::chrono::milliseconds delay
 
 void Dispatcher::Pump() {
   if (pumping_ || resume_ != kNoTimer) return;  // the loop below, or the timer, goes on with it
+  if (trials_.blocking()) return;
   pumping_ = true;
   while (Lane* lane = scheduler_.Next(loop_.Steady())) {
     if (host_.membership_age() > options_.membership_limit) {
@@ -259,6 +277,7 @@ void Dispatcher::Answered(const DeliveryPtr& delivery, const Uuid& uuid,
   if (partition != nullptr && delivery->state == State::kInFlight) {
     Settle(delivery, *partition, *subscription, answer, effect, described);
   }
+  trials_.Ended(*delivery);
   // What is above may have changed the lanes.
   lane = scheduler_.Find(uuid);
   if (lane != nullptr && lane->deleted && lane->in_flight == 0) scheduler_.Remove(uuid);

@@ -17,6 +17,7 @@
 #include "function-manager/src/domain/lane_metrics.h"
 #include "function-manager/src/domain/scheduler.h"
 #include "function-manager/src/domain/sender.h"
+#include "function-manager/src/domain/trial_run.h"
 
 namespace dispatch {
 
@@ -39,6 +40,9 @@ class Dispatcher {
     Duration tend_interval = std::chrono::milliseconds(500);
     Duration hold_retry = std::chrono::milliseconds(100);
     std::chrono::milliseconds no_sink_delay{5'000};
+    TrialRun::Options trial;
+    Duration late_trial = std::chrono::seconds(1);  // of one that crashed before, whenever it comes
+    int32_t most_crashes = 3;  // of a delivery that runs alone: it is quarantined
   };
 
   /// What the dispatcher asks of the engine.
@@ -54,6 +58,9 @@ class Dispatcher {
                                      const std::string& reason) = 0;
     /// The circuit of a subscription opened, closed or is being probed.
     virtual void CircuitChanged(const Uuid& subscription) = 0;
+    /// What TrialRun notes.
+    virtual void NoteTrial(const DeliveryPtr& begin, std::vector<TrialRun::Noted> survived,
+                           std::function<void(Status)> done) = 0;
   };
 
   Dispatcher(Loop& loop, Host& host, broker::Producer& dead_letters, const Catalog& catalog,
@@ -82,6 +89,8 @@ class Dispatcher {
   void Report(size_t keys, size_t blocked) {
     metrics_.Update(scheduler_, loop_.Steady(), keys, blocked);
   }
+  /// Suspects may come: they run alone, and hold everything else up for so long at most.
+  void OpenTrials(Duration budget) { trials_.Open(budget); }
   schema::Circuit CircuitOf(const Uuid& subscription);
 
  private:
@@ -92,6 +101,9 @@ class Dispatcher {
   void SpillFollower(InvocationPartition& partition, const DeliveryPtr& delivery);
   void TakeAfter(DeliveryPtr delivery, std::chrono::milliseconds delay);
   void Pump();
+  bool AttemptAlone(const DeliveryPtr& delivery);
+  void TrialsOver(std::deque<DeliveryPtr> left);
+  void Quarantine(const DeliveryPtr& delivery, const schema::Subscription& subscription);
   void ArmWake();
   void Attempt(Lane& lane, DeliveryPtr delivery);
   void Answered(const DeliveryPtr& delivery, const Uuid& subscription,
@@ -127,6 +139,7 @@ class Dispatcher {
   Options options_;
   Scheduler scheduler_;
   LaneMetrics metrics_;
+  TrialRun trials_;
   std::unordered_map<int32_t, size_t> in_flight_by_partition_;
   bool pumping_ = false;
   std::deque<DeliveryPtr> turns_;  // of keys that go on

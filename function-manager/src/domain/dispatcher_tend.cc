@@ -45,6 +45,38 @@ void Dispatcher::Return(InvocationPartition& partition, const std::vector<Chosen
   }
 }
 
+// ---- after an unclean start ----
+
+bool Dispatcher::AttemptAlone(const DeliveryPtr& delivery) {
+  if (host_.membership_age() > options_.membership_limit) return false;
+  auto partition = delivery->partition.lock();
+  Lane* lane = scheduler_.Find(delivery->id.subscription);
+  if (lane == nullptr || host_.revoking(partition->partition())) {
+    delivery->state = State::kWaiting;
+    if (lane == nullptr) Take(delivery);  // its subscription is gone
+  } else {
+    Attempt(*lane, delivery);
+  }
+  if (delivery->state != State::kInFlight) trials_.Ended(*delivery);
+  return true;
+}
+
+void Dispatcher::TrialsOver(std::deque<DeliveryPtr> left) {
+  for (auto& delivery : left) {
+    if (delivery->state == State::kQueued) Take(std::move(delivery));
+  }
+  Pump();
+}
+
+void Dispatcher::Quarantine(const DeliveryPtr& delivery, const schema::Subscription& subscription) {
+  delivery->last_error = "function-manager ended " + std::to_string(options_.most_crashes) +
+                         " times while this delivery ran alone";
+  log::Error("delivery quarantined subscription={} topic={} partition={} offset={}",
+             subscription.Key(), delivery->topic, delivery->id.partition, delivery->id.offset);
+  Log(*delivery, subscription, Answer{}, "dead-lettered", delivery->last_error, 0);
+  Bury(delivery, subscription.name, "quarantined");
+}
+
 void Dispatcher::SubscriptionChanged(const Uuid& subscription) {
   Lane* lane = scheduler_.Find(subscription);
   if (lane == nullptr) return;

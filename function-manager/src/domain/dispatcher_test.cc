@@ -61,6 +61,10 @@ class DeadLetters : public ::testing::Test,
   bool revoking(int32_t) const override { return false; }
   void DisableSubscription(const schema::Subscription&, const std::string&) override {}
   void CircuitChanged(const Uuid&) override {}
+  void NoteTrial(const DeliveryPtr&, std::vector<TrialRun::Noted>,
+                 std::function<void(Status)> done) override {
+    done({});
+  }
   Lookup Find(const Uuid&, int64_t, Duration) const override {
     return {Known::kPresent, std::make_shared<const schema::Subscription>(subscription_)};
   }

@@ -23,13 +23,16 @@ size_t BytesOf(const broker::Record& record) { return record.value ? record.valu
 
 }  // namespace
 
-InvocationPartition::InvocationPartition(InvokeClaim claim, OffsetTracker::Limits limits)
+InvocationPartition::InvocationPartition(InvokeClaim claim, OffsetTracker::Limits limits,
+                                         int64_t claimed_ms)
     : partition_(claim.partition),
       epoch_(claim.epoch),
       tracker_(
           OffsetTracker::Restore(claim.position.value_or(0), claim.checkpoint.completed, limits)),
       taken_in_(claim.checkpoint.taken_in),
-      reread_until_(claim.position ? claim.checkpoint.taken_in : 0) {
+      reread_until_(claim.position ? claim.checkpoint.taken_in : 0),
+      suspect_before_ms_(claim.unclean_starts > 0 ? claimed_ms : 0) {
+  for (const auto& trial : claim.trials) crashes_[trial.id] = trial.crashes;
   intake_.Restore(std::move(claim.checkpoint.marks));
   for (auto& partial : claim.checkpoint.partials) {
     restored_partials_[partial.offset] = std::move(partial.settled);
@@ -89,6 +92,9 @@ std::vector<DeliveryPtr> InvocationPartition::TakeIn(const broker::Record& recor
     delivery->record_offset = delivery->sequence = record.offset;
     delivery->record_index = static_cast<uint32_t>(i);
     delivery->partition = weak_from_this();
+    delivery->suspect =
+        (suspect_before_ms_ > 0 && (again || record.timestamp_ms < suspect_before_ms_)) ||
+        CrashesOf(delivery->id) > 0;
     Insert(delivery);
     Account& account = accounts_[target.subscription];
     if (!again) ++account.counters.received;
@@ -136,6 +142,9 @@ DeliveryPtr InvocationPartition::TakeRow(RetryRow row) {
   delivery->key = std::move(row.key);
   delivery->has_row = true;
   delivery->partition = weak_from_this();
+  // What has no time of its own came when its key's turn was its.
+  bool may_have_been = row.due_ms < suspect_before_ms_ || row.due_ms == kNeverDue;
+  delivery->suspect = (suspect_before_ms_ > 0 && may_have_been) || CrashesOf(row.id) > 0;
   Insert(delivery);
   with_row_.emplace(row.id, delivery);
   return delivery;
@@ -159,6 +168,7 @@ void InvocationPartition::Settle(Delivery& delivery, Outcome outcome) {
       break;
   }
   CompletePart(delivery);
+  if (!crashes_.empty() && crashes_.erase(delivery.id) > 0) tried_.push_back(delivery.id);
   if (delivery.has_row) {
     delivery.has_row = false;
     --rows_;
@@ -212,6 +222,11 @@ void InvocationPartition::Spill(Delivery& delivery, int64_t due_ms, bool keep) {
                      delivery.last_error, delivery.event, delivery.sequence, delivery.key,
                      fresh || StillFresh(delivery.id)});
   CompletePart(delivery);
+}
+
+int32_t InvocationPartition::CrashesOf(const schema::DeliveryId& id) const {
+  auto it = crashes_.find(id);
+  return it == crashes_.end() ? 0 : it->second;
 }
 
 void InvocationPartition::Return(const ChosenLetter& letter, RetryRow row) {
@@ -337,6 +352,8 @@ InvokeSave InvocationPartition::Snapshot() {
       save.deletes.push_back(id);
     }
   }
+  save.tried = tried_;
+  tried_saving_ = tried_.size();
   for (const auto& [row, returned] : returns_) save.returns.push_back(returned);
   dirty_ = false;
   return save;
@@ -359,6 +376,8 @@ std::optional<int64_t> InvocationPartition::Saved() {
     with_row_.erase(it);
   }
   saving_.clear();
+  tried_.erase(tried_.begin(), tried_.begin() + static_cast<ptrdiff_t>(tried_saving_));
+  tried_saving_ = 0;
   return earliest;
 }
 

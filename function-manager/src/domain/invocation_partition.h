@@ -28,7 +28,8 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
  public:
   enum class Outcome { kDelivered, kDeadLettered, kCancelled };
 
-  InvocationPartition(InvokeClaim claim, OffsetTracker::Limits limits);
+  /// `claimed_ms`: after an unclean start, what is older may have been under way.
+  InvocationPartition(InvokeClaim claim, OffsetTracker::Limits limits, int64_t claimed_ms = 0);
 
   int32_t partition() const { return partition_; }
   int64_t epoch() const { return epoch_; }
@@ -109,6 +110,10 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   }
   /// All that was taken in before the claim, and was not settled, has been read again.
   bool reread() const { return tracker_.next() >= reread_until_; }
+  /// How often a delivery ended the process while it ran alone.
+  int32_t CrashesOf(const schema::DeliveryId& id) const;
+  /// It ran alone, and did not.
+  void Survived(const schema::DeliveryId& id) { crashes_.erase(id); }
   /// Retention took what we were to read again.
   void PositionLost() { reread_until_ = 0; }
 
@@ -140,6 +145,10 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   OffsetTracker tracker_;
   int64_t taken_in_;
   int64_t reread_until_;
+  int64_t suspect_before_ms_ = 0;
+  std::map<schema::DeliveryId, int32_t> crashes_;
+  std::vector<schema::DeliveryId> tried_;  // settled ones of them
+  size_t tried_saving_ = 0;
   SteadyTime tended_{};
   KeyOrder order_;
   Intake intake_;

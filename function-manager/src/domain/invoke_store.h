@@ -48,6 +48,13 @@ struct InvokeClaim {
     int64_t first_due_ms = 0;
   };
   std::vector<Blocked> blocked;  // and of it, the keys
+  /// The owner before us did not give the partition back; so many in a row did not.
+  int32_t unclean_starts = 0;
+  struct Trial {
+    schema::DeliveryId id;
+    int32_t crashes = 0;  // while it ran alone
+  };
+  std::vector<Trial> trials;
 };
 
 /// A dead letter that a redrive has chosen: its delivery is to be pending again.
@@ -81,6 +88,10 @@ struct InvokeSave {
     int64_t sequence = 0;
   };
   std::vector<Return> returns;
+  bool clean = false;  // we give the partition back
+  bool calm = false;   // we have had it for long enough that its starts count no more
+  /// Settled ones that had crashed while they ran alone.
+  std::vector<schema::DeliveryId> tried;
 };
 
 /// Durable state of invocations partitions; the retry store has one shard for each. Callbacks on
@@ -111,6 +122,17 @@ class InvokeStore {
   /// of the partitions whose deliveries are not in the retry store; a bounded number.
   virtual void LoadChosen(std::vector<int32_t> partitions, int64_t now_ms,
                           std::function<void(Result<Chosen>)> done) = 0;
+  /// Notes that a delivery of the partition runs alone from now on (nothing: none does), with the
+  /// crashes that it has if it ends us; and strikes out those that ran well, by partition.
+  /// kConflict when the epoch is not the newest.
+  struct TrialNote {
+    int32_t partition = 0;
+    int64_t epoch = 0;
+    InvokeClaim::Trial trial;
+  };
+  virtual void NoteTrial(std::optional<TrialNote> begin,
+                         std::vector<std::pair<int32_t, schema::DeliveryId>> survived,
+                         std::function<void(Status)> done) = 0;
   struct KeyFrom {
     Uuid subscription;
     std::string key;

@@ -73,6 +73,27 @@ void Invoker::CircuitChanged(const Uuid& subscription) {
   }
 }
 
+void Invoker::OpenTrials(int32_t unclean_starts) {
+  if (unclean_starts == 0) return;
+  Duration budget = options_.trial_budget * (int64_t{1} << std::min(unclean_starts - 1, 10));
+  dispatcher_->OpenTrials(std::min(budget, options_.longest_trial_budget));
+}
+
+void Invoker::NoteTrial(const DeliveryPtr& begin, std::vector<TrialRun::Noted> survived,
+                        std::function<void(Status)> done) {
+  std::optional<InvokeStore::TrialNote> note;
+  if (begin != nullptr) {
+    auto books = begin->partition.lock();
+    if (books == nullptr) return done({Code::kConflict, "the partition is not ours any more"});
+    note = {books->partition(), books->epoch(), {begin->id, books->CrashesOf(begin->id) + 1}};
+  }
+  for (const auto& [partition, id] : survived) {
+    auto it = owned_.find(partition);
+    if (it != owned_.end()) it->second.books->Survived(id);
+  }
+  store_.NoteTrial(std::move(note), std::move(survived), std::move(done));
+}
+
 void Invoker::ShareChanged() {
   auto all = static_cast<double>(std::max(1, options_.partitions));
   dispatcher_->SetShare(std::min(1.0, static_cast<double>(owned_.size()) / all));
@@ -119,7 +140,11 @@ void Invoker::Claim(std::vector<int32_t> partitions, uint64_t generation) {
                 broker::kInvocationsTopic, partition, claim.epoch, start);
       Owned& owned = owned_[partition];
       owned = Owned{};
-      owned.books = std::make_shared<InvocationPartition>(std::move(claim), options_.limits);
+      owned.since = loop_.Steady();
+      owned.calm = claim.unclean_starts == 0;
+      OpenTrials(claim.unclean_starts);
+      owned.books = std::make_shared<InvocationPartition>(std::move(claim), options_.limits,
+                                                          ToMillis(loop_.Now()));
       consumer_->Start(InvocationsOf(partition), start, generation);
     }
     ShareChanged();
@@ -154,7 +179,11 @@ void Invoker::Release(std::vector<int32_t> partitions, SteadyTime deadline,
     });
     return;
   }
-  for (int32_t partition : partitions) dispatcher_->SidelineAll(*owned_[partition].books);
+  for (int32_t partition : partitions) {
+    dispatcher_->SidelineAll(*owned_[partition].books);
+    owned_[partition].books->MarkDirty();
+    owned_[partition].leaving = true;
+  }
   Checkpoint([this, partitions, release = std::move(release)] {
     for (int32_t partition : partitions) {
       auto it = owned_.find(partition);
@@ -256,6 +285,10 @@ void Invoker::Checkpoint(std::function<void()> then) {
   for (auto& [partition, owned] : owned_) {
     if (!owned.books->dirty()) continue;
     saves.push_back(owned.books->Snapshot());
+    saves.back().clean = owned.leaving;
+    if (!owned.calm && loop_.Steady() - owned.since >= options_.calm_after) {
+      saves.back().calm = owned.calm = true;
+    }
     books.push_back(owned.books);
     commits.emplace_back(InvocationsOf(partition), saves.back().position);
   }

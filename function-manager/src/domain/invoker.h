@@ -39,6 +39,12 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
     Duration redrive_idle_interval = std::chrono::seconds(1);
     int32_t partitions = 16;  // of dispatch.invocations; ours is the share that we own
     std::chrono::milliseconds mark_ttl = std::chrono::hours(24);
+    // After an unclean start what may have ended it runs alone, for so long; twice as long after
+    // each more in a row, up to the longest. They count until a partition was ours for
+    // `calm_after`.
+    Duration trial_budget = std::chrono::seconds(1);
+    Duration longest_trial_budget = std::chrono::seconds(60);
+    Duration calm_after = std::chrono::seconds(60);
     Dispatcher::Options dispatcher;
   };
   using Disable = std::function<void(const schema::Subscription&, const std::string& reason)>;
@@ -68,6 +74,9 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
     bool loading = false;
     int64_t loaded_until_ms = 0;  // rows due before are in memory, or were settled
     bool pulled_back = false;     // loaded_until_ms went back while a load was under way
+    bool leaving = false;         // its last checkpoint is to be written
+    bool calm = true;
+    SteadyTime since{};
   };
 
   // broker::GroupConsumer::Listener
@@ -87,6 +96,9 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
     disable_(subscription, reason);
   }
   void CircuitChanged(const Uuid& subscription) override;
+  void NoteTrial(const DeliveryPtr& begin, std::vector<TrialRun::Noted> survived,
+                 std::function<void(Status)> done) override;
+  void OpenTrials(int32_t unclean_starts);
   void ShareChanged();
 
   void Claim(std::vector<int32_t> partitions, uint64_t generation);

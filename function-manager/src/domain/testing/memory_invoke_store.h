@@ -30,7 +30,7 @@ class MemoryInvokeStore : public InvokeStore {
       for (int32_t partition : partitions) {
         Shard& shard = shards_[partition];
         ++shard.epoch;
-        InvokeClaim claim{partition, shard.epoch, shard.position, shard.checkpoint, {}, {}};
+        InvokeClaim claim{partition, shard.epoch, shard.position, shard.checkpoint, {}, {}, 0, {}};
         std::map<Uuid, InvokeClaim::Waiting> waiting;
         for (const auto& [id, row] : shard.rows) {
           auto& counts = waiting[id.subscription];
@@ -41,6 +41,10 @@ class MemoryInvokeStore : public InvokeStore {
         }
         for (const auto& [subscription, counts] : waiting) claim.waiting.push_back(counts);
         claim.blocked = Blocked(shard);
+        shard.unclean_starts = shard.clean ? 0 : shard.unclean_starts + 1;
+        shard.clean = false;
+        claim.unclean_starts = shard.unclean_starts;
+        for (const auto& [id, crashes] : shard.trials) claim.trials.push_back({id, crashes});
         claims.push_back(std::move(claim));
       }
       done(std::move(claims));
@@ -77,6 +81,9 @@ class MemoryInvokeStore : public InvokeStore {
           if (there && row.fresh) result.merged.emplace_back(save.partition, row.id);
         }
         for (const auto& id : save.deletes) shard.rows.erase(id);
+        for (const auto& id : save.tried) shard.trials.erase(id);
+        shard.clean = save.clean;
+        if (save.calm) shard.unclean_starts = 0;
         for (const auto& r : save.returns) {
           chosen_.erase(r.letter);
           returned_[r.letter] = r.row;
@@ -118,6 +125,23 @@ class MemoryInvokeStore : public InvokeStore {
         if (asked && !shards_[letter.partition].rows.contains(id)) chosen.letters.push_back(letter);
       }
       loop_.After(latency_(), [done, chosen = std::move(chosen)] { done(chosen); });
+    });
+  }
+
+  void NoteTrial(std::optional<TrialNote> begin,
+                 std::vector<std::pair<int32_t, schema::DeliveryId>> survived,
+                 std::function<void(Status)> done) override {
+    loop_.After(latency_(), [this, begin = std::move(begin), survived = std::move(survived),
+                             done = std::move(done)] {
+      if (down_) return done({Code::kUnavailable, "the store is down"});
+      for (const auto& [partition, id] : survived) shards_[partition].trials.erase(id);
+      Status status;
+      if (begin && shards_[begin->partition].epoch == begin->epoch) {
+        shards_[begin->partition].trials[begin->trial.id] = begin->trial.crashes;
+      } else if (begin) {
+        status = {Code::kConflict, "a newer epoch owns the partition"};
+      }
+      loop_.After(latency_(), [done, status] { done(status); });
     });
   }
 
@@ -177,6 +201,9 @@ class MemoryInvokeStore : public InvokeStore {
     std::optional<int64_t> position;
     schema::InvokeCheckpoint checkpoint;
     std::map<schema::DeliveryId, RetryRow> rows;
+    bool clean = true;
+    int32_t unclean_starts = 0;
+    std::map<schema::DeliveryId, int32_t> trials;
   };
   static std::vector<InvokeClaim::Blocked> Blocked(const Shard& shard) {
     std::map<std::pair<Uuid, std::string>, InvokeClaim::Blocked> keys;

@@ -1,0 +1,121 @@
+#include "function-manager/src/domain/trial_run.h"
+
+#include <algorithm>
+
+#include "function-manager/src/domain/invocation_partition.h"
+
+namespace dispatch {
+
+namespace {
+
+// Nothing when its partition has gone: then it is not ours to note.
+std::optional<TrialRun::Noted> NotedAs(const Delivery& delivery) {
+  auto partition = delivery.partition.lock();
+  if (partition == nullptr) return std::nullopt;
+  return TrialRun::Noted{partition->partition(), delivery.id};
+}
+
+bool Waits(const DeliveryPtr& delivery) {
+  return delivery->state == Delivery::State::kQueued && !delivery->partition.expired();
+}
+
+}  // namespace
+
+TrialRun::TrialRun(Loop& loop, Actions actions, Options options)
+    : loop_(loop), actions_(std::move(actions)), options_(options) {}
+
+TrialRun::~TrialRun() {
+  loop_.Cancel(deadline_);
+  loop_.Cancel(timer_);
+}
+
+void TrialRun::Open(Duration budget) {
+  open_ = true;
+  budget_ = std::max(budget_, budget);
+  if (deadline_ == kNoTimer) return;
+  loop_.Cancel(deadline_);
+  deadline_ = loop_.After(budget_, [this] { Close(); });
+}
+
+void TrialRun::Add(DeliveryPtr delivery, bool first) {
+  if (deadline_ == kNoTimer) deadline_ = loop_.After(budget_, [this] { Close(); });
+  if (first) {
+    queue_.push_front(std::move(delivery));
+  } else {
+    queue_.push_back(std::move(delivery));
+  }
+  Next();
+}
+
+void TrialRun::Next() {
+  if (busy_) return;
+  while (!queue_.empty() && !Waits(queue_.front())) queue_.pop_front();
+  if (queue_.empty()) {
+    auto survived = std::move(survived_);
+    survived_.clear();
+    // Should this be lost, they are noted and run well the next time.
+    if (!survived.empty()) actions_.note(nullptr, std::move(survived), [](const Status&) {});
+    return actions_.over({});
+  }
+  busy_ = true;
+  current_ = std::move(queue_.front());
+  queue_.pop_front();
+  auto survived = std::move(survived_);
+  survived_.clear();
+  actions_.note(current_, survived, [this, alive = std::weak_ptr(alive_), survived](Status status) {
+    if (alive.expired()) return;
+    if (!status.ok()) survived_.insert(survived_.end(), survived.begin(), survived.end());
+    Begun(status);
+  });
+}
+
+void TrialRun::Begun(const Status& status) {
+  if (current_ == nullptr) return;  // closed meanwhile
+  running_ = status.ok() && Waits(current_);
+  if (running_ && actions_.attempt(current_)) {
+    if (running_) timer_ = loop_.After(options_.longest, [this] { Survived(); });
+    return;
+  }
+  if (status.ok() && !Waits(current_)) return Survived();  // it has gone another way
+  running_ = false;
+  timer_ = loop_.After(options_.retry, [this] {
+    queue_.push_front(std::move(current_));
+    current_ = nullptr;
+    busy_ = false;
+    Next();
+  });
+}
+
+void TrialRun::Ended(const Delivery& delivery) {
+  if (current_.get() == &delivery && running_) Survived();
+}
+
+void TrialRun::Survived() {
+  loop_.Cancel(timer_);
+  if (auto noted = NotedAs(*current_)) survived_.push_back(std::move(*noted));
+  current_ = nullptr;
+  running_ = busy_ = false;
+  // Not inside the attempt's end.
+  timer_ = loop_.After(Duration::zero(), [this] { Next(); });
+}
+
+void TrialRun::Close() {
+  loop_.Cancel(timer_);
+  deadline_ = kNoTimer;
+  open_ = false;
+  budget_ = Duration::zero();
+  auto left = std::move(queue_);
+  queue_.clear();
+  if (current_ != nullptr) {
+    if (auto noted = NotedAs(*current_)) survived_.push_back(std::move(*noted));
+    if (Waits(current_)) left.push_front(current_);
+    current_ = nullptr;
+  }
+  running_ = busy_ = false;
+  auto survived = std::move(survived_);
+  survived_.clear();
+  if (!survived.empty()) actions_.note(nullptr, std::move(survived), [](const Status&) {});
+  actions_.over(std::move(left));
+}
+
+}  // namespace dispatch

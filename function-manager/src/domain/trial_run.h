@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/result.h"
+#include "function-manager/src/domain/delivery.h"
+
+namespace dispatch {
+
+/// Runs the deliveries that may have ended the process before us, one at a time and nothing beside
+/// them, for a bounded time. That one runs is durable before it does: who finds it noted and not
+/// struck out knows that we ended meanwhile. One owner.
+class TrialRun {
+ public:
+  struct Options {
+    Duration longest = std::chrono::milliseconds(250);  // then the next may run too
+    Duration retry = std::chrono::milliseconds(100);    // when it could not be noted
+  };
+  using Noted = std::pair<int32_t, schema::DeliveryId>;  // partition of dispatch.invocations
+  struct Actions {
+    /// Notes `begin` (null: nothing) and strikes out `survived`, in one transaction.
+    std::function<void(const DeliveryPtr& begin, std::vector<Noted> survived,
+                       std::function<void(Status)> done)>
+        note;
+    /// Attempts it now; false: not now, try again.
+    std::function<bool(const DeliveryPtr&)> attempt;
+    /// Nothing runs alone any more; what did not get to it goes as all do.
+    std::function<void(std::deque<DeliveryPtr>)> over;
+  };
+
+  TrialRun(Loop& loop, Actions actions, Options options);
+  ~TrialRun();
+
+  /// Suspects may come. They hold everything else up for `budget` at most, from the first on.
+  void Open(Duration budget);
+  bool open() const { return open_; }
+  /// Nothing else may start.
+  bool blocking() const { return busy_ || !queue_.empty(); }
+  /// `first`: it was noted before.
+  void Add(DeliveryPtr delivery, bool first);
+  /// Its attempt has ended.
+  void Ended(const Delivery& delivery);
+
+ private:
+  void Next();
+  void Begun(const Status& status);
+  void Survived();
+  void Close();
+
+  Loop& loop_;
+  Actions actions_;
+  Options options_;
+  bool open_ = false;
+  Duration budget_{0};
+  bool busy_ = false;
+  std::deque<DeliveryPtr> queue_;
+  DeliveryPtr current_;
+  bool running_ = false;  // it was noted, and its attempt has begun
+  std::vector<Noted> survived_;
+  TimerId deadline_ = kNoTimer;
+  TimerId timer_ = kNoTimer;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace dispatch
