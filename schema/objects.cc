@@ -73,6 +73,9 @@ std::optional<Sink> ReadSink(const json::object* o) {
     sink.signing_secret = json::GetString(*signing, "secret");
   }
   if (json::GetString(*o, "mode") == "structured") sink.mode = DeliveryMode::kStructured;
+  std::string http = json::GetString(*o, "http");
+  if (http == "1.1") sink.http = SinkHttp::kHttp11;
+  if (http == "2") sink.http = SinkHttp::kHttp2;
   return sink;
 }
 

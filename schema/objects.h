@@ -64,12 +64,17 @@ struct RateLimit {
 
 enum class DeliveryMode { kBinary, kStructured };
 
+/// Versions of HTTP that an endpoint is spoken to in. kAny: HTTP/2 where TLS agrees on it, else
+/// HTTP/1.1. kHttp2: without TLS too.
+enum class SinkHttp { kAny, kHttp11, kHttp2 };
+
 struct Sink {
   std::string url;
   std::vector<std::pair<std::string, std::string>> headers;
   DeliveryMode mode = DeliveryMode::kBinary;
   std::string auth_secret;  // names of secrets; empty: none
   std::string signing_secret;
+  SinkHttp http = SinkHttp::kAny;
   std::string reply_topic;  // of the subscription: where events in answers go; empty: nowhere
 };
 

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
+#include <utility>
+
 #include "common/http/internal/client_connection.h"
 #include "common/http/internal/client_core.h"
 #include "common/http/internal/wire.h"
@@ -32,12 +36,16 @@ void ClientCore::Send(ClientRequest request, Client::Callback done) {
     Fail(exchange, FailureKind::kProtocol, "the request's method or a header is malformed");
   } else {
     exchange->url = std::move(*url);
-    std::string key = fmt::format("{}{}:{}", exchange->url.tls ? 's' : 'p', exchange->url.host,
-                                  exchange->url.port);
+    HttpVersion version = exchange->request.version;
+    bool tls = exchange->url.tls;
+    bool http2 = tls ? version != HttpVersion::kHttp11 : version == HttpVersion::kHttp2;
+    std::string key = fmt::format("{}{}{}:{}", tls ? 's' : 'p', http2 ? '2' : '1',
+                                  exchange->url.host, exchange->url.port);
     auto& pool = pools[key];
     if (!pool) {
       pool = std::make_shared<HostPool>();
       pool->key = std::move(key);
+      pool->one_by_one = http2;
     }
     auto keep = pool;
     Start(exchange, *keep);
@@ -46,7 +54,14 @@ void ClientCore::Send(ClientRequest request, Client::Callback done) {
 }
 
 void ClientCore::Start(const std::shared_ptr<Exchange>& exchange, HostPool& pool) {
-  if (!pool.idle.empty()) {
+  for (const auto& connection : pool.multiplexed) {
+    if (connection->room() == 0) continue;
+    auto keep = connection;
+    return keep->Multiplex(exchange);
+  }
+  if (pool.one_by_one && pool.opening > 0) {
+    pool.waiting.push_back(exchange);
+  } else if (!pool.idle.empty()) {
     auto connection = std::move(pool.idle.back());
     pool.idle.pop_back();
     connection->Use(exchange);
@@ -72,6 +87,33 @@ std::shared_ptr<Exchange> ClientCore::NextWaiting(HostPool& pool) {
   return nullptr;
 }
 
+void ClientCore::OnOpen(const std::shared_ptr<ClientConnection>& connection, bool http2) {
+  HostPool& pool = connection->pool();
+  pool.one_by_one = http2;
+  if (http2) {
+    pool.multiplexed.push_back(connection);
+    return OnRoom(connection);
+  }
+  ServeWaiting(pool);  // each needs one of its own
+}
+
+void ClientCore::OnRoom(const std::shared_ptr<ClientConnection>& connection) {
+  auto pool = pools.find(connection->pool().key);
+  if (pool == pools.end()) return;
+  auto keep = pool->second;
+  while (connection->room() > 0) {
+    auto next = NextWaiting(*keep);
+    if (next == nullptr) break;
+    connection->Multiplex(std::move(next));
+  }
+  if (keep->opening == 0) ServeWaiting(*keep);
+}
+
+void ClientCore::OnFull(ClientConnection& connection) {
+  std::erase_if(connection.pool().multiplexed,
+                [&](const auto& c) { return c.get() == &connection; });
+}
+
 void ClientCore::OnIdle(const std::shared_ptr<ClientConnection>& connection) {
   HostPool& pool = connection->pool();
   if (auto next = NextWaiting(pool)) {
@@ -87,6 +129,7 @@ void ClientCore::OnIdle(const std::shared_ptr<ClientConnection>& connection) {
 void ClientCore::OnClosed(ClientConnection& connection, bool was_idle) {
   HostPool& pool = connection.pool();
   if (was_idle) std::erase_if(pool.idle, [&](const auto& c) { return c.get() == &connection; });
+  OnFull(connection);
   connections.erase(&connection);
   if (closed) return;
   ServeWaiting(pool);
@@ -94,9 +137,14 @@ void ClientCore::OnClosed(ClientConnection& connection, bool was_idle) {
 }
 
 void ClientCore::ServeWaiting(HostPool& pool) {
-  // One at a time, since one connection went.
-  if (pool.waiting.empty() || pool.open >= options.max_connections_per_host) return;
-  if (auto next = NextWaiting(pool)) StartFresh(next, pool);
+  // One that fails at once comes here again: the loop goes on with the next.
+  if (std::exchange(pool.serving, true)) return;
+  while (pool.open < options.max_connections_per_host && !(pool.one_by_one && pool.opening > 0)) {
+    auto next = NextWaiting(pool);
+    if (next == nullptr) break;
+    StartFresh(next, pool);
+  }
+  pool.serving = false;
 }
 
 void ClientCore::DropIfUnused(HostPool& pool) {
@@ -106,8 +154,15 @@ void ClientCore::DropIfUnused(HostPool& pool) {
 }
 
 void ClientCore::ArmIdleTimer(HostPool& pool) {
-  if (pool.idle_timer != kNoTimer || pool.idle.empty()) return;
-  SteadyTime due = pool.idle.front()->idle_since() + options.idle_timeout;
+  if (pool.idle_timer != kNoTimer) return;
+  std::optional<SteadyTime> since;
+  if (!pool.idle.empty()) since = pool.idle.front()->idle_since();
+  for (const auto& connection : pool.multiplexed) {
+    if (!connection->idle()) continue;
+    since = std::min(since.value_or(SteadyTime::max()), connection->idle_since());
+  }
+  if (!since) return;
+  SteadyTime due = *since + options.idle_timeout;
   pool.idle_timer = loop.After(due - loop.Steady(), [this, key = pool.key] { CloseExpired(key); });
 }
 
@@ -121,6 +176,10 @@ void ClientCore::CloseExpired(const std::string& the_key) {
   while (!pool->idle.empty() && pool->idle.front()->idle_since() <= limit) {
     auto connection = pool->idle.front();
     connection->Close();
+  }
+  auto multiplexed = pool->multiplexed;
+  for (const auto& connection : multiplexed) {
+    if (connection->idle() && connection->idle_since() <= limit) connection->Close();
   }
   ArmIdleTimer(*pool);
 }
@@ -139,7 +198,7 @@ void ClientCore::OnTimeout(Exchange* raw) {
     auto it = connections.find(exchange->connection);
     if (it != connections.end()) {
       auto connection = it->second;
-      connection->Close();
+      connection->Abandon(*exchange);
     }
   }
   Fail(exchange, FailureKind::kTimeout,

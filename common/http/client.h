@@ -12,6 +12,10 @@
 
 namespace dispatch::http {
 
+/// kAny: HTTP/2 where TLS agrees on it (ALPN), else HTTP/1.1. kHttp2: without TLS too, where the
+/// server must know it (RFC 9113, section 3.3).
+enum class HttpVersion { kAny, kHttp11, kHttp2 };
+
 struct ClientRequest {
   std::string method = "POST";
   std::string url;  // http:// or https://, absolute
@@ -19,6 +23,7 @@ struct ClientRequest {
   std::string body;
   std::chrono::milliseconds timeout{30'000};  // for everything: DNS, connect, send, whole answer
   size_t max_response_bytes = 256 * 1024;     // a longer answer is cut there and marked
+  HttpVersion version = HttpVersion::kAny;
   /// Takes the body of a 2xx answer as it comes, in place of ClientResponse::body: for streams.
   /// False: no more, the request ends with what there is. `timeout` is then for the answer's head,
   /// and again from each piece to the next.
@@ -37,6 +42,9 @@ struct ClientOptions {
   size_t max_connections_per_host = 1024;  // over it, requests wait in order within their timeout
   std::chrono::milliseconds idle_timeout{30'000};
   std::chrono::milliseconds connect_timeout{5'000};
+  /// HTTP/2: a connection that nothing came from for so long is asked by PING whether it lives, and
+  /// ended when that is not answered for as long again.
+  std::chrono::milliseconds ping_interval{10'000};
   /// Refuse addresses that are not public (loopback, private, link-local, unique local, multicast,
   /// unspecified, mapped forms of these) after resolving, before connecting. Those of metadata
   /// services are always refused.
@@ -60,9 +68,10 @@ enum class FailureKind {
 
 std::string_view FailureKindName(FailureKind kind);
 
-/// An HTTP/1.1 client on one loop with a keep-alive pool per scheme, host and port. Follows no
-/// redirects. A request on a kept connection that turns out closed before a byte of answer is sent
-/// again once on a fresh one.
+/// A client of HTTP/1.1 and HTTP/2 on one loop with a keep-alive pool per scheme, host and port.
+/// Follows no redirects. A request on a kept connection that turns out closed before a byte of
+/// answer, or that a server of HTTP/2 says it did not look at, is sent again once on another one.
+/// In HTTP/2 requests share connections, as many on each as the server allows, 256 at most.
 class Client {
  public:
   struct Outcome {

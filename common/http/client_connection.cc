@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
@@ -24,27 +23,18 @@ using dispatch::internal::IoDescriptor;
 constexpr uint32_t kMaxHead = 64 * 1024;
 constexpr int kMaxInterim = 8;
 
-// The fields that say where a message ends, and to whom it goes, are the client's.
-bool IsOurs(std::string_view name) {
-  static constexpr std::array<std::string_view, 8> kOurs = {
-      "Host", "Content-Length", "Connection", "Transfer-Encoding",
-      "TE",   "Upgrade",        "Keep-Alive", "Expect"};
-  return std::any_of(kOurs.begin(), kOurs.end(),
-                     [&](std::string_view ours) { return EqualsIgnoreCase(name, ours); });
-}
-
-bool NeedsLength(std::string_view method) {
-  return method == "POST" || method == "PUT" || method == "PATCH";
-}
-
 }  // namespace
 
 ClientConnection::ClientConnection(std::shared_ptr<ClientCore> core, std::shared_ptr<HostPool> pool)
     : core_(std::move(core)), pool_(std::move(pool)) {
   ++pool_->open;
+  ++pool_->opening;
 }
 
-ClientConnection::~ClientConnection() { core_->loop.Cancel(connect_timer_); }
+ClientConnection::~ClientConnection() {
+  core_->loop.Cancel(connect_timer_);
+  core_->loop.Cancel(ping_timer_);
+}
 
 // ---- opening
 
@@ -119,10 +109,12 @@ void ClientConnection::OnConnected() {
   if (error != 0) return ConnectFailed(std::strerror(error));
   core_->loop.Cancel(connect_timer_);
   connect_timer_ = kNoTimer;
-  if (!exchange_->url.tls) return SendRequest();
+  HttpVersion version = exchange_->request.version;
+  if (!exchange_->url.tls) return Opened(version == HttpVersion::kHttp2);
   const auto& context = core_->Tls();
   if (!context.ok()) return Fail(FailureKind::kTls, context.message());
-  tls_ = (*context)->Open(socket_->native_handle(), exchange_->url.host);
+  tls_ = (*context)->Open(socket_->native_handle(), exchange_->url.host,
+                          version != HttpVersion::kHttp11);
   if (!tls_) return Fail(FailureKind::kTls, "TLS cannot be set up");
   phase_ = Phase::kHandshake;
   Handshake();
@@ -141,7 +133,7 @@ void ClientConnection::ConnectFailed(const std::string& why) {
 void ClientConnection::Handshake() {
   switch (tls_->Handshake().status) {
     case IoStatus::kDone:
-      return SendRequest();
+      return Opened(tls_->AgreedOnHttp2());
     case IoStatus::kWantRead:
       return WaitRead();
     case IoStatus::kWantWrite:
@@ -151,6 +143,21 @@ void ClientConnection::Handshake() {
     case IoStatus::kError:
       return Fail(FailureKind::kTls, tls_->ErrorText());
   }
+}
+
+void ClientConnection::Opened(bool http2) {
+  auto self = shared_from_this();
+  CountOpened();
+  if (http2) {
+    StartHttp2();
+  } else {
+    SendRequest();
+  }
+  if (phase_ != Phase::kClosed) core_->OnOpen(self, http2);
+}
+
+void ClientConnection::CountOpened() {
+  if (std::exchange(opening_, false)) --pool_->opening;
 }
 
 // ---- the exchange
@@ -189,7 +196,7 @@ void ClientConnection::BuildRequest(std::string& out) const {
   out += "\r\n";
   bool agent = false;
   for (const auto& [name, value] : request.headers) {
-    if (IsOurs(name)) continue;
+    if (IsConnectionField(name)) continue;
     agent = agent || EqualsIgnoreCase(name, "User-Agent");
     out += name;
     out += ": ";
@@ -209,6 +216,7 @@ void ClientConnection::BuildRequest(std::string& out) const {
 }
 
 bool ClientConnection::OnData(std::string_view data) {
+  if (phase_ == Phase::kMultiplexed) return OnHttp2Data(data);
   if (phase_ != Phase::kBusy) {
     Close();  // nobody asked
     return false;
@@ -283,6 +291,7 @@ bool ClientConnection::HandOn() {
 
 void ClientConnection::OnEnd(bool clean, const std::string& why) {
   if (phase_ == Phase::kHandshake) return Fail(FailureKind::kTls, why);
+  if (phase_ == Phase::kMultiplexed) return EndHttp2(FailureKind::kReset, why);
   if (phase_ != Phase::kBusy) return Close();
   if (!got_bytes_) return Fail(FailureKind::kReset, why);
   BeastError error;
@@ -333,8 +342,14 @@ void ClientConnection::Close() {
   phase_ = Phase::kClosed;
   if (exchange_) exchange_->connection = nullptr;
   exchange_.reset();
+  for (const auto& [stream, exchange] : streams_) exchange->connection = nullptr;
+  streams_.clear();
+  // Whether it is HTTP/2 is not known yet: each of those that wait finds out for itself.
+  if (opening_) pool_->one_by_one = false;
+  CountOpened();
   core_->loop.Cancel(connect_timer_);
-  connect_timer_ = kNoTimer;
+  core_->loop.Cancel(ping_timer_);
+  connect_timer_ = ping_timer_ = kNoTimer;
   tls_.reset();
   if (socket_) {
     error_code ignored;
@@ -425,6 +440,7 @@ void ClientConnection::OnReadable() {
 
 void ClientConnection::OnWritable() {
   if (phase_ == Phase::kHandshake) return Handshake();
+  if (phase_ == Phase::kMultiplexed) return PumpHttp2();
   while (out_sent_ < out_.size()) {
     IoResult result = Write(out_.data() + out_sent_, out_.size() - out_sent_);
     if (result.status == IoStatus::kDone) {

@@ -33,8 +33,6 @@ Result<std::shared_ptr<TlsContext>> TlsContext::Create(bool verify, const std::s
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_verify(context, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
-  static constexpr unsigned char kAlpn[] = "\x08http/1.1";
-  SSL_CTX_set_alpn_protos(context, kAlpn, sizeof(kAlpn) - 1);
   int loaded = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context)
                                : SSL_CTX_load_verify_locations(context, ca_file.c_str(), nullptr);
   if (loaded != 1) {
@@ -46,11 +44,14 @@ Result<std::shared_ptr<TlsContext>> TlsContext::Create(bool verify, const std::s
 
 TlsContext::~TlsContext() { SSL_CTX_free(context_); }
 
-std::unique_ptr<TlsSession> TlsContext::Open(int fd, const std::string& host) {
+std::unique_ptr<TlsSession> TlsContext::Open(int fd, const std::string& host, bool http2) {
   SSL* ssl = SSL_new(context_);
   if (ssl == nullptr) return nullptr;
   auto session = std::make_unique<TlsSession>(ssl);
   bool numeric = ParseAddress(host, 0).ok();
+  static constexpr unsigned char kOffer[] = "\x02h2\x08http/1.1";
+  const unsigned char* offer = http2 ? kOffer : kOffer + 3;
+  SSL_set_alpn_protos(ssl, offer, static_cast<unsigned>(kOffer + sizeof(kOffer) - 1 - offer));
   int good = SSL_set_fd(ssl, fd);
   if (!numeric) good &= static_cast<int>(SSL_set_tlsext_host_name(ssl, host.c_str()));
   if (verify_) {
@@ -103,6 +104,13 @@ IoResult TlsSession::Outcome(int result) {
                : LastError();
   ERR_clear_error();
   return {IoStatus::kError};
+}
+
+bool TlsSession::AgreedOnHttp2() const {
+  const unsigned char* protocol = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl_, &protocol, &size);
+  return size == 2 && std::memcmp(protocol, "h2", 2) == 0;
 }
 
 std::string TlsSession::ErrorText() const { return error_; }

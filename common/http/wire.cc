@@ -49,6 +49,20 @@ bool IsToken(std::string_view text) {
   return !text.empty();
 }
 
+bool IsConnectionField(std::string_view name) {
+  static constexpr std::array<std::string_view, 9> kFields = {
+      "Host",    "Content-Length", "Connection", "Transfer-Encoding", "TE",
+      "Upgrade", "Keep-Alive",     "Expect",     "Proxy-Connection"};
+  for (std::string_view field : kFields) {
+    if (EqualsIgnoreCase(name, field)) return true;
+  }
+  return false;
+}
+
+bool NeedsLength(std::string_view method) {
+  return method == "POST" || method == "PUT" || method == "PATCH";
+}
+
 bool IsFieldValue(std::string_view text) {
   for (unsigned char c : text) {
     if ((c < 0x20 && c != '\t') || c == 0x7f) return false;

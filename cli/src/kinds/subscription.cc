@@ -36,13 +36,15 @@ Status FillTarget(const Arguments& flags, json::object& document) {
     document.erase("sink");
   }
   if (!flags.Has("sink-url") && !flags.Has("sink-mode") && !flags.Has("sink-header") &&
-      !flags.Has("sink-auth") && !flags.Has("sink-signing") && !flags.Has("sink-handshake"))
+      !flags.Has("sink-auth") && !flags.Has("sink-signing") && !flags.Has("sink-http") &&
+      !flags.Has("sink-handshake"))
     return {};
   document.erase("function");
   json::value& sink = document["sink"];
   if (!sink.is_object()) sink = json::object();
   FillText(flags, "sink-url", sink.as_object(), "url");
   FillText(flags, "sink-mode", sink.as_object(), "mode");
+  FillText(flags, "sink-http", sink.as_object(), "http");
   if (flags.Has("sink-handshake")) sink.as_object()["handshake"] = true;
   for (const char* field : {"auth", "signing"}) {
     auto secret = flags.Value(std::string("sink-") + field);
@@ -156,6 +158,9 @@ Kind SubscriptionKind() {
                 {.name = "all-events", .help = "every event of the topic"},
                 {.name = "sink-url", .value = "URL", .help = "where they are posted to"},
                 {.name = "sink-mode", .value = "binary|structured", .help = "how (default binary)"},
+                {.name = "sink-http",
+                 .value = "1.1|2",
+                 .help = "version of HTTP (default: what TLS agrees on, else 1.1)"},
                 {.name = "sink-handshake",
                  .help = "ask the endpoint for its permission first (WebHook-Request-Origin)"},
                 {.name = "sink-auth", .value = "SECRET", .help = "whose credentials go along"},

@@ -4,15 +4,18 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "common/http/internal/client_core.h"
+#include "common/http/internal/http2_session.h"
 #include "common/http/internal/message_parser.h"
 #include "common/internal/event_loop_impl.h"
 
 namespace dispatch::http::internal {
 
-/// One connection of a Client: opened for one exchange, then kept for others. Like the server's it
-/// waits for readiness and holds no buffers while idle. Lives on the loop.
+/// One connection of a Client: opened for one exchange, then kept for others, one after the other
+/// in HTTP/1.1 and many at once in HTTP/2. Like the server's it waits for readiness and holds no
+/// buffers while idle. Lives on the loop.
 class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
  public:
   ClientConnection(std::shared_ptr<ClientCore> core, std::shared_ptr<HostPool> pool);
@@ -22,20 +25,31 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void Open(std::shared_ptr<Exchange> exchange);
   /// Sends on a kept connection.
   void Use(std::shared_ptr<Exchange> exchange);
-  /// Lets the exchange go and ends.
+  /// HTTP/2: takes one more, while there is room.
+  void Multiplex(std::shared_ptr<Exchange> exchange);
+  size_t room() const { return phase_ == Phase::kMultiplexed ? http2_->room() : 0; }
+  bool idle() const {
+    return phase_ == Phase::kIdle || (phase_ == Phase::kMultiplexed && streams_.empty());
+  }
+  /// Gives an exchange of this connection up: the others of HTTP/2 go on.
+  void Abandon(const Exchange& exchange);
+  /// Lets the exchanges go and ends.
   void Close();
 
   HostPool& pool() { return *pool_; }
   SteadyTime idle_since() const { return idle_since_; }
 
  private:
-  enum class Phase { kOpening, kHandshake, kBusy, kIdle, kClosed };
+  enum class Phase { kOpening, kHandshake, kBusy, kIdle, kMultiplexed, kClosed };
 
   void OnAddresses(const Result<Addresses>& answer);
   void ConnectNext();
   void OnConnected();
   void ConnectFailed(const std::string& why);
   void Handshake();
+  void Opened(bool http2);
+  /// It counts no more as being opened.
+  void CountOpened();
   void SendRequest();
   void BuildRequest(std::string& out) const;
 
@@ -55,12 +69,25 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   /// Ends with an outcome for the exchange, or tries again when the connection was stale.
   void Fail(FailureKind kind, std::string message);
 
+  // client_connection_http2.cc
+  void StartHttp2();
+  bool OnHttp2Data(std::string_view data);
+  /// Tells what happened and says what is to be said. False when the connection ended by it.
+  bool GoOn(const Status& received);
+  bool HandleEvents();
+  void Release(int32_t stream);
+  void PumpHttp2();
+  void ArmPing();
+  /// Ends with an outcome for every exchange.
+  void EndHttp2(FailureKind kind, const std::string& message);
+
   std::shared_ptr<ClientCore> core_;
   std::shared_ptr<HostPool> pool_;
   std::optional<dispatch::internal::IoDescriptor> socket_;
   std::unique_ptr<TlsSession> tls_;
   std::shared_ptr<Exchange> exchange_;
   Phase phase_ = Phase::kOpening;
+  bool opening_ = true;
   bool reused_ = false;
   bool got_bytes_ = false;  // of the answer under way
   bool reading_ = false;
@@ -71,6 +98,11 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   size_t next_address_ = 0;
   std::string connect_error_;
   TimerId connect_timer_ = kNoTimer;
+
+  std::unique_ptr<Http2Session> http2_;
+  std::unordered_map<int32_t, std::shared_ptr<Exchange>> streams_;
+  SteadyTime heard_{};
+  TimerId ping_timer_ = kNoTimer;
 
   std::optional<ResponseParser> parser_;
   ClientResponse response_;

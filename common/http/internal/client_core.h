@@ -27,15 +27,21 @@ struct Exchange {
   TimerId timer = kNoTimer;
   bool finished = false;
   bool retried = false;
+  int32_t stream = 0;                      // of HTTP/2
   ClientConnection* connection = nullptr;  // the one that works on it
   std::list<std::shared_ptr<Exchange>>::iterator place;
 };
 
-/// The connections to one scheme, host and port.
+/// The connections to one scheme, host and port, in one of the ways that requests ask for.
 struct HostPool {
   std::string key;
-  size_t open = 0;                                      // all connections, those being opened too
-  std::vector<std::shared_ptr<ClientConnection>> idle;  // the latest used last
+  size_t open = 0;  // all connections, those being opened too
+  size_t opening = 0;
+  std::vector<std::shared_ptr<ClientConnection>> idle;         // the latest used last; of HTTP/1.1
+  std::vector<std::shared_ptr<ClientConnection>> multiplexed;  // of HTTP/2, that take requests
+  /// It may be HTTP/2: while it may, or is, requests wait for the connection that is being opened.
+  bool one_by_one = false;
+  bool serving = false;  // those that wait are being looked at
   std::deque<std::shared_ptr<Exchange>> waiting;
   TimerId idle_timer = kNoTimer;
 };
@@ -51,11 +57,18 @@ struct ClientCore : std::enable_shared_from_this<ClientCore> {
   void Start(const std::shared_ptr<Exchange>& exchange, HostPool& pool);
   /// On a new connection, whatever the limit: the old one has just gone.
   void StartFresh(const std::shared_ptr<Exchange>& exchange, HostPool& pool);
+  /// A connection is open: as many as it takes may go, or each on one of its own.
+  void OnOpen(const std::shared_ptr<ClientConnection>& connection, bool http2);
+  /// It takes requests, some of those that wait maybe.
+  void OnRoom(const std::shared_ptr<ClientConnection>& connection);
+  /// It takes no more requests.
+  void OnFull(ClientConnection& connection);
   /// A connection is free, or gone: the next in the queue may go.
   void OnIdle(const std::shared_ptr<ClientConnection>& connection);
   void OnClosed(ClientConnection& connection, bool was_idle);
   void Fail(const std::shared_ptr<Exchange>& exchange, FailureKind kind, std::string message);
   void Finish(const std::shared_ptr<Exchange>& exchange, Client::Outcome outcome);
+  void ArmIdleTimer(HostPool& pool);
   /// Its whole timeout begins again.
   void Prolong(Exchange& exchange);
   /// The TLS settings, read when first needed.
@@ -74,7 +87,6 @@ struct ClientCore : std::enable_shared_from_this<ClientCore> {
  private:
   void OnTimeout(Exchange* exchange);
   void ServeWaiting(HostPool& pool);
-  void ArmIdleTimer(HostPool& pool);
   void CloseExpired(const std::string& key);
   void DropIfUnused(HostPool& pool);
   std::shared_ptr<Exchange> NextWaiting(HostPool& pool);

@@ -32,6 +32,8 @@ class TlsSession {
   IoResult Write(const char* data, size_t size);
   /// Why the last call failed.
   std::string ErrorText() const;
+  /// Whether both sides agreed on HTTP/2 (ALPN, RFC 7301).
+  bool AgreedOnHttp2() const;
 
  private:
   IoResult Outcome(int result);
@@ -47,8 +49,9 @@ class TlsContext {
   static Result<std::shared_ptr<TlsContext>> Create(bool verify, const std::string& ca_file);
   ~TlsContext();
 
-  /// A session that accepts only a certificate for `host`, a name or a numeric address.
-  std::unique_ptr<TlsSession> Open(int fd, const std::string& host);
+  /// A session that accepts only a certificate for `host`, a name or a numeric address. `http2`:
+  /// offers it, before HTTP/1.1.
+  std::unique_ptr<TlsSession> Open(int fd, const std::string& host, bool http2);
 
  private:
   TlsContext(ssl_ctx_st* context, bool verify) : context_(context), verify_(verify) {}

@@ -15,6 +15,12 @@ bool IsToken(std::string_view text);
 /// May stand in a header value: no control characters but tab.
 bool IsFieldValue(std::string_view text);
 
+/// A field that says where a message ends, and to whom it goes: the connection's to write, never
+/// who sends a request.
+bool IsConnectionField(std::string_view name);
+/// Whether a request of this method says its length, if it is 0 too.
+bool NeedsLength(std::string_view method);
+
 /// Decodes %XX, and '+' as a space when `plus_is_space`. Nothing for a broken escape or a zero
 /// byte.
 std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space);

@@ -60,6 +60,10 @@ json::object ReadSink(const json::object& given, RequestReader& outer) {
     }
     sink["headers"] = *headers;
   }
+  std::string http = reader.String("http");
+  if (!http.empty() && http != "1.1" && http != "2")
+    reader.Fault("http", "must be \"1.1\" or \"2\"");
+  if (!http.empty()) sink["http"] = http;
   if (reader.Bool("handshake", false)) sink["handshake"] = true;
   ReadSecretName(reader, "auth", sink);
   ReadSecretName(reader, "signing", sink);

@@ -38,11 +38,24 @@ std::string TraceOf(const schema::EventData& event) {
   return {};
 }
 
+http::HttpVersion VersionOf(schema::SinkHttp http) {
+  switch (http) {
+    case schema::SinkHttp::kHttp11:
+      return http::HttpVersion::kHttp11;
+    case schema::SinkHttp::kHttp2:
+      return http::HttpVersion::kHttp2;
+    case schema::SinkHttp::kAny:
+      break;
+  }
+  return http::HttpVersion::kAny;
+}
+
 http::ClientRequest ToHttp(const SendRequest& request, const cloudevents::Event& event,
                            int64_t now_s) {
   http::ClientRequest out;
   out.url = request.sink.url;
   out.timeout = request.timeout;
+  out.version = VersionOf(request.sink.http);
   bool replies = !request.sink.reply_topic.empty();
   out.max_response_bytes = replies ? kMaxReplyAnswerBytes : kMaxAnswerBytes;
   if (request.sink.mode == schema::DeliveryMode::kStructured) {
