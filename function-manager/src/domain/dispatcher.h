@@ -39,6 +39,7 @@ class Dispatcher {
     Duration tend_interval = std::chrono::milliseconds(500);
     Duration hold_retry = std::chrono::milliseconds(100);
     std::chrono::milliseconds no_sink_delay{5'000};
+    size_t batch_bytes = 1'000'000;
   };
 
   /// What the dispatcher asks of the engine.
@@ -90,9 +91,14 @@ class Dispatcher {
   void TakeAfter(DeliveryPtr delivery, std::chrono::milliseconds delay);
   void Pump();
   void ArmWake();
+  // One request: a delivery, or several of `sink.mode` batch, and the partitions they are from.
+  using Sent = std::vector<std::pair<DeliveryPtr, int32_t>>;
+
   void Attempt(Lane& lane, DeliveryPtr delivery);
-  void Answered(const DeliveryPtr& delivery, const Uuid& subscription,
-                const Scheduler::Ticket& ticket, Answer answer);
+  void SetOff(const DeliveryPtr& delivery, Sent& sent);
+  void FillBatch(Lane& lane, Sent& sent, SendRequest& request);
+  void Answered(const Sent& sent, const Uuid& subscription, const Scheduler::Ticket& ticket,
+                const Answer& answer);
   void Settle(const DeliveryPtr& delivery, InvocationPartition& partition,
               const schema::Subscription& subscription, const Answer& answer, Effect effect,
               const std::string& described);
