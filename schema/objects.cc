@@ -72,7 +72,9 @@ std::optional<Sink> ReadSink(const json::object* o) {
   if (const auto* signing = json::GetObject(*o, "signing")) {
     sink.signing_secret = json::GetString(*signing, "secret");
   }
-  if (json::GetString(*o, "mode") == "structured") sink.mode = DeliveryMode::kStructured;
+  std::string mode = json::GetString(*o, "mode");
+  if (mode == "structured") sink.mode = DeliveryMode::kStructured;
+  if (mode == "batch") sink.mode = DeliveryMode::kBatch;
   std::string http = json::GetString(*o, "http");
   if (http == "1.1") sink.http = SinkHttp::kHttp11;
   if (http == "2") sink.http = SinkHttp::kHttp2;

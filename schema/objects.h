@@ -64,7 +64,12 @@ struct RateLimit {
   double per_ms() const { return static_cast<double>(events) / static_cast<double>(per.count()); }
 };
 
-enum class DeliveryMode { kBinary, kStructured };
+/// kBatch: several events in one request.
+enum class DeliveryMode { kBinary, kStructured, kBatch };
+
+/// Versions of HTTP that an endpoint is spoken to in. kAny: HTTP/2 where TLS agrees on it, else
+/// HTTP/1.1. kHttp2: without TLS too.
+enum class SinkHttp { kAny, kHttp11, kHttp2 };
 
 /// Versions of HTTP that an endpoint is spoken to in. kAny: HTTP/2 where TLS agrees on it, else
 /// HTTP/1.1. kHttp2: without TLS too.

@@ -127,7 +127,9 @@ void ClientConnection::PumpHttp2() {
     if (result.status == IoStatus::kDone) {
       out_sent_ += result.size;
     } else if (result.status == IoStatus::kWantRead || result.status == IoStatus::kWantWrite) {
-      return WaitWrite();
+      WaitWrite();
+      // A server that waits until we read what it says does not read what we say.
+      return WaitRead();
     } else {
       out_.clear();  // reading tells what happened
       out_sent_ = 0;

@@ -235,6 +235,20 @@ TEST_F(Http2Client, LargeBodiesPassBothWindows) {
   EXPECT_TRUE(Wait(slot).response.body == big);
 }
 
+TEST_F(Http2Client, ReadsWhileItCannotWrite) {
+  auto slot = Send(Request(std::string(50'000'000, 'b')));
+  Http2Peer& peer = Accept(0, {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 100'000'000}});
+  nghttp2_session_set_local_window_size(peer.session(), 0, 0, 100'000'000);
+  ASSERT_TRUE(Until([&] { return !peer.requests[1].body.empty(); }));
+  listener_.peers[0]->Pause();
+  // Both sides' buffers fill.
+  ASSERT_FALSE(loop_.RunUntil([&] { return slot->has_value(); }, 100ms));
+  peer.Answer(1, "413");
+  auto outcome = Wait(slot);
+  EXPECT_EQ(outcome.failure, FailureKind::kNone) << outcome.message;
+  EXPECT_EQ(outcome.response.status, 413);
+}
+
 TEST_F(Http2Client, KeepsToTheServersNumberOfStreams) {
   std::vector<Slot> slots = {Send(Request())};
   Http2Peer& peer = Accept(0, {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 2}});

@@ -2,6 +2,7 @@
 goes wrong on connections, is in common/http/http2_test.cc and tls_test.cc."""
 
 import asyncio
+import socket
 import threading
 
 import pytest
@@ -21,11 +22,11 @@ class Server:
         self.loop = asyncio.new_event_loop()
         self.stop = asyncio.Event()
         self.config = Config()
-        self.config.bind = ["127.0.0.1:0"]
         self.config.errorlog = None
-        self.sockets = self.config.create_sockets()
-        self.port = self.sockets.insecure_sockets[0].getsockname()[1]
-        self.config.bind = [f"fd://{self.sockets.insecure_sockets[0].fileno()}"]
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        # From now on it is hypercorn's, who closes it.
+        self.config.bind = [f"fd://{listener.detach()}"]
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 

@@ -55,6 +55,34 @@ def test_structured_mode_keeps_text_json_and_bytes(org, topic, receiver, subscri
         assert set(seen) - set(sent) <= {"time"}
 
 
+def test_batches_share_requests_and_the_bad_event_is_found(org, topic, receiver, subscribe):
+    def answer(request):
+        bad = any(e["id"] == "bad" for e in json.loads(request.body))
+        return Answer(422 if bad else 204)
+
+    hook = receiver.endpoint(answer)
+    called = subscribe(
+        sink={"url": hook.url, "mode": "batch"}, retry={"minBackoff": "50ms", "maxBackoff": "50ms"}
+    )
+    ids = [f"batch-{n}" for n in range(149)] + ["bad"]
+    org.publish_batch(topic, [event(id=i, data={"id": i}) for i in ids])
+    settled = org.settled(called, matched=150)
+    assert settled["delivered"] == 149 and settled["deadLettered"] == 1
+    requests = hook.requests
+    assert len(requests) < 130
+    for request in requests:
+        events = json.loads(request.body)
+        assert request["content-type"] == "application/cloudevents-batch+json; charset=UTF-8"
+        assert len(request["dispatch-deliveries"].split(",")) == len(events) <= 100
+        assert request["webhook-id"] == request["dispatch-deliveries"].split(",")[0]
+    fine = [e["id"] for r in requests for e in json.loads(r.body) if "bad" not in r.body.decode()]
+    assert sorted(fine) == sorted(ids[:-1])
+    (letter,) = eventually(
+        lambda: org.get(f"{SUBSCRIPTIONS}/{called}/dead-letters", expect=200).json(), "it is one"
+    )
+    assert letter["eventId"] == "bad"
+
+
 # ---- the handshake
 
 

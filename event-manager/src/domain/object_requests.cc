@@ -46,8 +46,8 @@ json::object ReadSink(const json::object& given, RequestReader& outer) {
   json::object sink;
   sink["url"] = reader.RequiredUrl("url");
   std::string mode = reader.String("mode", "binary");
-  if (mode != "binary" && mode != "structured") {
-    reader.Fault("mode", "must be binary or structured");
+  if (mode != "binary" && mode != "structured" && mode != "batch") {
+    reader.Fault("mode", "must be binary, structured or batch");
   }
   sink["mode"] = mode;
   if (const auto* headers = reader.Object("headers")) {
@@ -228,6 +228,11 @@ Result<json::object> SubscriptionDocument(const json::object& request) {
   }
   std::string replies = reader.String("replyTopic");
   if (!replies.empty()) document["replyTopic"] = replies;
+  const auto* sink = json::GetObject(document, "sink");
+  if (!replies.empty() && sink != nullptr && json::GetString(*sink, "mode") == "batch") {
+    reader.Fault("replyTopic",
+                 "cannot be given with sink.mode batch: one answer is for many events");
+  }
   if (const auto* secrets = reader.Array("secrets")) document["secrets"] = *secrets;
   document["tags"] = reader.Tags();
   if (request.contains("start") && !request.at("start").is_null()) {

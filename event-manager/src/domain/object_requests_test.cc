@@ -82,6 +82,14 @@ TEST(ObjectRequestsTest, SinksAreAskedFirstAndRepliesGoSomewhere) {
   EXPECT_EQ(*SubscriptionDocument(*s), *s);
 }
 
+TEST(ObjectRequestsTest, ABatchHasNoReplies) {
+  auto s = SubscriptionDocument(
+      Object(R"({"name":"s","eventType":"a","sink":{"url":"http://h/","mode":"batch"}})"));
+  ASSERT_TRUE(s.ok()) << s.message();
+  (*s)["replyTopic"] = "default";
+  EXPECT_EQ(FaultyFields(SubscriptionDocument(*s).error()), (std::set<std::string>{"replyTopic"}));
+}
+
 TEST(ObjectRequestsTest, UrlsHaveAHostAndIfAnythingAPort) {
   auto url = [](const std::string& text) {
     json::object request{{"name", "s"}, {"eventType", "a"}, {"sink", json::object{{"url", text}}}};

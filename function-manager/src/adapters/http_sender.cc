@@ -50,6 +50,19 @@ http::HttpVersion VersionOf(schema::SinkHttp http) {
   return http::HttpVersion::kAny;
 }
 
+// A batch (CloudEvents HTTP binding, section 3.3; JSON format, section 4). Empty when one is no
+// event: by itself it gets its own answer.
+std::string BatchOf(const SendRequest& request, const cloudevents::Event& first) {
+  std::string body = "[" + cloudevents::ToJson(first);
+  for (const auto& another : request.more) {
+    auto event = cloudevents::FromKafka(*another.event);
+    if (!event.ok()) return {};
+    body += ',';
+    body += cloudevents::ToJson(*event);
+  }
+  return body + ']';
+}
+
 http::ClientRequest ToHttp(const SendRequest& request, const cloudevents::Event& event,
                            int64_t now_s) {
   http::ClientRequest out;
@@ -61,6 +74,9 @@ http::ClientRequest ToHttp(const SendRequest& request, const cloudevents::Event&
   if (request.sink.mode == schema::DeliveryMode::kStructured) {
     out.headers.Add("content-type", "application/cloudevents+json; charset=UTF-8");
     out.body = cloudevents::ToJson(event);
+  } else if (request.sink.mode == schema::DeliveryMode::kBatch) {
+    out.headers.Add("content-type", "application/cloudevents-batch+json; charset=UTF-8");
+    out.body = BatchOf(request, event);
   } else {
     for (auto& [name, value] : cloudevents::ToHttpHeaders(event)) {
       out.headers.Add(std::move(name), std::move(value));
@@ -69,6 +85,11 @@ http::ClientRequest ToHttp(const SendRequest& request, const cloudevents::Event&
   }
   for (const auto& [name, value] : request.sink.headers) out.headers.Set(name, value);
   out.headers.Set("webhook-id", request.webhook_id);
+  if (request.sink.mode == schema::DeliveryMode::kBatch) {
+    std::string deliveries = request.webhook_id;
+    for (const auto& another : request.more) deliveries += "," + another.webhook_id;
+    out.headers.Set("dispatch-deliveries", std::move(deliveries));
+  }
   out.headers.Set("webhook-timestamp", std::to_string(now_s));
   out.headers.Set("dispatch-attempt", std::to_string(request.attempt));
   if (auto trace = TraceOf(*request.event); !trace.empty()) out.headers.Set("traceparent", trace);
@@ -163,6 +184,11 @@ void HttpSender::SendWith(const SendRequest& request, const SecretVault::ValuesP
     return Refuse(std::move(refusal), std::move(done));
   }
   http::ClientRequest out = ToHttp(request, *event, now_s);
+  if (out.body.empty() && !request.more.empty()) {
+    refusal.failure = "bad-batch";
+    refusal.message = "an event of the batch is no CloudEvent: each is tried by itself";
+    return Refuse(std::move(refusal), std::move(done));
+  }
   if (auth != nullptr) {
     auto field = AuthorizationOf(*auth);
     if (!field.ok()) {

@@ -27,6 +27,12 @@ const metrics::Counter& AttemptCounter(Effect effect) {
   return counters[static_cast<int>(effect)];
 }
 
+size_t SizeOf(const schema::EventData& event) {
+  size_t size = event.value ? event.value->size() : 0;
+  for (const auto& [name, value] : event.headers) size += name.size() + value.size();
+  return size;
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(Loop& loop, Host& host, broker::Producer& dead_letters,
@@ -231,15 +237,11 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
           false);
     return;
   }
-  auto partition = delivery->partition.lock();
-  SteadyTime now = loop_.Steady();
-  delivery->state = State::kInFlight;
-  delivery->since = now;
-  if (delivery->first_attempt_ms == 0) delivery->first_attempt_ms = now_ms();
   scheduler_.Update(lane.subscription, sink);
-  auto ticket = scheduler_.Started(lane, now);
+  auto ticket = scheduler_.Started(lane, loop_.Steady());
   if (ticket.probe != 0) host_.CircuitChanged(subscription.uuid);
-  ++in_flight_by_partition_[partition->partition()];
+  Sent sent;
+  SetOff(delivery, sent);
   SendRequest request;
   request.webhook_id = delivery->id.WebhookId();
   request.attempt = delivery->attempts + 1;
@@ -247,24 +249,57 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
   request.event = delivery->event;
   request.org = subscription.org;
   request.sink = std::move(*sink);
+  // A probe asks with one; what failed before goes by itself.
+  bool batch = request.sink.mode == schema::DeliveryMode::kBatch;
+  if (batch && ticket.probe == 0 && delivery->attempts == 0) FillBatch(lane, sent, request);
   sender_.Send(std::move(request),
-               [this, alive = std::weak_ptr(alive_), delivery, uuid = subscription.uuid,
-                index = partition->partition(), ticket = std::move(ticket)](Answer answer) {
+               [this, alive = std::weak_ptr(alive_), sent = std::move(sent),
+                uuid = subscription.uuid, ticket = std::move(ticket)](const Answer& answer) {
                  if (alive.expired()) return;
-                 if (--in_flight_by_partition_[index] == 0) in_flight_by_partition_.erase(index);
-                 Answered(delivery, uuid, ticket, std::move(answer));
+                 for (const auto& [delivery, index] : sent) {
+                   if (--in_flight_by_partition_[index] == 0) in_flight_by_partition_.erase(index);
+                 }
+                 Answered(sent, uuid, ticket, answer);
                  Pump();
                });
 }
 
-void Dispatcher::Answered(const DeliveryPtr& delivery, const Uuid& uuid,
-                          const Scheduler::Ticket& ticket, Answer answer) {
+void Dispatcher::SetOff(const DeliveryPtr& delivery, Sent& sent) {
+  delivery->state = State::kInFlight;
+  delivery->since = loop_.Steady();
+  if (delivery->first_attempt_ms == 0) delivery->first_attempt_ms = now_ms();
+  int32_t partition = delivery->partition.lock()->partition();
+  ++in_flight_by_partition_[partition];
+  sent.emplace_back(delivery, partition);
+}
+
+// Takes what is next in the lane along, in its order, all in the place of the first.
+void Dispatcher::FillBatch(Lane& lane, Sent& sent, SendRequest& request) {
+  size_t bytes = SizeOf(*request.event);
+  while (sent.size() < options_.scheduler.batch_events && !lane.queue.empty()) {
+    DeliveryPtr next = lane.queue.front();
+    if (next->state != State::kQueued) {
+      lane.queue.pop_front();
+      continue;
+    }
+    auto partition = next->partition.lock();
+    bool goes = partition != nullptr && !host_.revoking(partition->partition());
+    bytes += SizeOf(*next->event);
+    if (!goes || next->attempts > 0 || bytes > options_.batch_bytes) return;
+    lane.queue.pop_front();
+    SetOff(next, sent);
+    request.more.push_back({next->id.WebhookId(), next->event});
+  }
+}
+
+void Dispatcher::Answered(const Sent& sent, const Uuid& uuid, const Scheduler::Ticket& ticket,
+                          const Answer& answer) {
   Lane* lane = scheduler_.Find(uuid);
   if (lane == nullptr) return;
   // The newest settings count for what comes next; the lane may outlive the subscription.
   auto subscription = lane->subscription;
   Effect effect = EffectOf(answer);
-  AttemptCounter(effect).Add();
+  AttemptCounter(effect).Add(static_cast<double>(sent.size()));
   std::string described =
       effect == Effect::kDelivered ? "" : Describe(answer, ticket.endpoint->url);
   bool changed = scheduler_.Ended(*lane, ticket, answer, described, loop_.Steady(), loop_.Now());
@@ -273,9 +308,14 @@ void Dispatcher::Answered(const DeliveryPtr& delivery, const Uuid& uuid,
               lane->circuit.reason().empty() ? "closed" : lane->circuit.reason());
     host_.CircuitChanged(uuid);
   }
-  auto partition = delivery->partition.lock();
-  if (partition != nullptr && delivery->state == State::kInFlight) {
-    Settle(delivery, *partition, *subscription, answer, effect, described);
+  // One bad event must not condemn the others: each finds out by itself.
+  bool refused = effect == Effect::kReject || effect == Effect::kGone;
+  if (refused && sent.size() > 1) effect = Effect::kRetry;
+  for (const auto& [delivery, index] : sent) {
+    auto partition = delivery->partition.lock();
+    if (partition != nullptr && delivery->state == State::kInFlight) {
+      Settle(delivery, *partition, *subscription, answer, effect, described);
+    }
   }
   trials_.Ended(*delivery);
   // What is above may have changed the lanes.

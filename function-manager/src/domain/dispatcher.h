@@ -40,9 +40,7 @@ class Dispatcher {
     Duration tend_interval = std::chrono::milliseconds(500);
     Duration hold_retry = std::chrono::milliseconds(100);
     std::chrono::milliseconds no_sink_delay{5'000};
-    TrialRun::Options trial;
-    Duration late_trial = std::chrono::seconds(1);  // of one that crashed before, whenever it comes
-    int32_t most_crashes = 3;  // of a delivery that runs alone: it is quarantined
+    size_t batch_bytes = 1'000'000;
   };
 
   /// What the dispatcher asks of the engine.
@@ -105,9 +103,14 @@ class Dispatcher {
   void TrialsOver(std::deque<DeliveryPtr> left);
   void Quarantine(const DeliveryPtr& delivery, const schema::Subscription& subscription);
   void ArmWake();
+  // One request: a delivery, or several of `sink.mode` batch, and the partitions they are from.
+  using Sent = std::vector<std::pair<DeliveryPtr, int32_t>>;
+
   void Attempt(Lane& lane, DeliveryPtr delivery);
-  void Answered(const DeliveryPtr& delivery, const Uuid& subscription,
-                const Scheduler::Ticket& ticket, Answer answer);
+  void SetOff(const DeliveryPtr& delivery, Sent& sent);
+  void FillBatch(Lane& lane, Sent& sent, SendRequest& request);
+  void Answered(const Sent& sent, const Uuid& subscription, const Scheduler::Ticket& ticket,
+                const Answer& answer);
   void Settle(const DeliveryPtr& delivery, InvocationPartition& partition,
               const schema::Subscription& subscription, const Answer& answer, Effect effect,
               const std::string& described);

@@ -112,6 +112,14 @@ Lane* Scheduler::Next(SteadyTime now) {
 }
 
 bool Scheduler::MayStart(Lane& lane, SteadyTime now) {
+  const auto& first = *lane.queue.front();
+  const auto& sink = lane.subscription->sink;
+  bool gathers = sink && sink->mode == schema::DeliveryMode::kBatch && first.attempts == 0;
+  SteadyTime gathered = first.since + options_.batch_wait;
+  if (gathers && lane.queue.size() < options_.batch_events && now < gathered) {
+    WakeAt(lane, gathered);
+    return false;
+  }
   // The end of an attempt of its own considers it again.
   if (lane.in_flight >= lane.subscription->max_in_flight) return false;
   if (!lane.circuit.MayStart(now)) {

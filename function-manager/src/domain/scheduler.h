@@ -27,6 +27,8 @@ class Scheduler {
   struct Options {
     int32_t max_in_flight = 2048;  // attempts under way in the whole instance
     int32_t always = 4;            // places that a lane may have whatever its organisation has
+    size_t batch_events = 100;     // of `sink.mode` batch: at most so many, and until there are
+    Duration batch_wait = std::chrono::milliseconds(20);  // the first of them waits so long
     EndpointLimit::Options endpoint;
     CircuitBreaker::Options circuit;
   };

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "function-manager/src/domain/answer.h"
 #include "schema/messages.h"
@@ -19,6 +20,13 @@ struct SendRequest {
   int32_t attempt = 1;
   std::chrono::milliseconds timeout{30'000};
   std::shared_ptr<const schema::EventData> event;
+
+  /// `sink.mode` batch: what goes along in the same request, in its order.
+  struct Another {
+    std::string webhook_id;
+    std::shared_ptr<const schema::EventData> event;
+  };
+  std::vector<Another> more;
 };
 
 /// Sends events to endpoints; one owner. Never calls back inside Send; after its end nothing is
