@@ -13,6 +13,7 @@ namespace dispatch {
 namespace {
 // Closer than this the shared reader waits, so that a busy topic cannot outrun the session.
 constexpr int64_t kJoinDistance = 1'000;
+constexpr Duration kLostRetry = std::chrono::milliseconds(500);
 constexpr Duration kHandOverRetry = std::chrono::milliseconds(10);
 // Of what is read and may not be taken yet. Above, the reader is paused, which costs it what it has
 // fetched.
@@ -278,7 +279,7 @@ void LagSession::OnPartitionError(const broker::TopicPartition& partition, const
     if (!started()) return;  // it is told again when it starts
     // What was read in time is not lost, and is counted first.
     if (!queue_.empty() || tracker_.incomplete() > 0) {
-      return LookAgain(partition, std::chrono::milliseconds(50));
+      return LookAgain(partition, kLostRetry);
     }
     int64_t earliest = (*offsets)[partition.partition].earliest;
     if (seen_ < earliest) {

@@ -311,7 +311,7 @@ void MatchEngine::OnPartitionError(const broker::TopicPartition& partition, cons
           return again(std::chrono::seconds(1));
         }
         int64_t earliest = (*offsets)[partition.partition].earliest;
-        if (!it->second->OnLost(earliest)) return again(std::chrono::milliseconds(50));
+        if (!it->second->OnLost(earliest)) return again(std::chrono::milliseconds(500));
         consumer_->Seek(partition, earliest);
       });
 }
