@@ -113,6 +113,13 @@ TEST_F(Verbs, CreatesASubscription) {
             0);
   EXPECT_THAT(Sent(2), HasSubstr(R"("ordering":"key","onFailure":"park",)"
                                  R"("rateLimit":{"events":5000,"per":"1m"})"));
+  ASSERT_EQ(m.Run({"create", "sub", "s", "--all-events", "--sink-url", "http://x", "--sink-mode",
+                   "structured", "--sink-http", "2", "--sink-handshake", "--reply-topic", "r"}),
+            0);
+  EXPECT_THAT(Sent(3), HasSubstr(R"("replyTopic":"r")"));
+  EXPECT_THAT(
+      Sent(3),
+      HasSubstr(R"("sink":{"url":"http://x","mode":"structured","http":"2","handshake":true})"));
   EXPECT_THAT(Sent(1), HasSubstr(R"("filters":[],"start":{"time":"2026-01-01T00:00:00Z"})"));
 }
 
