@@ -71,10 +71,6 @@ enum class DeliveryMode { kBinary, kStructured, kBatch };
 /// HTTP/1.1. kHttp2: without TLS too.
 enum class SinkHttp { kAny, kHttp11, kHttp2 };
 
-/// Versions of HTTP that an endpoint is spoken to in. kAny: HTTP/2 where TLS agrees on it, else
-/// HTTP/1.1. kHttp2: without TLS too.
-enum class SinkHttp { kAny, kHttp11, kHttp2 };
-
 struct Sink {
   std::string url;
   std::vector<std::pair<std::string, std::string>> headers;
