@@ -284,7 +284,9 @@ TEST_F(ResourceTest, PurgesDeadLettersByFilter) {
   Serve(kFunctionManager, "deadletter.purge",
         [&](const schema::Request& request) -> Result<broker::RpcReply> {
           ++purges;
-          body = request.body;
+          auto asked = json::ParseObject(request.body).value();
+          EXPECT_EQ(asked.stable_erase("subscriptionId"), 1u);
+          body = json::Serialize(asked);
           return broker::RpcReply{json::object{{"purged", 3}, {"left", 0}}};
         });
   std::string path = "/v1/subscriptions/s/dead-letters";
@@ -304,7 +306,9 @@ TEST_F(ResourceTest, RedrivesDeadLetters) {
   std::vector<std::string> bodies;
   auto serve = [&](const char* method) {
     Serve(kFunctionManager, method, [&](const schema::Request& request) {
-      bodies.push_back(request.method + " " + request.body);
+      auto body = json::ParseObject(request.body).value();
+      EXPECT_EQ(body.stable_erase("subscriptionId"), 1u);
+      bodies.push_back(request.method + " " + json::Serialize(body));
       return broker::RpcReply{json::object{{"id", "j"}}};
     });
   };

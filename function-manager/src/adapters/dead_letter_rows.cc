@@ -24,6 +24,9 @@ Result<Uuid> SubscriptionOf(const broker::StateTable& subscriptions, const schem
   std::string name = json::GetString(body, "subscription");
   auto entity = subscriptions.Find(schema::kSubscriptionKind, request.org + "/" + name);
   if (entity == nullptr) {
+    // The gateway found it: we have not heard of it yet.
+    auto told = Uuid::Parse(json::GetString(body, "subscriptionId"));
+    if (told.ok()) return *told;
     return Error{Code::kNotFound, "subscription '" + name + "' does not exist"};
   }
   return entity->uuid;

@@ -23,7 +23,8 @@ std::vector<pg::Value> LetterFilterParams(const Uuid& subscription, const DeadLe
 inline constexpr char kLetterKey[] =
     " topic, source_partition, source_offset, subscription, generation, replay ";
 
-/// The subscription that a request's body names, of its organisation.
+/// The subscription that a request's body names, of its organisation; or the one whose id the
+/// gateway gives along, when it is too new for us.
 Result<Uuid> SubscriptionOf(const broker::StateTable& subscriptions, const schema::Request& request,
                             const json::object& body);
 

@@ -116,7 +116,7 @@ Result<NewRedrive> ReadNew(const broker::StateTable& subscriptions,
     reader.Take(inner);
   }
   ReadRate(reader, redrive);
-  reader.Allow({"subscription"});
+  reader.Allow({"subscription", "subscriptionId"});
   if (!reader.ok()) return reader.error();
   return redrive;
 }

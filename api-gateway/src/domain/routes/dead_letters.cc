@@ -43,7 +43,8 @@ void Purge(const CallPtr& call, Backend& backend) {
   auto subscription =
       FindNamed(*call, backend.tables.events, schema::kSubscriptionKind, kSubscriptions);
   if (subscription == nullptr) return;
-  json::object body{{"subscription", subscription->name}};
+  json::object body{{"subscription", subscription->name},
+                    {"subscriptionId", subscription->uuid.ToString()}};
   if (!ReadFilter(*call, &body)) return;
   backend.services.Change(call, {kFunctionManager, backend.tables.functions}, "deadletter.purge",
                           std::move(body),
@@ -55,7 +56,8 @@ std::optional<json::object> Named(const CallPtr& call, Backend& backend) {
   auto subscription =
       FindNamed(*call, backend.tables.events, schema::kSubscriptionKind, kSubscriptions);
   if (subscription == nullptr) return std::nullopt;
-  json::object body{{"subscription", subscription->name}};
+  json::object body{{"subscription", subscription->name},
+                    {"subscriptionId", subscription->uuid.ToString()}};
   if (std::string id = call->request.Param("id"); !id.empty()) body["id"] = id;
   return body;
 }
@@ -69,7 +71,7 @@ void Redrive(const CallPtr& call, Backend& backend) {
     if (!given.ok()) return call->Fail(given.error());
     body = std::move(*given);
   }
-  body["subscription"] = (*named)["subscription"];
+  for (const auto& field : *named) body[field.key()] = field.value();
   backend.services.Change(call, {kFunctionManager, backend.tables.functions}, "redrive.create",
                           std::move(body),
                           [call](broker::RpcReply reply) { call->SendJson(202, reply.body); });
