@@ -78,6 +78,10 @@ class Batches : public ::testing::Test,
   bool revoking(int32_t) const override { return false; }
   void DisableSubscription(const schema::Subscription&, const std::string&) override {}
   void CircuitChanged(const Uuid&) override {}
+  void NoteTrial(const DeliveryPtr&, std::vector<TrialRun::Noted>,
+                 std::function<void(Status)> done) override {
+    loop_.Post([done = std::move(done)] { done(OkStatus()); });
+  }
   Lookup Find(const Uuid&, int64_t, Duration) const override { return {Known::kPresent, known_}; }
   std::optional<schema::Sink> SinkOf(const schema::Subscription& s) const override {
     return s.sink;

@@ -249,8 +249,8 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
   request.event = delivery->event;
   request.org = subscription.org;
   request.sink = std::move(*sink);
-  // A probe asks with one; what failed before goes by itself.
-  bool batch = request.sink.mode == schema::DeliveryMode::kBatch;
+  // A probe asks with one; what failed before and what is on trial goes by itself.
+  bool batch = request.sink.mode == schema::DeliveryMode::kBatch && !trials_.blocking();
   if (batch && ticket.probe == 0 && delivery->attempts == 0) FillBatch(lane, sent, request);
   sender_.Send(std::move(request),
                [this, alive = std::weak_ptr(alive_), sent = std::move(sent),
@@ -317,7 +317,7 @@ void Dispatcher::Answered(const Sent& sent, const Uuid& uuid, const Scheduler::T
       Settle(delivery, *partition, *subscription, answer, effect, described);
     }
   }
-  trials_.Ended(*delivery);
+  for (const auto& [delivery, index] : sent) trials_.Ended(*delivery);
   // What is above may have changed the lanes.
   lane = scheduler_.Find(uuid);
   if (lane != nullptr && lane->deleted && lane->in_flight == 0) scheduler_.Remove(uuid);

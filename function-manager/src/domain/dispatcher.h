@@ -41,6 +41,9 @@ class Dispatcher {
     Duration hold_retry = std::chrono::milliseconds(100);
     std::chrono::milliseconds no_sink_delay{5'000};
     size_t batch_bytes = 1'000'000;
+    TrialRun::Options trial;
+    Duration late_trial = std::chrono::seconds(1);  // of one that crashed before, whenever it comes
+    int32_t most_crashes = 3;  // of a delivery that runs alone: it is quarantined
   };
 
   /// What the dispatcher asks of the engine.
