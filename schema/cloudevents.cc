@@ -183,10 +183,14 @@ schema::EventData ToKafka(Event event) {
 }
 
 Result<Event> FromKafka(const schema::EventData& data) {
+  return FromKafka(data.headers, data.value);
+}
+
+Result<Event> FromKafka(const schema::HeaderList& headers, const std::optional<std::string>& data) {
   const std::string* content_type = nullptr;
   Event event;
-  event.attributes.reserve(data.headers.size());
-  for (const auto& [name, value] : data.headers) {
+  event.attributes.reserve(headers.size());
+  for (const auto& [name, value] : headers) {
     if (name == kKafkaContentType) {
       if (content_type != nullptr) return Invalid("content-type", "comes twice");
       content_type = &value;
@@ -200,10 +204,10 @@ Result<Event> FromKafka(const schema::EventData& data) {
     if (!mode.ok() || *mode != ContentMode::kStructured) {
       return Invalid("content-type", fmt::format("{} is not supported", *content_type));
     }
-    if (!data.value) return Invalid("data", "is missing: the record has no value");
-    return FromJson(*data.value);
+    if (!data) return Invalid("data", "is missing: the record has no value");
+    return FromJson(*data);
   }
-  event.data = data.value;
+  event.data = data;
   RETURN_IF_ERROR(Validate(event));
   return event;
 }

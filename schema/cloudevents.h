@@ -48,6 +48,8 @@ std::string ToJson(const Event& event);
 schema::EventData ToKafka(Event event);
 /// kInvalidArgument for a record that is no CloudEvent 1.0.
 Result<Event> FromKafka(const schema::EventData& data);
+/// The same of a record's parts.
+Result<Event> FromKafka(const schema::HeaderList& headers, const std::optional<std::string>& value);
 
 /// CloudEvents 0.1 (JSON) to 1.0; see conformance BINDINGS, "Older versions".
 Result<Event> UpgradeFrom01(std::string_view text);

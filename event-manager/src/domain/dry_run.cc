@@ -11,7 +11,7 @@ void DryRun::Look(const broker::Record& record) {
   ++scanned_;
   if (oldest_ms_ == 0 || record.timestamp_ms < oldest_ms_) oldest_ms_ = record.timestamp_ms;
   newest_ms_ = std::max(newest_ms_, record.timestamp_ms);
-  auto event = cloudevents::FromKafka({record.key, record.headers, record.value});
+  auto event = cloudevents::FromKafka(record.headers, record.value);
   if (!event.ok()) {
     ++unparsable_;
     return;

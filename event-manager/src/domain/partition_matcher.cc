@@ -125,7 +125,7 @@ void PartitionMatcher::Take(const broker::Record& record) {
 template <typename Wanted>
 void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, const Wanted& wanted,
                              std::function<void()> done) {
-  auto event = cloudevents::FromKafka({record.key, record.headers, record.value});
+  auto event = cloudevents::FromKafka(record.headers, record.value);
   auto guarded = [alive = std::weak_ptr(alive_), done = std::move(done)] {
     if (!alive.expired()) done();
   };
