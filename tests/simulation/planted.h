@@ -1,6 +1,8 @@
 #pragma once
 
-#include <string>
+#include <functional>
+#include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -94,6 +96,11 @@ class PlantedInvokeStore : public InvokeStore {
   void LoadChosen(std::vector<int32_t> partitions, int64_t now_ms,
                   std::function<void(Result<Chosen>)> done) override {
     sound_.LoadChosen(std::move(partitions), now_ms, std::move(done));
+  }
+  void NoteTrial(std::optional<TrialNote> begin,
+                 std::vector<std::pair<int32_t, schema::DeliveryId>> survived,
+                 std::function<void(Status)> done) override {
+    sound_.NoteTrial(std::move(begin), std::move(survived), std::move(done));
   }
   void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
                 std::function<void(Result<std::vector<RetryRow>>)> done) override;
