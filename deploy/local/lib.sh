@@ -95,12 +95,13 @@ wait_until() {
 # ---- processes: run/NAME.pid holds "pid start-time", so that a reused pid is never taken for ours.
 
 process_start_time() {
-  local stat
+  local stat tasks=("/proc/$1/task/"*)
   { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
   stat=${stat##*) }
   # shellcheck disable=SC2086
   set -- $stat
-  [[ $1 != Z && $1 != X ]] || return 1
+  # The first thread of a killed process is a zombie before the last one has let go of its ports.
+  [[ $1 != [ZX] || ${#tasks[@]} -gt 1 ]] || return 1
   printf '%s' "${20}"
 }
 

@@ -1,5 +1,5 @@
-// A libFuzzer target: whatever bytes are said to be an event, reading ends, and what was read is the
-// same after writing and reading it again, in JSON, in HTTP's and in Kafka's binary mode.
+// A libFuzzer target: whatever bytes are said to be an event, reading ends, and what was read is
+// the same after writing and reading it again, in JSON, in HTTP's and in Kafka's binary mode.
 //
 // The first byte says how the rest is read; in binary modes that is lines of fields, an empty line,
 // and the data.

@@ -198,12 +198,12 @@ TEST_P(PlantedBugTest, IsFound) {
   options.hangs = true;
   options.isolation = true;
   options.planted = GetParam().bug;
-  for (options.seed = 1; options.seed <= 100; ++options.seed) {
+  for (options.seed = 1; options.seed <= 500; ++options.seed) {
     World world(options);
     world.Run();
     if (!world.Check().empty()) return;
   }
-  ADD_FAILURE() << "100 worlds with this bug, and all checks hold";
+  ADD_FAILURE() << "500 worlds with this bug, and all checks hold";
 }
 
 }  // namespace
