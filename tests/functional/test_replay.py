@@ -74,6 +74,15 @@ def test_filter_and_what_is_live_go_beside(org, filled):
     assert all(hook.event_ids.count(i) == 1 for i in live), "what came later is not replayed"
 
 
+def test_the_path_as_vmware_has_it(org, filled):
+    _, called, _ = filled
+    path = f"/v1/event/subscriptions/{called}"
+    replay = org.post(f"{path}/replay", {"from": "earliest", "rate": 5}, expect=201).json()
+    assert [r["id"] for r in org.get(f"{path}/replays", expect=200).json()] == [replay["id"]]
+    assert org.get(f"{path}/replays/{replay['id']}", expect=200).json()["id"] == replay["id"]
+    org.delete(f"{path}/replays/{replay['id']}", expect=200)
+
+
 def test_rate_and_cancel(org, filled):
     hook, called, _ = filled
     replay = begin(org, called, **{"from": "earliest", "rate": 5})

@@ -54,13 +54,13 @@ TEST(SimulationTest, PauseAndResumeAreExact) {
   World::Options options;
   options.crashes = options.store_faults = options.broker_faults = false;
   options.endpoint_faults = false;
-  RunSeeds(options, Seeds(50), false);
+  RunSeeds(options, Seeds(300), false);
 }
 
 TEST(SimulationTest, FailingEndpointsAreRetried) {
   World::Options options;
   options.crashes = options.store_faults = options.broker_faults = false;
-  RunSeeds(options, Seeds(50), true);
+  RunSeeds(options, Seeds(200), true);
 }
 
 TEST(SimulationTest, HangingEndpointsFallBehindAndCatchUp) {
@@ -69,7 +69,7 @@ TEST(SimulationTest, HangingEndpointsFallBehindAndCatchUp) {
   options.endpoint_faults = options.pauses = false;
   options.hangs = true;
   options.allowance = 6;
-  RunSeeds(options, Seeds(100), false);
+  RunSeeds(options, Seeds(500), false);
 }
 
 TEST(SimulationTest, RewindsDeliverAgainFromTheirPlace) {
@@ -79,7 +79,7 @@ TEST(SimulationTest, RewindsDeliverAgainFromTheirPlace) {
   options.hangs = true;
   options.allowance = 6;
   options.rewinds = true;
-  RunSeeds(options, Seeds(100), false);
+  RunSeeds(options, Seeds(500), false);
 }
 
 TEST(SimulationTest, FallingBehindAndRewindsSurviveEveryFault) {
@@ -89,7 +89,7 @@ TEST(SimulationTest, FallingBehindAndRewindsSurviveEveryFault) {
   options.hangs = true;
   options.rewinds = true;
   options.allowance = 6;
-  RunSeeds(options, Seeds(500), true);
+  RunSeeds(options, Seeds(1500), true);
 }
 
 TEST(SimulationTest, RedrivesDeliverOnceWithoutFaults) {
@@ -114,7 +114,7 @@ TEST(SimulationTest, ReplaysDeliverTheirStretchOnce) {
   options.crashes = options.store_faults = options.broker_faults = false;
   options.endpoint_faults = false;
   options.replays = true;
-  RunSeeds(options, Seeds(100), false);
+  RunSeeds(options, Seeds(500), false);
 }
 
 TEST(SimulationTest, ReplaysSurviveEveryFault) {
@@ -124,7 +124,7 @@ TEST(SimulationTest, ReplaysSurviveEveryFault) {
   options.rewinds = true;
   options.allowance = 6;
   options.replays = true;
-  RunSeeds(options, Seeds(200), true);
+  RunSeeds(options, Seeds(1500), true);
 }
 
 TEST(SimulationTest, WhatRetentionTakesIsCounted) {
@@ -132,7 +132,7 @@ TEST(SimulationTest, WhatRetentionTakesIsCounted) {
   options.crashes = options.store_faults = options.broker_faults = false;
   options.endpoint_faults = false;
   options.truncations = true;
-  RunSeeds(options, Seeds(100), false);
+  RunSeeds(options, Seeds(500), false);
 }
 
 TEST(SimulationTest, WhatRetentionTakesIsCountedOverEveryFault) {
@@ -142,7 +142,7 @@ TEST(SimulationTest, WhatRetentionTakesIsCountedOverEveryFault) {
   options.hangs = true;
   options.allowance = 6;
   options.truncations = true;
-  RunSeeds(options, Seeds(200), true);
+  RunSeeds(options, Seeds(1500), true);
 }
 
 TEST(SimulationTest, PoisonIsQuarantined) {
