@@ -406,7 +406,7 @@ void World::Fault() {
   }
 }
 
-// It owns its partitions no more when others have them, and does not know.
+// It owns its partitions no more when others have them, and does not know. Ends after Heal, too.
 void World::Isolate() {
   bool match = Chance(0.5);
   size_t i = random_() % (match ? event_managers_.size() : function_managers_.size());
@@ -431,12 +431,6 @@ void World::Poisoned(const FunctionManager* manager) {
 
 void World::Heal() {
   healed_ = true;
-  for (size_t i = 0; i < event_managers_.size(); ++i) {
-    cluster_.set_partitioned("event-manager-" + std::to_string(i), false);
-  }
-  for (size_t i = 0; i < function_managers_.size(); ++i) {
-    cluster_.set_partitioned("function-manager-" + std::to_string(i), false);
-  }
   cluster_.set_faults({});
   cluster_.set_down(false);
   match_store_.set_down(false);

@@ -140,8 +140,31 @@ bool MatchEngine::ready() const {
 void MatchEngine::OnAssigned(const std::vector<broker::TopicPartition>& partitions,
                              uint64_t generation) {
   assigned_once_ = true;
-  for (const auto& partition : partitions) claiming_[partition] = generation;
+  for (const auto& partition : partitions) {
+    claiming_[partition] = assigned_[partition] = generation;
+    reclaiming_.erase(partition);
+  }
   Claim(partitions, generation);
+}
+
+// A member that the group has not heard of for long may own nothing any more: its claim would shut
+// the owner out.
+void MatchEngine::ClaimLater(std::vector<broker::TopicPartition> partitions, uint64_t generation) {
+  loop_.After(options_.claim_retry, [this, alive = std::weak_ptr(alive_),
+                                     partitions = std::move(partitions), generation] {
+    if (alive.expired() || consumer_ == nullptr) return;
+    bool confirmed = consumer_->membership_age() <= options_.membership_limit;
+    confirmed ? Claim(partitions, generation) : ClaimLater(partitions, generation);
+  });
+}
+
+// Somebody claimed it after us, and yet the group says that it is ours.
+void MatchEngine::Reclaim(const broker::TopicPartition& partition) {
+  auto it = assigned_.find(partition);
+  if (it == assigned_.end()) return;
+  claiming_[partition] = it->second;
+  reclaiming_.insert(partition);
+  ClaimLater({partition}, it->second);
 }
 
 void MatchEngine::Claim(std::vector<broker::TopicPartition> partitions, uint64_t generation) {
@@ -168,9 +191,7 @@ void MatchEngine::Claim(std::vector<broker::TopicPartition> partitions, uint64_t
     if (alive.expired()) return;
     if (states.ok()) return ReadEnds(known, generation, std::move(*states));
     log::Warning("cannot claim partitions count={} error=\"{}\"", known.size(), states.message());
-    loop_.After(options_.claim_retry, [this, alive, known, generation] {
-      if (!alive.expired()) Claim(known, generation);
-    });
+    ClaimLater(known, generation);
   });
 }
 
@@ -201,9 +222,7 @@ void MatchEngine::ReadEnds(const std::vector<broker::TopicPartition>& partitions
           }
           if (--pending->topics > 0) return;
           if (!pending->failed) return Claimed(partitions, generation, std::move(pending->states));
-          loop_.After(options_.claim_retry, [this, alive, partitions, generation] {
-            if (!alive.expired()) Claim(partitions, generation);
-          });
+          ClaimLater(partitions, generation);
         });
   }
 }
@@ -228,13 +247,20 @@ void MatchEngine::Claimed(const std::vector<broker::TopicPartition>& partitions,
               partitions[i].partition, epoch, start);
     matchers_[partitions[i]] = std::move(matcher);
     claiming_.erase(claim);
-    consumer_->Start(partitions[i], start, generation);
+    if (reclaiming_.erase(partitions[i]) > 0) {
+      consumer_->Seek(partitions[i], start);
+    } else {
+      consumer_->Start(partitions[i], start, generation);
+    }
   }
 }
 
 void MatchEngine::OnRevoked(const std::vector<broker::TopicPartition>& partitions,
                             std::function<void()> release) {
-  for (const auto& partition : partitions) claiming_.erase(partition);
+  for (const auto& partition : partitions) {
+    claiming_.erase(partition);
+    assigned_.erase(partition);
+  }
   doubtful_.clear();  // they come again to the next owner
   // The last state is saved; what is under way is written again by the next owner, and dropped by
   // function-manager as a repeat.
@@ -250,6 +276,7 @@ void MatchEngine::OnRevoked(const std::vector<broker::TopicPartition>& partition
 void MatchEngine::OnLost(const std::vector<broker::TopicPartition>& partitions) {
   for (const auto& partition : partitions) {
     claiming_.erase(partition);
+    assigned_.erase(partition);
     matchers_.erase(partition);
     std::erase_if(doubtful_, [&](const broker::Record& record) {
       return record.topic == partition.topic && record.partition == partition.partition;
@@ -442,6 +469,7 @@ void MatchEngine::Checkpoint(std::function<void()> then) {
         log::Warning("partition is owned by a newer epoch topic={} partition={}",
                      partitions[i].topic, partitions[i].partition);
         matchers_.erase(it);
+        Reclaim(partitions[i]);
       } else {
         it->second->Saved();
         good.push_back(commits[i]);

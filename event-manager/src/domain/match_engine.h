@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -91,6 +92,8 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   }
 
   void Claim(std::vector<broker::TopicPartition> partitions, uint64_t generation);
+  void ClaimLater(std::vector<broker::TopicPartition> partitions, uint64_t generation);
+  void Reclaim(const broker::TopicPartition& partition);
   void ReadEnds(const std::vector<broker::TopicPartition>& partitions, uint64_t generation,
                 std::vector<PartitionState> states);
   void Claimed(const std::vector<broker::TopicPartition>& partitions, uint64_t generation,
@@ -118,7 +121,9 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   std::unordered_map<Uuid, std::pair<Uuid, std::string>> subscriptions_;  // -> topic
   std::unique_ptr<broker::GroupConsumer> consumer_;
   std::unordered_map<broker::TopicPartition, std::unique_ptr<PartitionMatcher>> matchers_;
-  std::unordered_map<broker::TopicPartition, uint64_t> claiming_;  // assigned, not started
+  std::unordered_map<broker::TopicPartition, uint64_t> assigned_;  // with their generation
+  std::unordered_map<broker::TopicPartition, uint64_t> claiming_;  // of these, not ours yet
+  std::set<broker::TopicPartition> reclaiming_;                    // of these, started before
   std::map<Uuid, std::vector<schema::Subscription>> orphans_;      // their topic is not known yet
   int session_slots_;
   bool slots_wanted_ = false;

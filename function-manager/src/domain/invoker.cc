@@ -106,10 +106,31 @@ void Invoker::OnAssigned(const std::vector<broker::TopicPartition>& partitions,
   assigned_once_ = true;
   std::vector<int32_t> ids;
   for (const auto& partition : partitions) {
-    claiming_[partition.partition] = generation;
+    claiming_[partition.partition] = assigned_[partition.partition] = generation;
+    reclaiming_.erase(partition.partition);
     ids.push_back(partition.partition);
   }
   Claim(std::move(ids), generation);
+}
+
+// A member that the group has not heard of for long may own nothing any more: its claim would shut
+// the owner out.
+void Invoker::ClaimLater(std::vector<int32_t> partitions, uint64_t generation) {
+  loop_.After(options_.claim_retry, [this, alive = std::weak_ptr(alive_),
+                                     partitions = std::move(partitions), generation] {
+    if (alive.expired() || consumer_ == nullptr) return;
+    bool confirmed = membership_age() <= options_.dispatcher.membership_limit;
+    confirmed ? Claim(partitions, generation) : ClaimLater(partitions, generation);
+  });
+}
+
+// Somebody claimed it after us, and yet the group says that it is ours.
+void Invoker::Reclaim(int32_t partition) {
+  auto it = assigned_.find(partition);
+  if (it == assigned_.end()) return;
+  claiming_[partition] = it->second;
+  reclaiming_.insert(partition);
+  ClaimLater({partition}, it->second);
 }
 
 void Invoker::Claim(std::vector<int32_t> partitions, uint64_t generation) {
@@ -125,10 +146,7 @@ void Invoker::Claim(std::vector<int32_t> partitions, uint64_t generation) {
     if (!claims.ok()) {
       log::Warning("cannot claim partitions count={} error=\"{}\"", partitions.size(),
                    claims.message());
-      loop_.After(options_.claim_retry, [this, alive, partitions, generation] {
-        if (!alive.expired()) Claim(partitions, generation);
-      });
-      return;
+      return ClaimLater(partitions, generation);
     }
     for (auto& claim : *claims) {
       int32_t partition = claim.partition;
@@ -145,7 +163,11 @@ void Invoker::Claim(std::vector<int32_t> partitions, uint64_t generation) {
       OpenTrials(claim.unclean_starts);
       owned.books = std::make_shared<InvocationPartition>(std::move(claim), options_.limits,
                                                           ToMillis(loop_.Now()));
-      consumer_->Start(InvocationsOf(partition), start, generation);
+      if (reclaiming_.erase(partition) > 0) {
+        consumer_->Seek(InvocationsOf(partition), start);
+      } else {
+        consumer_->Start(InvocationsOf(partition), start, generation);
+      }
     }
     ShareChanged();
   });
@@ -156,6 +178,7 @@ void Invoker::OnRevoked(const std::vector<broker::TopicPartition>& partitions,
   std::vector<int32_t> ids;
   for (const auto& partition : partitions) {
     claiming_.erase(partition.partition);
+    assigned_.erase(partition.partition);
     auto it = owned_.find(partition.partition);
     if (it == owned_.end()) continue;
     it->second.revoking = true;
@@ -199,6 +222,7 @@ void Invoker::Release(std::vector<int32_t> partitions, SteadyTime deadline,
 void Invoker::OnLost(const std::vector<broker::TopicPartition>& partitions) {
   for (const auto& partition : partitions) {
     claiming_.erase(partition.partition);
+    assigned_.erase(partition.partition);
     owned_.erase(partition.partition);
     log::Warning("partition lost topic={} partition={}", partition.topic, partition.partition);
   }
@@ -321,7 +345,10 @@ void Invoker::Checkpoint(std::function<void()> then) {
       } else if (fenced(partition)) {
         log::Warning("partition is owned by a newer epoch partition={}", partition);
         auto it = owned_.find(partition);
-        if (it != owned_.end() && it->second.books == saved) owned_.erase(it);
+        if (it != owned_.end() && it->second.books == saved) {
+          owned_.erase(it);
+          Reclaim(partition);
+        }
       } else {
         auto earliest = saved->Saved();
         for (const auto& [merged_in, id] : result->merged) {

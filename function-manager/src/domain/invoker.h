@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -102,6 +103,8 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
   void ShareChanged();
 
   void Claim(std::vector<int32_t> partitions, uint64_t generation);
+  void ClaimLater(std::vector<int32_t> partitions, uint64_t generation);
+  void Reclaim(int32_t partition);
   void Release(std::vector<int32_t> partitions, SteadyTime deadline, std::function<void()> release);
   void CheckpointTick();
   void Checkpoint(std::function<void()> then);
@@ -127,7 +130,9 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<broker::GroupConsumer> consumer_;
   std::map<int32_t, Owned> owned_;
-  std::unordered_map<int32_t, uint64_t> claiming_;
+  std::unordered_map<int32_t, uint64_t> assigned_;  // with their generation
+  std::unordered_map<int32_t, uint64_t> claiming_;  // of these, not ours yet
+  std::set<int32_t> reclaiming_;                    // of these, started before
   bool assigned_once_ = false;
   bool saving_ = false;
   std::vector<std::function<void()>> after_save_;
