@@ -9,11 +9,9 @@ import threading
 import time
 from collections import Counter
 
-from confluent_kafka import ElectionType
-from confluent_kafka.admin import AdminClient
 from lib.stack import SERVICES, Stack, is_running
 
-KILL, TERM, FREEZE, STORM, LEADERS = "SIGKILL", "SIGTERM", "SIGSTOP", "storm", "leaders"
+KILL, TERM, FREEZE, STORM = "SIGKILL", "SIGTERM", "SIGSTOP", "storm"
 MANAGERS = ("event-manager", "function-manager")
 FLOW_BOUND = 12.0  # seconds
 STORM_STEP = 2.0  # seconds between members that join and leave
@@ -36,8 +34,7 @@ class Act:
 def plan(seconds: float, seed: int, brokers: int = 1) -> list[Act]:
     """In order. Per 120 s: three SIGKILLs for each service and one for Kafka, one restart of
     PostgreSQL and four SIGTERMs of services; each SIGKILL at least once. With several brokers, too:
-    a SIGKILL for each of them, parts that are frozen, members that come and go, leaders that
-    move."""
+    a SIGKILL for each of them, parts that are frozen, members that come and go."""
     dice = random.Random(seed)
     times = max(1, round(3 * seconds / 120))
     each = max(1, round(seconds / 120))
@@ -53,7 +50,6 @@ def plan(seconds: float, seed: int, brokers: int = 1) -> list[Act]:
         acts += [(manager, FREEZE, 20.0) for manager in MANAGERS for _ in range(each)]
         acts += [(dice.choice(kafka), FREEZE, 20.0)] * each
         acts += [(manager, STORM, min(180.0, seconds / 4)) for manager in MANAGERS]
-        acts += [("kafka", LEADERS, 0.0)] * (2 * each)
         if seconds >= 600:
             acts += [(dice.choice(parts), FREEZE, 90.0)]
     dice.shuffle(acts)
@@ -168,9 +164,7 @@ class Faults:
         self._await_flow()
         begun = time.monotonic()
         self.say(f"  {begun - self.started:5.1f} s  {act}")
-        if act.how == LEADERS:
-            self._move_leaders()
-        elif self.stack.pid(act.part) is None:
+        if self.stack.pid(act.part) is None:
             self.problems.append(
                 f"{act.part} was dead at {begun - self.started:.1f} s, and nobody had killed it"
             )
@@ -196,10 +190,6 @@ class Faults:
         if "did not stop" in done.stderr:
             took = time.monotonic() - before
             self.problems.append(f"{part} did not stop after SIGTERM within {took:.0f} s")
-
-    def _move_leaders(self) -> None:
-        admin = AdminClient({"bootstrap.servers": self.stack.kafka_brokers})
-        admin.elect_leaders(ElectionType.PREFERRED, None, operation_timeout=20).result(30)
 
     def _in_background(self, work, act: Act) -> None:
         thread = threading.Thread(target=self._guarded, args=(work, act), daemon=True)
