@@ -159,6 +159,28 @@ TEST_P(GroupTest, TwoProcessesOfOneNameBothServeInTheEnd) {
       driver->RunUntil([&] { return first.records.size() == 20 && second.records.size() == 20; }));
 }
 
+TEST_P(GroupTest, ARestartedInstanceWhoseTopicsWereDeletedGoesOn) {
+  std::string kept = NewTopic(1);
+  std::string gone = NewTopic(2);
+  std::string group = Unique("group");
+  auto other = driver->Connect("other");
+  auto victim = std::make_unique<Member>(*other, group, kEarliest, "a");
+  victim->consumer->Subscribe({kept, gone});
+  ASSERT_TRUE(driver->RunUntil([&] { return victim->owned.size() == 3; }));
+  victim.reset();  // without leaving: a crash
+  ASSERT_TRUE(AwaitStatus([&](auto done) {
+                broker->admin().DeleteTopic(gone, std::move(done));
+              }).ok());
+  Member again(*broker, group, kEarliest, "a");
+  again.consumer->Subscribe({kept});
+  ASSERT_TRUE(
+      driver->RunUntil([&] { return again.owned == std::set<TopicPartition>{{kept, 0}}; }));
+  std::string fresh = NewTopic(1);
+  again.consumer->Subscribe({kept, fresh});
+  ASSERT_TRUE(driver->RunUntil([&] { return again.owned.contains({fresh, 0}); }));
+  EXPECT_EQ(again.owned.size(), 2u);
+}
+
 TEST_P(GroupTest, ARestartGoesOnAtTheCommit) {
   std::string topic = NewTopic(1);
   std::string group = Unique("group");
