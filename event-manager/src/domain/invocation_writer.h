@@ -27,9 +27,10 @@ class InvocationWriter {
       : producer_(producer), partitions_(partitions) {}
 
   /// Calls `done` when every chunk is in the log. `targets` must not be empty. An event that fits
-  /// no record is dead-lettered by reference instead.
-  void Write(const schema::Topic& topic, const broker::Record& record, const std::string* key,
-             const Uuid& stream, std::vector<schema::Target> targets, std::function<void()> done);
+  /// no record is dead-lettered by reference instead. `event` is what the record holds.
+  void Write(const schema::Topic& topic, const broker::Record& record,
+             const cloudevents::Event& event, const Uuid& stream,
+             std::vector<schema::Target> targets, std::function<void()> done);
 
   /// Writes a record that is no CloudEvent to the dead letters, with its raw bytes.
   void WriteUnparsable(const schema::Topic& topic, const broker::Record& record,

@@ -1,6 +1,7 @@
 #include "function-manager/src/domain/invoker.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "broker-adapters/topics.h"
 #include "common/log.h"
@@ -28,6 +29,7 @@ Invoker::Invoker(broker::Broker& broker, Loop& loop, InvokeStore& store, const C
     : broker_(broker),
       loop_(loop),
       store_(store),
+      catalog_(catalog),
       disable_(std::move(disable)),
       options_(std::move(options)),
       producer_(broker.NewProducer(BulkOptions())) {
@@ -54,6 +56,11 @@ void Invoker::Start() {
   WheelTick();
   RedriveTick();
   ProgressTick();
+}
+
+void Invoker::SubscriptionChanged(const Uuid& subscription) {
+  dispatcher_->SubscriptionChanged(subscription);
+  for (auto& [partition, owned] : owned_) NoteStale(owned, subscription);
 }
 
 const InvocationPartition* Invoker::FindPartition(int32_t partition) const {
@@ -163,6 +170,9 @@ void Invoker::Claim(std::vector<int32_t> partitions, uint64_t generation) {
       OpenTrials(claim.unclean_starts);
       owned.books = std::make_shared<InvocationPartition>(std::move(claim), options_.limits,
                                                           ToMillis(loop_.Now()));
+      for (const auto& [subscription, account] : owned.books->accounts()) {
+        NoteStale(owned, subscription);
+      }
       if (reclaiming_.erase(partition) > 0) {
         consumer_->Seek(InvocationsOf(partition), start);
       } else {
@@ -350,10 +360,10 @@ void Invoker::Checkpoint(std::function<void()> then) {
           Reclaim(partition);
         }
       } else {
-        auto earliest = saved->Saved();
         for (const auto& [merged_in, id] : result->merged) {
           if (merged_in == partition) saved->Merged(id);
         }
+        auto earliest = saved->Saved();
         auto it = owned_.find(partition);
         if (earliest && it != owned_.end() && it->second.books == saved) {
           it->second.loaded_until_ms = std::min(it->second.loaded_until_ms, *earliest);
@@ -375,7 +385,9 @@ void Invoker::Checkpoint(std::function<void()> then) {
 void Invoker::WheelTick() {
   wheel_timer_ = loop_.After(options_.wheel_interval, [this] { WheelTick(); });
   for (auto& [partition, owned] : owned_) {
-    if (!owned.loading && !owned.revoking && owned.books->rows() > 0) LoadDue(partition);
+    if (owned.loading || owned.revoking || owned.books->rows() == 0) continue;
+    owned.stale_turn = !owned.stale_turn && !owned.stale.empty() && owned.books->reread();
+    owned.stale_turn ? LoadStale(partition) : LoadDue(partition);
   }
 }
 
@@ -408,6 +420,44 @@ void Invoker::LoadDue(int32_t partition) {
                      }
                    }
                  });
+}
+
+// ---- rows of subscriptions that are gone, or were rewound ----
+
+void Invoker::NoteStale(Owned& owned, const Uuid& subscription) {
+  auto account = owned.books->accounts().find(subscription);
+  if (account == owned.books->accounts().end() || account->second.rows.rows() == 0) return;
+  auto found = catalog_.Find(subscription, 0, options_.mark_ttl);
+  bool present = found.known == Catalog::Known::kPresent;
+  bool stale =
+      present ? found.subscription->generation > 1 : found.known == Catalog::Known::kDeleted;
+  if (stale) owned.stale.insert(subscription);
+}
+
+// They would be cancelled when they are due, and may be due in a month.
+void Invoker::LoadStale(int32_t partition) {
+  Owned& owned = owned_[partition];
+  Uuid subscription = *owned.stale.begin();
+  auto found = catalog_.Find(subscription, 0, options_.mark_ttl);
+  bool present = found.known == Catalog::Known::kPresent;
+  int32_t generation =
+      present ? found.subscription->generation : std::numeric_limits<int32_t>::max();
+  owned.loading = true;
+  owned.books->BeginLoad();
+  store_.LoadStale(partition, subscription, generation, options_.wheel_limit,
+                   [this, alive = std::weak_ptr(alive_), books = std::weak_ptr(owned.books),
+                    partition, subscription](Result<std::vector<RetryRow>> rows) {
+                     if (alive.expired()) return;
+                     auto it = owned_.find(partition);
+                     if (it == owned_.end() || it->second.books != books.lock()) return;
+                     it->second.loading = it->second.pulled_back = false;
+                     if (!rows.ok()) return;
+                     if (rows->empty()) it->second.stale.erase(subscription);
+                     for (auto& row : *rows) {
+                       auto delivery = it->second.books->TakeRow(std::move(row));
+                       if (delivery != nullptr) dispatcher_->Take(std::move(delivery));
+                     }
+                   });
 }
 
 // ---- keys whose next delivery is in the retry store ----
@@ -521,6 +571,7 @@ void Invoker::ProgressTick() {
 
 void Invoker::PublishProgress(const Owned& owned) {
   auto& accounts = owned.books->accounts();
+  owned.books->Advance(ToMillis(loop_.Now()));
   bool changed = std::any_of(accounts.begin(), accounts.end(),
                              [](const auto& item) { return item.second.changed; });
   if (!changed) return;
@@ -536,6 +587,7 @@ void Invoker::PublishProgress(const Owned& owned) {
     progress.queued = counts.queued;
     progress.in_flight = counts.in_flight;
     progress.retrying = counts.retrying;
+    progress.scheduled = counts.scheduled;
     progress.oldest_pending_ms = counts.oldest_ms;
     progress.last_failure = account.last_failure;
     progress.written_ms = ToMillis(loop_.Now());
