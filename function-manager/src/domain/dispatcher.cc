@@ -256,6 +256,7 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
   }
   scheduler_.Update(lane.subscription, sink);
   auto ticket = scheduler_.Started(lane, loop_.Steady());
+  MeasureLag();
   if (ticket.probe != 0) host_.CircuitChanged(subscription.uuid);
   Sent sent;
   SetOff(delivery, sent);
@@ -279,6 +280,16 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
                  Answered(sent, uuid, ticket, answer);
                  Pump();
                });
+}
+
+// What is posted now runs behind all that is ready now: so late is an answer that comes now.
+void Dispatcher::MeasureLag() {
+  if (std::exchange(measuring_lag_, true)) return;
+  loop_.Post([this, alive = std::weak_ptr(alive_), begun = loop_.Steady()] {
+    if (alive.expired()) return;
+    measuring_lag_ = false;
+    scheduler_.SetLag(loop_.Steady() - begun);
+  });
 }
 
 void Dispatcher::SetOff(const DeliveryPtr& delivery, Sent& sent) {
