@@ -1,6 +1,7 @@
 """The independent checker. It believes two things: what Kafka's event topics hold, and what
 subscribers and the dead-letter list show. The product's statistics are compared with them."""
 
+import bisect
 import dataclasses
 from collections import Counter, defaultdict
 
@@ -78,10 +79,10 @@ def dead_letters_of(subscription: Subscription) -> list[dict]:
 
 
 def examine(
-    subscription: Subscription, truth: Truth, statistics: dict | None, explains=lambda a, b: True
+    subscription: Subscription, truth: Truth, statistics: dict | None, explain=lambda a, b: True
 ) -> Verdict:
-    """explains(first, second): whether a fault is behind a repeat of what was delivered at the
-    first time and again at the second."""
+    """explain(first, second): the fault that is behind a repeat of what was delivered at the first
+    time and again at the second, or None."""
     verdict = Verdict(subscription.label)
 
     def fault(check: str, text: str) -> None:
@@ -109,7 +110,7 @@ def examine(
     for event_id, times in delivered.items():
         verdict.duplicated += len(times) - 1
         for first, second in zip(times, times[1:]):
-            if not explains(first, second):
+            if not explain(first, second):
                 fault("repeats", f"{event_id} came again after {second - first:.1f} s")
     if subscription.fields.get("ordering") == "key":
         check_order(requests, truth, fault)
@@ -193,3 +194,53 @@ def silences(
         key=lambda gap: -gap[1],
     )
     return [gap for gap in gaps if gap[1] >= least] or gaps[:1]
+
+
+def attribute(subscriptions: list[Subscription], explain) -> None:
+    """Notes with each cause how many repeats it explains, and how long before it the oldest of what
+    was repeated had been delivered."""
+    for subscription in subscriptions:
+        times = defaultdict(list)
+        endpoint = subscription.endpoint
+        for request, status in zip(endpoint.requests, endpoint.statuses):
+            if 200 <= status < 300:
+                times[request.event_id].append(request.time)
+        for each in times.values():
+            for first, second in zip(each, each[1:]):
+                cause = explain(first, second)
+                if cause is not None:
+                    cause.repeats += 1
+                    cause.oldest = max(cause.oldest, cause.start - first)
+
+
+def recoveries(causes: list, load: Load, subscription: Subscription, truth: Truth) -> list[tuple]:
+    """For each fault: how long after its end an event that was accepted then was delivered from each
+    partition, as (cause, seconds), None for never. A fault that came before it was over is waited
+    for: what lasts is counted from the end of the last one."""
+    delivered: dict[str, float] = {}
+    for request, status in zip(subscription.endpoint.requests, subscription.endpoint.statuses):
+        if 200 <= status < 300:
+            delivered.setdefault(request.event_id, request.time)
+    place = (subscription.org, subscription.topic)
+    by_partition = defaultdict(list)  # partition -> [(accepted at, delivered at)]
+    for event_id in load.accepted[place]:
+        if event_id in delivered and event_id in truth.positions:
+            at = load.accepted_at[event_id]
+            by_partition[truth.positions[event_id][0]].append((at, delivered[event_id]))
+    for flow in by_partition.values():
+        flow.sort()
+    found = []
+    for cause in causes:
+        firsts = []
+        for flow in by_partition.values():
+            i = bisect.bisect_left(flow, (cause.end, 0.0))
+            firsts.append(min((end for _, end in flow[i : i + 500]), default=None))
+        if None in firsts or not firsts:
+            # The load had ended: whether all came is for the other checks.
+            found.append((cause, None))
+            continue
+        over = max(firsts)
+        ends = [c.end for c in causes if c.start < over and c.end < over]
+        going_on = any(c.start < over <= c.end for c in causes)
+        found.append((cause, 0.0 if going_on else over - max(ends)))
+    return found
