@@ -142,7 +142,6 @@ void MatchEngine::OnAssigned(const std::vector<broker::TopicPartition>& partitio
   assigned_once_ = true;
   for (const auto& partition : partitions) {
     claiming_[partition] = assigned_[partition] = generation;
-    reclaiming_.erase(partition);
   }
   Claim(partitions, generation);
 }
@@ -163,7 +162,6 @@ void MatchEngine::Reclaim(const broker::TopicPartition& partition) {
   auto it = assigned_.find(partition);
   if (it == assigned_.end()) return;
   claiming_[partition] = it->second;
-  reclaiming_.insert(partition);
   ClaimLater({partition}, it->second);
 }
 
@@ -247,7 +245,7 @@ void MatchEngine::Claimed(const std::vector<broker::TopicPartition>& partitions,
               partitions[i].partition, epoch, start);
     matchers_[partitions[i]] = std::move(matcher);
     claiming_.erase(claim);
-    if (reclaiming_.erase(partitions[i]) > 0) {
+    if (auto& started = started_[partitions[i]]; std::exchange(started, generation) == generation) {
       consumer_->Seek(partitions[i], start);
     } else {
       consumer_->Start(partitions[i], start, generation);
@@ -264,9 +262,17 @@ void MatchEngine::OnRevoked(const std::vector<broker::TopicPartition>& partition
   doubtful_.clear();  // they come again to the next owner
   // The last state is saved; what is under way is written again by the next owner, and dropped by
   // function-manager as a repeat.
-  Checkpoint([this, partitions, release = std::move(release)] {
-    for (const auto& partition : partitions) {
-      matchers_.erase(partition);
+  std::vector<std::pair<broker::TopicPartition, int64_t>> leaving;
+  for (const auto& partition : partitions) {
+    auto it = matchers_.find(partition);
+    if (it != matchers_.end()) leaving.emplace_back(partition, it->second->epoch());
+  }
+  Checkpoint([this, leaving = std::move(leaving), release = std::move(release)] {
+    for (const auto& [partition, epoch] : leaving) {
+      auto it = matchers_.find(partition);
+      // The group may not have waited for us, and have given it to us again meanwhile.
+      if (it == matchers_.end() || it->second->epoch() != epoch) continue;
+      matchers_.erase(it);
       log::Info("partition released topic={} partition={}", partition.topic, partition.partition);
     }
     release();

@@ -123,8 +123,8 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   std::unordered_map<broker::TopicPartition, std::unique_ptr<PartitionMatcher>> matchers_;
   std::unordered_map<broker::TopicPartition, uint64_t> assigned_;  // with their generation
   std::unordered_map<broker::TopicPartition, uint64_t> claiming_;  // of these, not ours yet
-  std::set<broker::TopicPartition> reclaiming_;                    // of these, started before
-  std::map<Uuid, std::vector<schema::Subscription>> orphans_;      // their topic is not known yet
+  std::map<broker::TopicPartition, uint64_t> started_;         // generation told to the consumer
+  std::map<Uuid, std::vector<schema::Subscription>> orphans_;  // their topic is not known yet
   int session_slots_;
   bool slots_wanted_ = false;
   SteadyTime others_at_{};                // when what other instances matched was asked for last

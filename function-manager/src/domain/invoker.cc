@@ -107,7 +107,6 @@ void Invoker::OnAssigned(const std::vector<broker::TopicPartition>& partitions,
   std::vector<int32_t> ids;
   for (const auto& partition : partitions) {
     claiming_[partition.partition] = assigned_[partition.partition] = generation;
-    reclaiming_.erase(partition.partition);
     ids.push_back(partition.partition);
   }
   Claim(std::move(ids), generation);
@@ -129,7 +128,6 @@ void Invoker::Reclaim(int32_t partition) {
   auto it = assigned_.find(partition);
   if (it == assigned_.end()) return;
   claiming_[partition] = it->second;
-  reclaiming_.insert(partition);
   ClaimLater({partition}, it->second);
 }
 
@@ -163,7 +161,7 @@ void Invoker::Claim(std::vector<int32_t> partitions, uint64_t generation) {
       OpenTrials(claim.unclean_starts);
       owned.books = std::make_shared<InvocationPartition>(std::move(claim), options_.limits,
                                                           ToMillis(loop_.Now()));
-      if (reclaiming_.erase(partition) > 0) {
+      if (auto& started = started_[partition]; std::exchange(started, generation) == generation) {
         consumer_->Seek(InvocationsOf(partition), start);
       } else {
         consumer_->Start(InvocationsOf(partition), start, generation);
@@ -202,15 +200,18 @@ void Invoker::Release(std::vector<int32_t> partitions, SteadyTime deadline,
     });
     return;
   }
+  std::vector<std::pair<int32_t, int64_t>> leaving;
   for (int32_t partition : partitions) {
     dispatcher_->SidelineAll(*owned_[partition].books);
     owned_[partition].books->MarkDirty();
     owned_[partition].leaving = true;
+    leaving.emplace_back(partition, owned_[partition].books->epoch());
   }
-  Checkpoint([this, partitions, release = std::move(release)] {
-    for (int32_t partition : partitions) {
+  Checkpoint([this, leaving = std::move(leaving), release = std::move(release)] {
+    for (auto [partition, epoch] : leaving) {
       auto it = owned_.find(partition);
-      if (it == owned_.end()) continue;
+      // The group may not have waited for us, and have given it to us again meanwhile.
+      if (it == owned_.end() || it->second.books->epoch() != epoch) continue;
       PublishProgress(it->second);
       owned_.erase(it);
       log::Info("partition released topic={} partition={}", broker::kInvocationsTopic, partition);

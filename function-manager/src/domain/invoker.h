@@ -132,7 +132,7 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
   std::map<int32_t, Owned> owned_;
   std::unordered_map<int32_t, uint64_t> assigned_;  // with their generation
   std::unordered_map<int32_t, uint64_t> claiming_;  // of these, not ours yet
-  std::set<int32_t> reclaiming_;                    // of these, started before
+  std::map<int32_t, uint64_t> started_;  // generation that the consumer was told to start
   bool assigned_once_ = false;
   bool saving_ = false;
   std::vector<std::function<void()>> after_save_;
