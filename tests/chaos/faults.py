@@ -4,6 +4,7 @@ import dataclasses
 import os
 import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -22,6 +23,8 @@ STORM_STEP = 2.0  # seconds between members that join and leave
 # How long after a fault what it interrupted may still be sent again: a delivery that was in flight is
 # put aside until its deadline and some grace.
 AFTERMATH = 30.0
+# How long after a fault its victim may still work on what is not its own any more, or go.
+RESETTLING = 10.0
 # How old work may be that a crash makes undone: what was in flight (an endpoint takes 0.25 s) and the
 # 100 ms between checkpoints, whose writing takes a while on a busy machine.
 REACH = 0.25 + 0.1 + 0.4
@@ -36,14 +39,33 @@ class Cause:
     start: float
     end: float
     reach: float | None  # None: it makes nobody send again what was answered
+    # Of what it explains: how many, delivered from when to when, and again from when to when.
     repeats: int = 0
-    oldest: float = 0.0  # seconds before the start
+    firsts: tuple = (float("inf"), 0.0)
+    seconds: tuple = (float("inf"), 0.0)
+
+    def note(self, first: float, second: float) -> None:
+        self.repeats += 1
+        self.firsts = (min(self.firsts[0], first), max(self.firsts[1], first))
+        self.seconds = (min(self.seconds[0], second), max(self.seconds[1], second))
+
+    @property
+    def disturbs(self) -> bool:
+        """Whether it may keep events from being accepted or delivered."""
+        return not self.act.target.startswith("identity") and self.act.kind != plan.STORM
+
+    def lost_acknowledgements(self, when: float) -> bool:
+        """Whether Kafka may have taken an event twice then: an idempotent producer that gives up one
+        event for want of an answer begins a new epoch, in which the others come again."""
+        one, _, other = self.act.target.partition("|")
+        concerned = one.startswith("kafka") or (one == "api-gateway" and other != "")
+        return concerned and self.start <= when <= self.end + AFTERMATH
 
     def explains(self, first: float, second: float) -> bool:
         """Whether what was delivered at `first` may have come again at `second`."""
         return (
             self.reach is not None
-            and self.start - self.reach <= first <= self.end + AFTERMATH
+            and self.start - self.reach <= first <= self.end + RESETTLING
             and self.start <= second <= self.end + AFTERMATH
         )
 
@@ -118,6 +140,14 @@ def signal_all(pids: list[int], number: int) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             pass
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 class Faults:
@@ -247,7 +277,16 @@ class Faults:
 
     def _kill(self, act: Act) -> None:
         self.stack.kill(act.target)
-        self.stack.restart(act.target, wait=False)
+        self._bring_back(act.target)
+
+    def _bring_back(self, part: str) -> None:
+        """Without a database or a broker nobody recovers: only when it is there its fault is over. A
+        service's start is a part of its recovery."""
+        self.stack.restart(part, wait=False)
+        if part in SERVICES:
+            return
+        ports = [self.stack.pg_port] if part == "postgres" else self._ports(f"{part}|")
+        eventually(lambda: all(map(listens, ports)), f"{part} is back", 90, step=0.1)
 
     def _terminate(self, act: Act) -> None:
         before = time.monotonic()
@@ -255,12 +294,14 @@ class Faults:
         if "did not stop" in done.stderr:
             took = time.monotonic() - before
             self.problems.append(f"{act.target} did not stop after SIGTERM within {took:.0f} s")
+        if act.kind == plan.LEADERS:
+            self._bring_back(act.target)
 
     def _stop_postgres(self, act: Act) -> None:
         pid = self.stack.pid("postgres")
         os.kill(pid, signal.SIGINT if act.kind == plan.PG_FAST else signal.SIGQUIT)
         eventually(lambda: not is_running(pid), "PostgreSQL stops", 30)
-        self.stack.restart("postgres", wait=False)
+        self._bring_back("postgres")
 
     def _freeze(self, act: Act) -> None:
         pids = family(self.stack.pid(act.target))
@@ -294,8 +335,7 @@ class Faults:
             disk.empty()
         if self.stack.pid(act.target) is None:
             self.say(f"         {act.target} ended for want of space: it is started again")
-            self.stack.restart(act.target, wait=False)
-        eventually(lambda: self.stack.pid(act.target) is not None, f"{act.target} is back", 30)
+            self._bring_back(act.target)
         self._excused.discard(act.target)
 
     # ---- links

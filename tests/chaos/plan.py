@@ -12,6 +12,7 @@ LINK_KINDS = ("delay", "stall", "reset", "truncate", "garbage")
 DISK = "disk-full"
 MANAGERS = ("event-manager", "function-manager")
 STORM_LONGEST = 180.0
+BROKER_REST = 6.0  # seconds more until the next fault: a broker takes as long to come back
 FIRST = 1.0  # second, which belongs to the load alone
 
 
@@ -80,7 +81,7 @@ class World:
             self.kinds.append(Kind(name, about, "links", tuple(apart), lasting, 3))
         if several:
             self.kinds += [
-                Kind(LEADERS, "a broker restarts in order: its leaders move", "parts", tuple(nodes), (0, 0), 12),
+                Kind(LEADERS, "a broker restarts in order: its leaders move", "parts", tuple(nodes), (0, 0), 6),
                 Kind(STORM, "a member joins and one leaves every 2 s", "storms", MANAGERS, (storm, storm), 5),
             ]
         if own_network:
@@ -103,13 +104,14 @@ def plan(seconds: float, seed: int, world: World, wanted: list[str] | None = Non
 
     def draw(kind: Kind, target: str) -> None:
         span = round(dice.uniform(*kind.span), 1)
-        if drawn[kind.lane] and left[kind.lane] < span + kind.rest:
+        rest = kind.rest + (BROKER_REST if target in world.nodes and len(world.nodes) > 1 else 0)
+        if drawn[kind.lane] and left[kind.lane] < span + rest:
             return
-        left[kind.lane] -= span + kind.rest
+        left[kind.lane] -= span + rest
         way = "both"
         if kind.name == ONE_WAY or (kind.name == "stall" and dice.random() < 0.5):
             way = dice.choice(("to", "from"))
-        drawn[kind.lane].append((kind, target, span, way))
+        drawn[kind.lane].append((kind, target, span, rest, way))
 
     pairs = [(kind, target) for kind in kinds for target in kind.targets]
     dice.shuffle(pairs)
@@ -127,7 +129,7 @@ def plan(seconds: float, seed: int, world: World, wanted: list[str] | None = Non
         dice.shuffle(lane_acts)
         slack = max(0.0, left[lane]) / max(1, len(lane_acts))
         at = FIRST
-        for kind, target, span, way in lane_acts:
+        for kind, target, span, rest, way in lane_acts:
             acts.append(Act(at + slack * dice.random() * 0.9, kind.name, target, span, way))
-            at += slack + span + kind.rest
+            at += slack + span + rest
     return sorted(acts, key=lambda act: act.at)

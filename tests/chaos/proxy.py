@@ -21,6 +21,7 @@ has no checksum is another message, which nobody without TLS could tell from a t
 """
 
 import asyncio
+import collections
 import json
 import random
 import socket
@@ -69,9 +70,10 @@ class Side(asyncio.Protocol):
         self.peer: Side | None = None
         self.waiting: list[bytes] = []  # before the peer is there, or while it stalls
         self.cut_next = False
-        self.ended = False
+        self.ended = False  # it sends no more
+        self.finished = False  # and is sent no more
         self.heard = time.monotonic()
-        self.last_due = 0.0
+        self.late: collections.deque = collections.deque()  # (due, bytes)
 
     def connection_made(self, transport):
         self.transport = transport
@@ -91,9 +93,9 @@ class Side(asyncio.Protocol):
             self.waiting.append(data)
             self.read(len(self.waiting) < 16)
         elif self.pair.link.kind == "delay" and self.way in self.pair.link.ways:
-            self.later(data)
-        elif self.last_due > self.heard:
-            self.pair.loop.call_at(self.last_due, self.peer.write, data)
+            self.later(data, self.pair.link.delay * (1 + self.pair.link.dice.random() / 2))
+        elif self.late:
+            self.later(data, 0.0)
         else:
             self.peer.write(data)
 
@@ -105,10 +107,28 @@ class Side(asyncio.Protocol):
             or (link.kind == "stall" and self.way in link.ways)
         )
 
-    def later(self, data):
-        delay = self.pair.link.delay * (1 + self.pair.link.dice.random() / 2)
-        self.last_due = max(self.last_due, self.pair.loop.time() + delay)
-        self.pair.loop.call_at(self.last_due, self.peer.write, data)
+    def later(self, data: bytes | None, delay: float):
+        """None is the end. Everything keeps its order."""
+        due = self.pair.loop.time() + delay
+        if self.late:
+            due = max(due, self.late[-1][0])
+        self.late.append((due, data))
+        if len(self.late) == 1:
+            self.pair.loop.call_at(due, self.hand_on)
+
+    def hand_on(self):
+        while self.late and self.late[0][0] <= self.pair.loop.time():
+            _, data = self.late.popleft()
+            if data is not None:
+                self.peer.write(data)
+            elif self.peer.ended:
+                self.pair.close()
+            else:
+                self.peer.write_end()
+        if self.late:
+            self.pair.loop.call_at(self.late[0][0], self.hand_on)
+        elif self.pair.one_is_gone:
+            self.pair.close()
 
     def release(self):
         """What was held goes on."""
@@ -116,21 +136,21 @@ class Side(asyncio.Protocol):
             return
         waiting, self.waiting = self.waiting, []
         for data in waiting:
-            self.peer.write(data)
+            self.later(data, 0.0) if self.late else self.peer.write(data)
         self.read(True)
         if self.ended:
             self.pass_end()
 
     def pass_end(self):
-        due = max(self.last_due, self.pair.loop.time())
-        self.pair.loop.call_at(due, self.pair.close if self.peer.ended else self.peer.write_end)
+        self.later(None, 0.0)
 
     def write(self, data):
-        if self.transport is not None and not self.transport.is_closing():
+        if self.transport is not None and not self.transport.is_closing() and not self.finished:
             self.transport.write(data)
 
     def write_end(self):
-        if self.transport is not None and self.transport.can_write_eof():
+        if self.transport is not None and not self.transport.is_closing() and not self.finished:
+            self.finished = True
             try:
                 self.transport.write_eof()
             except OSError:
@@ -238,8 +258,8 @@ class Pair:
             return  # the other does not learn of it before the stall ends
         if fault is not None:
             self.reset()
-        else:
-            self.loop.call_at(max(side.last_due, self.loop.time()), other.transport.close)
+        elif not side.late:
+            other.transport.close()
 
 
 class Proxy:

@@ -109,19 +109,21 @@ HOSTILE_WAYS, HOSTILE_WEIGHTS = zip(
     (Answer(200, body=b"x" * 64, drip=True), 1),
     (Answer(200, body=b"short", lie=1000), 5),
     (Answer(503, {"Content-Encoding": "gzip"}, gzip.compress(b"0" * 10_000_000)), 5),
-    (Answer(307, {"Location": "http://169.254.169.254/latest/"}), 2),
 )
+REDIRECT = Answer(307, {"Location": "http://169.254.169.254/latest/"})  # a dead letter
 
 
 class Hostile:
-    """What it has taken it takes again: else a repeat whose first answer was lost might end as a dead
-    letter, and that would be nobody's fault."""
+    """What it refuses for good it always refuses, and what it has taken it takes again: else a repeat
+    whose first answer was lost would end in two ways, and that would be nobody's fault."""
 
     def __init__(self, dice: random.Random):
         self.dice = dice
         self.taken: set = set()
 
     def __call__(self, request) -> Answer:
+        if hashlib.sha256(request["ce-id"].encode()).digest()[1] < 5:
+            return REDIRECT
         if request.event_id in self.taken or self.dice.random() < 0.8:
             self.taken.add(request.event_id)
             return OK

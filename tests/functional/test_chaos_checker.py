@@ -117,6 +117,25 @@ def test_repeat_without_a_fault_behind_it_is_seen(made_up):
     assert [check for check, _ in found.faults] == ["repeats"]
 
 
+def test_event_that_is_twice_in_the_log_has_two_deliveries(made_up):
+    made_up.truth.again = {"1": [(0, 9)]}
+    made_up.statistics.update(matched=3, delivered=3)
+    for event_id in "12":
+        made_up.deliver(event_id)
+    assert made_up.verdict().lost == 1
+    made_up.deliver("1", delivery_id="the second")
+    assert made_up.failed() == set() and made_up.verdict().duplicated == 0
+    made_up.deliver("1", delivery_id="a third")
+    assert made_up.failed() == {"delivery id"}
+
+
+def test_lost_answers_of_kafka_explain_what_is_there_twice():
+    assert cause(plan.KILL, "kafka-2", 100).lost_acknowledgements(105)
+    assert cause("stall", "api-gateway|kafka", 100, 110).lost_acknowledgements(105)
+    for target in ("api-gateway", "function-manager|kafka", "postgres"):
+        assert not cause(plan.KILL, target, 100).lost_acknowledgements(105)
+
+
 def test_wrong_order_of_a_key_is_seen_where_it_is_asked_for(made_up):
     made_up.truth.keys = {"1": b"k", "2": b"k"}
     made_up.deliver("2")
