@@ -223,6 +223,7 @@ wire::Invocation ToWire(const Invocation& in) {
     out.targets[i].version = in.targets[i].version;
   }
   out.event = ToWire(in.event);
+  if (in.deliver_at_ms != 0) out.__set_deliver_at_ms(in.deliver_at_ms);
   return out;
 }
 
@@ -243,6 +244,7 @@ Invocation FromWire(wire::Invocation&& in) {
     out.targets.push_back({ToUuid(target.subscription), target.generation, target.version});
   }
   out.event = FromWire(std::move(in.event));
+  if (in.__isset.deliver_at_ms) out.deliver_at_ms = in.deliver_at_ms;
   return out;
 }
 
@@ -267,6 +269,7 @@ wire::Progress ToWire(const Progress& in) {
   }
   if (in.failing_since_ms != 0) out.__set_failing_since_ms(in.failing_since_ms);
   if (in.last_success_ms != 0) out.__set_last_success_ms(in.last_success_ms);
+  if (in.scheduled != 0) out.__set_scheduled(in.scheduled);
   return out;
 }
 
@@ -291,6 +294,7 @@ Progress FromWire(wire::Progress&& in) {
   }
   if (in.__isset.failing_since_ms) out.failing_since_ms = in.failing_since_ms;
   if (in.__isset.last_success_ms) out.last_success_ms = in.last_success_ms;
+  if (in.__isset.scheduled) out.scheduled = in.scheduled;
   return out;
 }
 

@@ -108,6 +108,7 @@ struct Invocation {
   int32_t chunks = 1;
   std::vector<Target> targets;
   EventData event;
+  int64_t deliver_at_ms = 0;  // not before; 0: at once
 };
 
 struct DeliveryCounters {
@@ -143,6 +144,7 @@ struct Progress {
   std::optional<Circuit> circuit;  // missing from older writers
   int64_t failing_since_ms = 0;    // when the first attempt failed since the last good one; 0: none
   int64_t last_success_ms = 0;     // when an attempt went well last; 0: not since the writer began
+  int64_t scheduled = 0;           // pending before their time; in none of the others
 };
 
 /// dispatch.dead-letters

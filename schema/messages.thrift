@@ -91,6 +91,7 @@ struct Invocation {
   10: i32 chunks
   11: list<Target> targets
   12: EventData event
+  13: optional i64 deliver_at_ms
 }
 
 struct DeliveryCounters {
@@ -126,6 +127,7 @@ struct Progress {
   11: optional Circuit circuit
   12: optional i64 failing_since_ms
   13: optional i64 last_success_ms
+  14: optional i64 scheduled
 }
 
 struct DeadLetter {

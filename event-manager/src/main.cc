@@ -55,6 +55,20 @@ std::vector<Config::Setting> Settings() {
                       .help = "deliveries under way of all subscriptions",
                       .min = 1,
                       .max = 1'000'000'000});
+  settings.push_back({.name = "max-scheduled",
+                      .type = Config::Type::kInt,
+                      .default_value = "100000",
+                      .help =
+                          "deliveries of a subscription that wait for their time (deliverat), or 1 "
+                          "GB of them; more count as pending, and then wait in their topic",
+                      .min = 0,
+                      .max = 1'000'000});
+  settings.push_back({.name = "max-scheduled-per-organization",
+                      .type = Config::Type::kInt,
+                      .default_value = "500000",
+                      .help = "deliveries that wait for their time, of all its subscriptions",
+                      .min = 0,
+                      .max = 1'000'000'000});
   settings.push_back({.name = "lag-interval",
                       .type = Config::Type::kDuration,
                       .default_value = "5s",
@@ -92,7 +106,8 @@ class EventManager {
         subscriptions_(*broker_, service.loop(), pool_, [this] { relay_.Nudge(); }),
         dry_runs_(*broker_, service.loop(), state_, {}),
         losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
-        survey_(*broker_, service.loop(), pool_, state_, progress_),
+        survey_(*broker_, service.loop(), pool_, state_, progress_,
+                service.config().Int("max-scheduled")),
         lag_(service.loop(), state_, survey_),
         replays_(
             *broker_, service.loop(), pool_, state_, survey_, [this] { return relay_.leading(); },
@@ -133,7 +148,8 @@ class EventManager {
     engine_.OnLost([this](const schema::Subscription& subscription, const PartitionId& partition,
                           int64_t lost) { losses_.Note(subscription, partition, lost); });
     progress_.OnChanged([this](const Uuid& subscription, const ProgressTable::Sum& sum) {
-      engine_.SetSettled(subscription, sum.counters.settled(), progress_.CircuitOf(subscription));
+      engine_.SetSettled(subscription, sum.counters.settled(), sum.scheduled,
+                         progress_.CircuitOf(subscription));
     });
     FollowOrganizations(
         organizations_, [this](const std::string& org) { topics_.EnsureDefault(org); },
@@ -180,6 +196,8 @@ class EventManager {
     options.allowance.deliveries = config.Int("max-pending");
     options.allowance.organization = config.Int("max-pending-per-organization");
     options.allowance.total = config.Int("max-pending-total");
+    options.allowance.scheduled = config.Int("max-scheduled");
+    options.allowance.scheduled_organization = config.Int("max-scheduled-per-organization");
     return options;
   }
   static LagMonitor::Options MonitorOptions(const Config& config) {

@@ -93,6 +93,10 @@ class PlantedInvokeStore : public InvokeStore {
   void Save(std::vector<InvokeSave> saves, std::function<void(Result<SaveResult>)> done) override;
   void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
                std::function<void(Result<std::vector<RetryRow>>)> done) override;
+  void LoadStale(int32_t partition, const Uuid& subscription, int32_t generation, size_t limit,
+                 std::function<void(Result<std::vector<RetryRow>>)> done) override {
+    sound_.LoadStale(partition, subscription, generation, limit, std::move(done));
+  }
   void LoadChosen(std::vector<int32_t> partitions, int64_t now_ms,
                   std::function<void(Result<Chosen>)> done) override {
     sound_.LoadChosen(std::move(partitions), now_ms, std::move(done));

@@ -92,6 +92,25 @@ TEST(SimulationTest, FallingBehindAndRewindsSurviveEveryFault) {
   RunSeeds(options, Seeds(1500), true);
 }
 
+TEST(SimulationTest, DelayedEventsComeOnceInTime) {
+  World::Options options;
+  options.crashes = options.store_faults = options.broker_faults = false;
+  options.endpoint_faults = false;
+  options.delays = true;
+  options.allowance = 40;
+  RunSeeds(options, Seeds(40), false);
+}
+
+TEST(SimulationTest, DelayedEventsSurviveEveryFault) {
+  World::Options options;
+  options.event_managers = options.function_managers = 2;
+  options.delays = options.rewinds = options.hangs = options.redrives = options.replays = true;
+  options.events = 150;
+  options.subscriptions = 6;
+  options.allowance = 40;
+  RunSeeds(options, Seeds(40), true);
+}
+
 TEST(SimulationTest, RedrivesDeliverOnceWithoutFaults) {
   World::Options options;
   options.subscriptions = 6;

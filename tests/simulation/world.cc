@@ -6,6 +6,7 @@
 
 #include "broker-adapters/topics.h"
 #include "event-manager/src/adapters/progress_table.h"
+#include "schema/rfc3339.h"
 #include "tests/simulation/held_store.h"
 
 namespace dispatch::simulation {
@@ -33,6 +34,11 @@ class World::Endpoints : public Sender {
 
   void Send(SendRequest request, std::function<void(Answer)> done) override {
     size_t index = std::stoul(request.sink.url);
+    for (const auto& [name, value] : request.event->headers) {
+      if (name == "ce_deliverat" && *schema::ParseRfc3339(value) > world_.loop_.Now()) {
+        ++world_.early_;
+      }
+    }
     const Sub& sub = world_.subs_[index];
     bool faults = world_.options_.endpoint_faults && !world_.healed_ && sub.fails_at_times;
     Answer answer;
@@ -170,7 +176,8 @@ void World::StartEventManager(int index) {
   manager->progress = std::make_unique<ProgressTable>(*manager->broker, loop_);
   manager->progress->OnChanged([engine = manager->engine.get(), table = manager->progress.get()](
                                    const Uuid& subscription, const ProgressTable::Sum& sum) {
-    engine->SetSettled(subscription, sum.counters.settled(), table->CircuitOf(subscription));
+    engine->SetSettled(subscription, sum.counters.settled(), sum.scheduled,
+                       table->CircuitOf(subscription));
   });
   manager->progress->Start();
   event_managers_[index] = std::move(manager);
@@ -348,7 +355,8 @@ void World::RememberEvents() {
   for (int32_t p = 0; p < kEventPartitions; ++p) {
     for (const auto& record : cluster_.Log({topic_.KafkaName(), p})) {
       const auto* key = record.FindHeader("ce_partitionkey");
-      events_[{p, record.offset}] = {*record.FindHeader("ce_type"), key == nullptr ? "" : *key};
+      events_[{p, record.offset}] = {*record.FindHeader("ce_type"), key == nullptr ? "" : *key,
+                                     record.FindHeader("ce_deliverat") != nullptr};
     }
   }
 }
@@ -366,6 +374,11 @@ void World::Publish() {
   if (Chance(0.5)) {
     record.key = "k" + std::to_string(number % 7);
     record.headers.emplace_back("ce_partitionkey", *record.key);
+  }
+  if (options_.delays && outages_() % 5 == 0) {
+    auto wait = milliseconds(outages_() % 30'000);
+    ++delayed_;
+    record.headers.emplace_back("ce_deliverat", schema::FormatRfc3339(loop_.Now() + wait));
   }
   record.value = "{}";
   // What was written is in the log, also when its report was lost: the log is the truth.
@@ -610,6 +623,7 @@ std::vector<std::string> World::Check() const {
     }
   }
   if (invoke_store_.Rows() != 0) faults.push_back("rows are left in the retry store");
+  if (early_ != 0) faults.push_back(fmt::format("before their time: {} attempts", early_));
   CheckRedriven(faults);
   return faults;
 }
@@ -630,14 +644,15 @@ void World::CheckRedriven(std::vector<std::string>& faults) const {
   }
 }
 
-// First deliveries of a key follow the log. One that was parked may come again after a crash, when
-// others have passed it.
+// First deliveries of a key follow the log, but for events that come later. One that was parked may
+// come again after a crash, when others have passed it.
 void World::CheckOrder(size_t index, const std::set<std::tuple<Uuid, int32_t, Position>>& dead,
                        std::vector<std::string>& faults) const {
   const auto& s = subs_[index].subscription;
   std::map<std::pair<int32_t, std::string>, int64_t> last;
   for (const auto& [position, event] : events_) {
-    if (event.key.empty() || dead.contains({s.uuid, s.generation, position})) continue;
+    if (event.key.empty() || event.delayed || dead.contains({s.uuid, s.generation, position}))
+      continue;
     schema::DeliveryId id{topic_.uuid, position.partition, position.offset,
                           s.uuid,      s.generation,       Uuid{}};
     auto it = successes_.find({index, id.WebhookId()});

@@ -41,6 +41,7 @@ class World {
     bool redrives = false;       // of dead letters
     bool replays = false;        // of stretches, as subscriptions with an end
     bool truncations = false;    // retention takes what may be unread
+    bool delays = false;         // events that are to be delivered later
     bool poison = false;         // an event that ends every function-manager that sends it
     int64_t allowance = 10'000;  // deliveries of a subscription under way
     Bug planted = Bug::kNone;
@@ -59,6 +60,7 @@ class World {
   size_t delivered() const { return successes_.size(); }
   int crashes() const { return crashes_; }
   int poisoned() const { return poisoned_; }
+  int delayed() const { return delayed_; }
   size_t redriven() const { return invoke_store_.returned().size(); }
 
  private:
@@ -82,6 +84,7 @@ class World {
   struct Event {
     std::string type;
     std::string key;
+    bool delayed = false;
   };
   struct Success {
     int count = 0;
@@ -139,6 +142,8 @@ class World {
   int64_t duplicates_ = 0;
   int crashes_ = 0;
   int poisoned_ = 0;
+  int delayed_ = 0;
+  int early_ = 0;  // attempts before an event's time
   std::vector<std::unique_ptr<EventManager>> event_managers_;
   std::vector<std::unique_ptr<FunctionManager>> function_managers_;
   std::unique_ptr<Endpoints> endpoints_;

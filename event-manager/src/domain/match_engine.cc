@@ -13,7 +13,6 @@ namespace {
 
 broker::ProducerOptions WriterOptions() {
   broker::ProducerOptions options;
-  options.linger = std::chrono::milliseconds(1);
   options.delivery_timeout = std::chrono::milliseconds(0);
   return options;
 }

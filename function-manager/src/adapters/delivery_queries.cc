@@ -19,7 +19,7 @@ constexpr char kAttemptsByPosition[] = R"(
     and org = $4
   order by subscription_name, at_ms, number limit 10000)";
 constexpr char kWaitingByPosition[] = R"(
-  select subscription, attempts, due_ms, last_status, last_error from retries
+  select subscription, attempts, due_ms, deliver_at_ms from retries
   where topic = $1::uuid and source_partition = $2::int and source_offset = $3::bigint
     and org = $4)";
 constexpr char kDeadByPosition[] = R"(
@@ -113,7 +113,9 @@ void DeliveryQueries::ByPosition(const schema::Request& request, Responder respo
           if (name == names.end()) continue;
           auto& entry = slot(name->second);
           if (entry["status"] == "DELIVERED") continue;
-          entry["status"] = "RETRYING";
+          bool scheduled = waiting[i].Int(1) == 0 && waiting[i].Int(3) == waiting[i].Int(2);
+          entry["status"] = scheduled ? "SCHEDULED" : "RETRYING";
+          if (scheduled) entry["message"] = "scheduled for " + Time(waiting[i].Int(2));
           if (waiting[i].Int(2) == kNeverDue) {
             entry["message"] = "waits behind another event of its partition key";
           } else {

@@ -86,6 +86,7 @@ void Dispatcher::Take(DeliveryPtr delivery) {
   if (partition->CrashesOf(delivery->id) >= options_.most_crashes) {
     return Quarantine(delivery, *found.subscription);
   }
+  if (Postpone(delivery, *partition)) return;
   if (!EnterOrder(delivery, *partition, *found.subscription)) return;
   delivery->state = State::kQueued;
   delivery->since = loop_.Steady();
@@ -102,12 +103,28 @@ void Dispatcher::Take(DeliveryPtr delivery) {
   Pump();
 }
 
+// Before its time it waits, and no attempt is spent.
+bool Dispatcher::Postpone(const DeliveryPtr& delivery, InvocationPartition& partition) {
+  std::chrono::milliseconds wait(delivery->deliver_at_ms - now_ms());
+  if (delivery->attempts > 0 || wait.count() <= 0) return false;
+  bool roomy = partition.tracker().half_empty() || delivery->record_offset < 0;
+  bool stays = delivery->has_row || (roomy && wait <= options_.memory_wait);
+  if (!stays && MaySchedule(partition, delivery->id.subscription)) {
+    partition.Spill(*delivery, delivery->deliver_at_ms, false);
+  } else {
+    WaitInMemory(delivery, wait);
+  }
+  return true;
+}
+
 // False: it is not its turn yet.
 bool Dispatcher::EnterOrder(const DeliveryPtr& delivery, InvocationPartition& partition,
                             const schema::Subscription& subscription) {
   if (delivery->key || delivery->has_row || subscription.ordering != schema::Ordering::kKey) {
     return true;
   }
+  // What comes later than it was published has no place in the order of the log.
+  if (delivery->deliver_at_ms != 0) return true;
   delivery->key = OrderingKey(*delivery->event);
   if (!delivery->key) return true;
   KeyOrder& order = partition.order();

@@ -95,6 +95,7 @@ class Dispatcher {
   schema::Circuit CircuitOf(const Uuid& subscription);
 
  private:
+  bool Postpone(const DeliveryPtr& delivery, InvocationPartition& partition);
   bool EnterOrder(const DeliveryPtr& delivery, InvocationPartition& partition,
                   const schema::Subscription& subscription);
   void SpillInOrder(InvocationPartition& partition, const DeliveryPtr& delivery, int64_t due_ms,
@@ -126,6 +127,7 @@ class Dispatcher {
   static void CopyRefused(const std::string& topic, const Status& status);
   void Finish(const DeliveryPtr& delivery, InvocationPartition::Outcome outcome);
   bool MaySpill(InvocationPartition& partition, const Uuid& subscription);
+  bool MaySchedule(InvocationPartition& partition, const Uuid& subscription);
   void MoveAside(InvocationPartition& partition, const DeliveryPtr& delivery, Lane* lane);
   bool IsHog(InvocationPartition& partition, const Uuid& subscription, size_t waiting);
   void ThinOut(InvocationPartition& partition, Lane& lane, std::vector<DeliveryPtr> queued,

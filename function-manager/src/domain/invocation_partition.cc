@@ -44,8 +44,7 @@ InvocationPartition::InvocationPartition(InvokeClaim claim, OffsetTracker::Limit
   }
   for (const auto& waiting : claim.waiting) {
     Account& account = accounts_[waiting.subscription];
-    account.rows = waiting.rows;
-    account.oldest_row_ms = waiting.oldest_ms;
+    account.rows.Add(waiting.first_ms, waiting.delayed ? waiting.first_ms : 0, waiting.rows);
     account.changed = true;
     rows_ += waiting.rows;
   }
@@ -88,6 +87,7 @@ std::vector<DeliveryPtr> InvocationPartition::TakeIn(const broker::Record& recor
     delivery->org = invocation.org;
     delivery->topic = invocation.topic;
     delivery->source_timestamp_ms = invocation.source_timestamp_ms;
+    delivery->deliver_at_ms = invocation.deliver_at_ms;
     delivery->event = event;
     delivery->record_offset = delivery->sequence = record.offset;
     delivery->record_index = static_cast<uint32_t>(i);
@@ -133,6 +133,7 @@ DeliveryPtr InvocationPartition::TakeRow(RetryRow row) {
   delivery->org = std::move(row.org);
   delivery->topic = std::move(row.topic);
   delivery->source_timestamp_ms = row.source_timestamp_ms;
+  delivery->deliver_at_ms = row.deliver_at_ms;
   delivery->event = std::move(row.event);
   delivery->attempts = row.attempts;
   delivery->first_attempt_ms = row.first_attempt_ms;
@@ -172,7 +173,7 @@ void InvocationPartition::Settle(Delivery& delivery, Outcome outcome) {
   if (delivery.has_row) {
     delivery.has_row = false;
     --rows_;
-    if (--account.rows == 0) account.oldest_row_ms = 0;
+    account.rows.Remove(delivery.source_timestamp_ms, delivery.deliver_at_ms);
     ChangeRow(delivery.id, std::nullopt);
     with_row_.erase(delivery.id);
   }
@@ -209,18 +210,15 @@ void InvocationPartition::Spill(Delivery& delivery, int64_t due_ms, bool keep) {
   if (!delivery.has_row) {
     delivery.has_row = true;
     ++rows_;
-    ++account.rows;
+    account.rows.Add(delivery.source_timestamp_ms, delivery.deliver_at_ms);
     if (delivery.listed) with_row_.emplace(delivery.id, *delivery.place);
-  }
-  if (account.oldest_row_ms == 0 || delivery.source_timestamp_ms < account.oldest_row_ms) {
-    account.oldest_row_ms = delivery.source_timestamp_ms;
   }
   if (!keep) delivery.state = Delivery::State::kSpilled;
   ChangeRow(delivery.id,
             RetryRow{delivery.id, delivery.org, delivery.topic, delivery.source_timestamp_ms,
                      delivery.attempts, delivery.first_attempt_ms, due_ms, delivery.last_status,
                      delivery.last_error, delivery.event, delivery.sequence, delivery.key,
-                     fresh || StillFresh(delivery.id)});
+                     fresh || StillFresh(delivery.id), delivery.deliver_at_ms});
   CompletePart(delivery);
 }
 
@@ -232,11 +230,8 @@ int32_t InvocationPartition::CrashesOf(const schema::DeliveryId& id) const {
 void InvocationPartition::Return(const ChosenLetter& letter, RetryRow row) {
   Account& account = accounts_[row.id.subscription];
   --account.counters.dead_lettered;
-  ++account.rows;
+  account.rows.Add(row.source_timestamp_ms, row.deliver_at_ms);
   ++rows_;
-  if (account.oldest_row_ms == 0 || row.source_timestamp_ms < account.oldest_row_ms) {
-    account.oldest_row_ms = row.source_timestamp_ms;
-  }
   account.changed = true;
   dirty_ = true;
   if (row.key) {
@@ -252,8 +247,7 @@ void InvocationPartition::ReturnFailed(const schema::DeliveryId& row) {
   if (it == returns_.end()) return;
   Account& account = accounts_[row.subscription];
   ++account.counters.dead_lettered;
-  --rows_;
-  if (--account.rows == 0) account.oldest_row_ms = 0;
+  RemoveRow(account, row);
   account.changed = true;
   dirty_ = true;
   if (it->second.key) order_.NotReturned({row.subscription, *it->second.key}, it->second.sequence);
@@ -392,10 +386,25 @@ void InvocationPartition::SaveFailed() {
 void InvocationPartition::Merged(const schema::DeliveryId& id) {
   Account& account = accounts_[id.subscription];
   --account.counters.received;
-  --account.rows;
-  --rows_;
+  RemoveRow(account, id);
   account.changed = true;
   dirty_ = true;
+}
+
+// A row that is being written does not count after all.
+void InvocationPartition::RemoveRow(Account& account, const schema::DeliveryId& id) {
+  --rows_;
+  for (const auto* changes : {&saving_, &changes_}) {
+    auto it = changes->find(id);
+    if (it == changes->end() || !it->second) continue;
+    return account.rows.Remove(it->second->source_timestamp_ms, it->second->deliver_at_ms);
+  }
+}
+
+void InvocationPartition::Advance(int64_t now_ms) {
+  for (auto& [subscription, account] : accounts_) {
+    if (account.rows.Advance(now_ms)) account.changed = true;
+  }
 }
 
 // It became a row, and that is not being saved yet.
@@ -407,30 +416,35 @@ bool InvocationPartition::StillFresh(const schema::DeliveryId& id) const {
 std::unordered_map<Uuid, InvocationPartition::Pending> InvocationPartition::CountPending() const {
   std::unordered_map<Uuid, Pending> all;
   for (const auto& [subscription, account] : accounts_) {
-    if (account.rows == 0) continue;
+    if (account.rows.rows() == 0) continue;
     Pending& pending = all[subscription];
-    pending.retrying = account.rows;
-    pending.oldest_ms = account.oldest_row_ms;
+    pending.scheduled = account.rows.scheduled();
+    pending.retrying = account.rows.rows() - pending.scheduled;
+    pending.oldest_ms = account.rows.oldest_ms();
   }
   for (const auto& delivery : deliveries_) {
     Pending& pending = all[delivery->id.subscription];
+    auto account = accounts_.find(delivery->id.subscription);
+    bool scheduled = account != accounts_.end() && delivery->deliver_at_ms != 0 &&
+                     account->second.rows.IsScheduled(delivery->deliver_at_ms);
+    int64_t& waiting = scheduled ? pending.scheduled : pending.retrying;
     bool active = delivery->state == Delivery::State::kQueued ||
                   delivery->state == Delivery::State::kInFlight ||
                   delivery->state == Delivery::State::kHeld ||
                   delivery->state == Delivery::State::kFollowing ||
                   delivery->state == Delivery::State::kBurying;
-    if (delivery->has_row && active) --pending.retrying;
+    if (delivery->has_row && active) --waiting;
     if (delivery->state == Delivery::State::kInFlight ||
         delivery->state == Delivery::State::kBurying) {
       ++pending.in_flight;
     } else if (active) {
       ++pending.queued;
     } else if (!delivery->has_row) {
-      ++pending.retrying;
+      ++waiting;
     }
-    if (pending.oldest_ms == 0 || delivery->source_timestamp_ms < pending.oldest_ms) {
-      pending.oldest_ms = delivery->source_timestamp_ms;
-    }
+    if (scheduled) continue;
+    int64_t since_ms = std::max(delivery->source_timestamp_ms, delivery->deliver_at_ms);
+    if (pending.oldest_ms == 0 || since_ms < pending.oldest_ms) pending.oldest_ms = since_ms;
   }
   return all;
 }

@@ -27,6 +27,7 @@ struct RetryRow {
   int64_t sequence = 0;
   std::optional<std::string> key;  // ordered: behind those of this key with a lower sequence
   bool fresh = false;              // no row of this delivery is known
+  int64_t deliver_at_ms = 0;       // its event's time, when it is to be delivered later
 };
 
 struct InvokeClaim {
@@ -34,10 +35,13 @@ struct InvokeClaim {
   int64_t epoch = 0;  // ours, raised by the claim
   std::optional<int64_t> position;
   schema::InvokeCheckpoint checkpoint;
+  /// Rows of one second: with the source timestamp of the first, or of events that are to be
+  /// delivered later, with the first of their times.
   struct Waiting {
     Uuid subscription;
     int64_t rows = 0;
-    int64_t oldest_ms = 0;  // source timestamp
+    int64_t first_ms = 0;
+    bool delayed = false;
   };
   std::vector<Waiting> waiting;  // what the shard of the retry store holds
   struct Blocked {
@@ -114,6 +118,10 @@ class InvokeStore {
   /// At most `limit` rows of a shard with from_ms <= due < until_ms, by due time.
   virtual void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
                        std::function<void(Result<std::vector<RetryRow>>)> done) = 0;
+  /// At most `limit` rows without a key of a subscription in a shard, of generations before
+  /// `generation`, whenever they are due.
+  virtual void LoadStale(int32_t partition, const Uuid& subscription, int32_t generation,
+                         size_t limit, std::function<void(Result<std::vector<RetryRow>>)> done) = 0;
   struct Chosen {
     std::vector<ChosenLetter> letters;
     bool more = false;  // a redrive is under way: ask again soon

@@ -1,6 +1,7 @@
 #include "function-manager/src/domain/invoker.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "broker-adapters/topics.h"
 #include "common/log.h"
@@ -30,6 +31,7 @@ Invoker::Invoker(broker::Broker& broker, Loop& loop, InvokeStore& store, const C
     : broker_(broker),
       loop_(loop),
       store_(store),
+      catalog_(catalog),
       disable_(std::move(disable)),
       options_(std::move(options)),
       producer_(broker.NewProducer(BulkOptions())) {
@@ -62,6 +64,11 @@ void Invoker::Start() {
   WheelTick();
   RedriveTick();
   ProgressTick();
+}
+
+void Invoker::SubscriptionChanged(const Uuid& subscription) {
+  dispatcher_->SubscriptionChanged(subscription);
+  for (auto& [partition, owned] : owned_) NoteStale(owned, subscription);
 }
 
 const InvocationPartition* Invoker::FindPartition(int32_t partition) const {
@@ -143,6 +150,9 @@ void Invoker::Claimed(InvokeClaim claim, uint64_t generation) {
   OpenTrials(claim.unclean_starts);
   owned.books = std::make_shared<InvocationPartition>(std::move(claim), options_.limits,
                                                       ToMillis(loop_.Now()));
+  for (const auto& [subscription, account] : owned.books->accounts()) {
+    NoteStale(owned, subscription);
+  }
   claims_->Start(partition, start, generation);
 }
 
@@ -305,10 +315,10 @@ bool Invoker::Saved(const CheckpointLoop::Part& part, CheckpointLoop::Outcome ou
   Owned& owned = it->second;
   switch (outcome) {
     case CheckpointLoop::Outcome::kSaved: {
-      auto earliest = owned.books->Saved();
       for (const auto& [merged_in, id] : save_result_.merged) {
         if (merged_in == partition) owned.books->Merged(id);
       }
+      auto earliest = owned.books->Saved();
       if (!earliest) break;
       owned.loaded_until_ms = std::min(owned.loaded_until_ms, *earliest);
       owned.pulled_back = owned.loading;
@@ -333,7 +343,9 @@ bool Invoker::Saved(const CheckpointLoop::Part& part, CheckpointLoop::Outcome ou
 void Invoker::WheelTick() {
   wheel_timer_ = loop_.After(options_.wheel_interval, [this] { WheelTick(); });
   for (auto& [partition, owned] : owned_) {
-    if (!owned.loading && !owned.revoking && owned.books->rows() > 0) LoadDue(partition);
+    if (owned.loading || owned.revoking || owned.books->rows() == 0) continue;
+    owned.stale_turn = !owned.stale_turn && !owned.stale.empty() && owned.books->reread();
+    owned.stale_turn ? LoadStale(partition) : LoadDue(partition);
   }
 }
 
@@ -366,6 +378,44 @@ void Invoker::LoadDue(int32_t partition) {
                      }
                    }
                  });
+}
+
+// ---- rows of subscriptions that are gone, or were rewound ----
+
+void Invoker::NoteStale(Owned& owned, const Uuid& subscription) {
+  auto account = owned.books->accounts().find(subscription);
+  if (account == owned.books->accounts().end() || account->second.rows.rows() == 0) return;
+  auto found = catalog_.Find(subscription, 0, options_.mark_ttl);
+  bool present = found.known == Catalog::Known::kPresent;
+  bool stale =
+      present ? found.subscription->generation > 1 : found.known == Catalog::Known::kDeleted;
+  if (stale) owned.stale.insert(subscription);
+}
+
+// They would be cancelled when they are due, and may be due in a month.
+void Invoker::LoadStale(int32_t partition) {
+  Owned& owned = owned_[partition];
+  Uuid subscription = *owned.stale.begin();
+  auto found = catalog_.Find(subscription, 0, options_.mark_ttl);
+  bool present = found.known == Catalog::Known::kPresent;
+  int32_t generation =
+      present ? found.subscription->generation : std::numeric_limits<int32_t>::max();
+  owned.loading = true;
+  owned.books->BeginLoad();
+  store_.LoadStale(partition, subscription, generation, options_.wheel_limit,
+                   [this, alive = std::weak_ptr(alive_), books = std::weak_ptr(owned.books),
+                    partition, subscription](Result<std::vector<RetryRow>> rows) {
+                     if (alive.expired()) return;
+                     auto it = owned_.find(partition);
+                     if (it == owned_.end() || it->second.books != books.lock()) return;
+                     it->second.loading = it->second.pulled_back = false;
+                     if (!rows.ok()) return;
+                     if (rows->empty()) it->second.stale.erase(subscription);
+                     for (auto& row : *rows) {
+                       auto delivery = it->second.books->TakeRow(std::move(row));
+                       if (delivery != nullptr) dispatcher_->Take(std::move(delivery));
+                     }
+                   });
 }
 
 // ---- keys whose next delivery is in the retry store ----
@@ -479,6 +529,7 @@ void Invoker::ProgressTick() {
 
 void Invoker::PublishProgress(const Owned& owned) {
   auto& accounts = owned.books->accounts();
+  owned.books->Advance(ToMillis(loop_.Now()));
   bool changed = std::any_of(accounts.begin(), accounts.end(),
                              [](const auto& item) { return item.second.changed; });
   if (!changed) return;
@@ -494,6 +545,7 @@ void Invoker::PublishProgress(const Owned& owned) {
     progress.queued = counts.queued;
     progress.in_flight = counts.in_flight;
     progress.retrying = counts.retrying;
+    progress.scheduled = counts.scheduled;
     progress.oldest_pending_ms = counts.oldest_ms;
     progress.last_failure = account.last_failure;
     progress.written_ms = ToMillis(loop_.Now());

@@ -58,9 +58,7 @@ class Invoker : private broker::GroupConsumer::Listener,
           Options options);
   ~Invoker() override;
 
-  void SubscriptionChanged(const Uuid& subscription) {
-    dispatcher_->SubscriptionChanged(subscription);
-  }
+  void SubscriptionChanged(const Uuid& subscription);
   void Start();
   void Stop(std::function<void()> stopped);
 
@@ -83,6 +81,8 @@ class Invoker : private broker::GroupConsumer::Listener,
     bool leaving = false;         // its last checkpoint is to be written
     bool calm = true;
     SteadyTime since{};
+    std::set<Uuid> stale;  // subscriptions with rows that nobody is to get any more, maybe
+    bool stale_turn = false;
   };
 
   // broker::GroupConsumer::Listener
@@ -120,6 +120,8 @@ class Invoker : private broker::GroupConsumer::Listener,
   void Pace(Owned& owned);
   void WheelTick();
   void LoadDue(int32_t partition);
+  void NoteStale(Owned& owned, const Uuid& subscription);
+  void LoadStale(int32_t partition);
   void LoadKeys(int32_t partition);
   void KeysLoaded(InvocationPartition& books, const std::vector<InvokeStore::KeyFrom>& keys,
                   std::vector<RetryRow> rows);
@@ -133,6 +135,7 @@ class Invoker : private broker::GroupConsumer::Listener,
   broker::Broker& broker_;
   Loop& loop_;
   InvokeStore& store_;
+  const Catalog& catalog_;
   Disable disable_;
   Options options_;
   std::unique_ptr<broker::Producer> producer_;

@@ -31,15 +31,11 @@ class MemoryInvokeStore : public InvokeStore {
         Shard& shard = shards_[partition];
         ++shard.epoch;
         InvokeClaim claim{partition, shard.epoch, shard.position, shard.checkpoint, {}, {}, 0, {}};
-        std::map<Uuid, InvokeClaim::Waiting> waiting;
         for (const auto& [id, row] : shard.rows) {
-          auto& counts = waiting[id.subscription];
-          counts.subscription = id.subscription;
-          ++counts.rows;
-          if (counts.oldest_ms == 0) counts.oldest_ms = row.source_timestamp_ms;
-          counts.oldest_ms = std::min(counts.oldest_ms, row.source_timestamp_ms);
+          bool delayed = row.deliver_at_ms != 0;
+          claim.waiting.push_back(
+              {id.subscription, 1, delayed ? row.deliver_at_ms : row.source_timestamp_ms, delayed});
         }
-        for (const auto& [subscription, counts] : waiting) claim.waiting.push_back(counts);
         claim.blocked = Blocked(shard);
         shard.unclean_starts = shard.clean ? 0 : shard.unclean_starts + 1;
         shard.clean = false;
@@ -109,6 +105,20 @@ class MemoryInvokeStore : public InvokeStore {
         return std::tie(a.due_ms, a.id) < std::tie(b.due_ms, b.id);
       });
       if (rows.size() > limit) rows.resize(limit);
+      loop_.After(latency_(), [done, rows = std::move(rows)]() mutable { done(std::move(rows)); });
+    });
+  }
+
+  void LoadStale(int32_t partition, const Uuid& subscription, int32_t generation, size_t limit,
+                 std::function<void(Result<std::vector<RetryRow>>)> done) override {
+    loop_.After(latency_(), [this, partition, subscription, generation, limit,
+                             done = std::move(done)] {
+      if (down_) return done(Error{Code::kUnavailable, "the store is down"});
+      std::vector<RetryRow> rows;
+      for (const auto& [id, row] : shards_[partition].rows) {
+        bool stale = id.subscription == subscription && id.generation < generation && !row.key;
+        if (stale && rows.size() < limit) rows.push_back(row);
+      }
       loop_.After(latency_(), [done, rows = std::move(rows)]() mutable { done(std::move(rows)); });
     });
   }
