@@ -73,6 +73,12 @@ class HeldInvokeStore : public InvokeStore {
       store_.LoadDue(partition, from_ms, until_ms, limit, done);
     });
   }
+  void LoadStale(int32_t partition, const Uuid& subscription, int32_t generation, size_t limit,
+                 std::function<void(Result<std::vector<RetryRow>>)> done) override {
+    hold_.Pass([this, partition, subscription, generation, limit, done = std::move(done)] {
+      store_.LoadStale(partition, subscription, generation, limit, done);
+    });
+  }
   void LoadChosen(std::vector<int32_t> partitions, int64_t now_ms,
                   std::function<void(Result<Chosen>)> done) override {
     hold_.Pass([this, partitions = std::move(partitions), now_ms, done = std::move(done)] {
