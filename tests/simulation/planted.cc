@@ -41,6 +41,17 @@ void PlantedMatchStore::Save(std::vector<PartitionSave> saves,
   sound_.Save(std::move(saves), std::move(done));
 }
 
+void PlantedInvokeStore::Claim(std::vector<int32_t> partitions,
+                               std::function<void(Result<std::vector<InvokeClaim>>)> done) {
+  sound_.Claim(std::move(partitions),
+               [this, done = std::move(done)](Result<std::vector<InvokeClaim>> claims) {
+                 if (claims.ok()) {
+                   for (const auto& claim : *claims) epochs_[claim.partition] = claim.epoch;
+                 }
+                 done(std::move(claims));
+               });
+}
+
 void PlantedInvokeStore::Save(std::vector<InvokeSave> saves,
                               std::function<void(Result<SaveResult>)> done) {
   for (auto& save : saves) {
@@ -53,6 +64,9 @@ void PlantedInvokeStore::Save(std::vector<InvokeSave> saves,
         break;
       case Bug::kInvokePartialsLost:
         save.checkpoint.partials.clear();
+        break;
+      case Bug::kInvokeZombieWrites:
+        save.epoch = epochs_[save.partition];
         break;
       case Bug::kRowLost:
         std::erase_if(save.upserts, [this](const auto&) { return ++upserts_ % 10 == 0; });

@@ -204,6 +204,17 @@ TEST(SimulationTest, InstancesCutOffFromKafkaHarmNothing) {
   RunSeeds(options, Seeds(500), true);
 }
 
+TEST(SimulationTest, InstancesCutOffWhileSubscriptionsFallBehindHarmNothing) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.function_managers = 2;
+  options.hangs = true;
+  options.allowance = 6;
+  options.isolation = true;
+  RunSeeds(options, Seeds(500), true);
+}
+
 /// Checks that find no bug which is there are worth nothing.
 class PlantedBugTest : public ::testing::TestWithParam<simulation::PlantedBug> {};
 INSTANTIATE_TEST_SUITE_P(Simulation, PlantedBugTest, ::testing::ValuesIn(simulation::kPlantedBugs),

@@ -7,6 +7,7 @@
 #include "broker-adapters/topics.h"
 #include "event-manager/src/adapters/progress_table.h"
 #include "schema/rfc3339.h"
+#include "tests/simulation/held_store.h"
 
 namespace dispatch::simulation {
 
@@ -76,6 +77,9 @@ class World::Endpoints : public Sender {
 };
 
 struct World::EventManager {
+  explicit EventManager(World& world) : store(world.planted_match_store_) {}
+
+  HeldMatchStore store;
   std::unique_ptr<broker::Broker> broker;
   std::unique_ptr<MatchEngine> engine;
   std::unique_ptr<ProgressTable> progress;
@@ -84,7 +88,7 @@ struct World::EventManager {
 /// What one instance knows of the subscriptions: it learns of changes at a time of its own. Some of
 /// what it sends may be its end.
 struct World::FunctionManager : public Catalog, public Sender {
-  explicit FunctionManager(World& world) : world(world) {}
+  explicit FunctionManager(World& world) : world(world), store(world.planted_invoke_store_) {}
 
   void Send(SendRequest request, std::function<void(Answer)> done) override {
     for (const auto& [name, value] : request.event->headers) {
@@ -111,6 +115,7 @@ struct World::FunctionManager : public Catalog, public Sender {
   World& world;
   std::map<Uuid, std::shared_ptr<const schema::Subscription>> known;
   NoLog log;
+  HeldInvokeStore store;
   std::unique_ptr<broker::Broker> broker;
   std::unique_ptr<Invoker> invoker;
 };
@@ -160,13 +165,12 @@ Duration World::Between(Duration low, Duration high) {
 }
 
 void World::StartEventManager(int index) {
-  auto manager = std::make_unique<EventManager>();
+  auto manager = std::make_unique<EventManager>(*this);
   manager->broker = cluster_.Connect("event-manager-" + std::to_string(index));
   MatchEngine::Options options;
   options.invocations_partitions = kInvocationsPartitions;
   options.allowance.deliveries = options_.allowance;
-  manager->engine =
-      std::make_unique<MatchEngine>(*manager->broker, loop_, planted_match_store_, options);
+  manager->engine = std::make_unique<MatchEngine>(*manager->broker, loop_, manager->store, options);
   manager->engine->PutTopic(topic_);
   for (const auto& sub : subs_) manager->engine->PutSubscription(sub.subscription);
   manager->progress = std::make_unique<ProgressTable>(*manager->broker, loop_);
@@ -204,7 +208,7 @@ void World::StartFunctionManager(int index) {
   options.partitions = kInvocationsPartitions;
   options.dispatcher.scheduler.circuit.longest_hold = seconds(5);
   manager->invoker = std::make_unique<Invoker>(
-      *manager->broker, loop_, planted_invoke_store_, *manager, *manager, manager->log,
+      *manager->broker, loop_, manager->store, *manager, *manager, manager->log,
       [this] { return std::uniform_real_distribution<double>(0, 1)(random_); },
       [](const schema::Subscription&, const std::string&) {}, options);
   manager->invoker->Start();
@@ -420,13 +424,22 @@ void World::Fault() {
 }
 
 // It owns its partitions no more when others have them, and does not know. Ends after Heal, too.
+// Half of them are cut off from their database as well, and what they ask arrives late.
 void World::Isolate() {
   bool match = Chance(0.5);
+  bool late = Chance(0.5);
   size_t i = random_() % (match ? event_managers_.size() : function_managers_.size());
   auto name = (match ? "event-manager-" : "function-manager-") + std::to_string(i);
-  cluster_.set_partitioned(name, true);
-  loop_.After(Between(seconds(1), seconds(20)),
-              [this, name] { cluster_.set_partitioned(name, false); });
+  auto cut = [this, match, late, i, name](bool begin) {
+    cluster_.set_partitioned(name, begin);
+    if (begin && !late) return;
+    if (match && event_managers_[i] != nullptr) event_managers_[i]->store.hold().set_held(begin);
+    if (!match && function_managers_[i] != nullptr) {
+      function_managers_[i]->store.hold().set_held(begin);
+    }
+  };
+  cut(true);
+  loop_.After(Between(seconds(1), seconds(20)), [cut] { cut(false); });
 }
 
 void World::Poisoned(const FunctionManager* manager) {

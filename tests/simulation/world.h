@@ -33,7 +33,7 @@ class World {
     bool crashes = true;
     bool store_faults = true;
     bool broker_faults = true;
-    bool isolation = false;  // of one instance from Kafka, longer than its session or shorter
+    bool isolation = false;  // of one instance, longer than its session or shorter
     bool endpoint_faults = true;
     bool pauses = true;
     bool rewinds = false;

@@ -184,15 +184,18 @@ void Invoker::Release(std::vector<int32_t> partitions, SteadyTime deadline,
     });
     return;
   }
+  std::vector<std::pair<int32_t, int64_t>> leaving;
   for (int32_t partition : partitions) {
     dispatcher_->SidelineAll(*owned_[partition].books);
     owned_[partition].books->MarkDirty();
     owned_[partition].leaving = true;
+    leaving.emplace_back(partition, owned_[partition].books->epoch());
   }
-  checkpoints_->Save([this, partitions, release = std::move(release)] {
-    for (int32_t partition : partitions) {
+  checkpoints_->Save([this, leaving = std::move(leaving), release = std::move(release)] {
+    for (auto [partition, epoch] : leaving) {
       auto it = owned_.find(partition);
-      if (it == owned_.end()) continue;
+      // The group may not have waited for us, and have given it to us again meanwhile.
+      if (it == owned_.end() || it->second.books->epoch() != epoch) continue;
       PublishProgress(it->second);
       owned_.erase(it);
       log::Info("partition released topic={} partition={}", broker::kInvocationsTopic, partition);
