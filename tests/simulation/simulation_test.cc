@@ -57,6 +57,15 @@ TEST(SimulationTest, PauseAndResumeAreExact) {
   RunSeeds(options, Seeds(300), false);
 }
 
+TEST(SimulationTest, WhatStaysPausedHasAllFromBefore) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.rewinds = true;
+  options.resumes = false;
+  RunSeeds(options, Seeds(300), true);
+}
+
 TEST(SimulationTest, FailingEndpointsAreRetried) {
   World::Options options;
   options.crashes = options.store_faults = options.broker_faults = false;

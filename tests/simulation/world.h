@@ -36,6 +36,7 @@ class World {
     bool isolation = false;  // of one instance, longer than its session or shorter
     bool endpoint_faults = true;
     bool pauses = true;
+    bool resumes = true;  // all at the end; else what is paused then stays so
     bool rewinds = false;
     bool hangs = false;          // of endpoints, for long
     bool redrives = false;       // of dead letters
@@ -117,6 +118,8 @@ class World {
   bool Quiet() const;
   int64_t Expected(const Sub& sub) const;
   bool Matches(const Sub& sub, const Position& position) const;
+  /// Of what matches: all, or what was accepted before the pause.
+  static bool Due(const Sub& sub, const Position& position);
   std::vector<schema::DeadLetter> DeadLetters() const;
   std::set<std::tuple<Uuid, int32_t, Position>> DeadLettered() const;
 

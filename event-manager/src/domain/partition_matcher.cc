@@ -224,17 +224,21 @@ void PartitionMatcher::Reconcile(const CompiledSubscription& compiled) {
     if (!fresh) Retire(cursor);
     cursor = Cursor{s.uuid, s.generation};
     cursor.version = s.version;
-    if (s.paused) {
-      cursor.paused_at = s.Boundary(id_.partition);
+    int64_t boundary = s.Boundary(id_.partition);
+    if (s.paused && s.PauseBoundary(id_.partition) <= boundary) {
+      cursor.paused_at = boundary;
       Changed(cursor);
     } else {
-      Begin(cursor, s.Boundary(id_.partition));
+      Begin(cursor, boundary);
     }
-    return;
   }
-  if (s.paused != cursor.paused_at.has_value()) cursor.version = s.version;
-  if (s.paused && !cursor.paused_at) PauseCursor(cursor, s.PauseBoundary(id_.partition));
-  if (!s.paused && cursor.paused_at) ResumeCursor(cursor);
+  // Changes may come in one: what is paused may have been resumed, and paused again further on.
+  int64_t until = s.PauseBoundary(id_.partition);
+  bool resumed = cursor.paused_at && (!s.paused || *cursor.paused_at < until);
+  bool pauses = s.paused && (resumed || !cursor.paused_at);
+  if (resumed || pauses) cursor.version = s.version;
+  if (resumed) ResumeCursor(cursor);
+  if (pauses) PauseCursor(cursor, until);
 }
 
 // What we, or an owner before us, may have written of a generation that is over comes again after a
