@@ -57,7 +57,22 @@ std::vector<Config::Setting> Settings() {
   settings.push_back({.name = "attempts-retention",
                       .type = Config::Type::kDuration,
                       .default_value = "72h",
-                      .help = "how long attempts are kept for \"where is my event\""});
+                      .help =
+                          "how long failed attempts, and all of subscriptions with history all, "
+                          "are kept for \"where is my event\"",
+                      .min = 60'000'000});
+  settings.push_back({.name = "attempts-window",
+                      .type = Config::Type::kDuration,
+                      .default_value = "24h",
+                      .help = "how long other successful attempts are kept",
+                      .min = 60'000'000});
+  settings.push_back({.name = "attempts-window-bytes",
+                      .type = Config::Type::kInt,
+                      .default_value = "1000000000",
+                      .help = "how much room they have in PostgreSQL; the oldest go first",
+                      .unit = "bytes",
+                      .min = 1'000'000,
+                      .max = int64_t{1} << 50});
   return settings;
 }
 
@@ -189,8 +204,12 @@ class FunctionManager {
   }
   static PgAttemptLog::Options AttemptOptions(const Config& config) {
     PgAttemptLog::Options options;
-    options.retention = std::chrono::duration_cast<std::chrono::milliseconds>(
-        config.GetDuration("attempts-retention"));
+    auto millis = [&](const char* setting) {
+      return std::chrono::duration_cast<std::chrono::milliseconds>(config.GetDuration(setting));
+    };
+    options.slices.kept = millis("attempts-retention");
+    options.slices.window = millis("attempts-window");
+    options.slices.window_bytes = config.Int("attempts-window-bytes");
     return options;
   }
   static Invoker::Options InvokerOptions(const Config& config) {
