@@ -1,6 +1,7 @@
 #include <memory>
 #include <random>
 
+#include "broker-adapters/audit_log.h"
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/entities/outbox_store_pg.h"
 #include "broker-adapters/outbox_relay.h"
@@ -113,10 +114,11 @@ class FunctionManager {
             InvokerOptions(service.config())),
         dead_letters_(*broker_, service.loop(), pool_),
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
+        audit_(*broker_, signer_, "function-manager"),
         commands_(service.loop(), pool_, subscriptions_, [this] { relay_.Nudge(); }),
         secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
         letters_(service.loop(), pool_, subscriptions_),
-        redrives_(service.loop(), pool_, subscriptions_),
+        redrives_(service.loop(), pool_, subscriptions_, [this] { invoker_.NudgeRedrives(); }),
         queries_(pool_, subscriptions_) {
     service_.AddReadyCheck(
         "database", [this] { return migrated_ ? "" : "not migrated yet: waiting for PostgreSQL"; });
@@ -142,6 +144,9 @@ class FunctionManager {
     });
     service_.AddReadyCheck("rpc",
                            [this] { return rpc_.ready() ? "" : "not serving requests yet"; });
+    rpc_.OnChange([this](const schema::Request& request, const Status& status) {
+      audit_.WriteChange(request, broker::AuditedResource(request), status, service_.loop().Now());
+    });
     commands_.Register(rpc_);
     secrets_.Register(rpc_);
     letters_.Register(rpc_);
@@ -163,6 +168,9 @@ class FunctionManager {
     });
     // Run in the reverse order: the last is stopped first. What the others tell the database at
     // their end, such as that the relay's lease is free, must not end with the pool.
+    service_.AddStopStep("audit", [this](SteadyTime, std::function<void()> done) {
+      audit_.Flush(service_.loop(), std::move(done));
+    });
     service_.AddStopStep("database", [this](SteadyTime, std::function<void()> done) {
       pool_.Run([](pg::Transaction&) { return OkStatus(); },
                 [done = std::move(done)](const Status&) { done(); });
@@ -276,6 +284,7 @@ class FunctionManager {
   Invoker invoker_;
   DeadLetterIndex dead_letters_;
   broker::RpcServer rpc_;
+  broker::AuditLog audit_;
   FunctionCommands commands_;
   SecretCommands secrets_;
   DeadLetterCommands letters_;
