@@ -130,7 +130,7 @@ void Allowance::Judge(Account& account) {
                 now_ms_ - account.circuit_.since_ms > limits_.patience.count();
   if (broken || account.outstanding_ >= high) {
     SetExhausted(account.subscription_, true);
-  } else if (account.outstanding_ <= high / 2) {
+  } else if (account.outstanding_ <= high - high / 8) {
     SetExhausted(account.subscription_, false);
   }
 }

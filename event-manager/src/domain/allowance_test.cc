@@ -31,16 +31,17 @@ class AllowanceTest : public ::testing::Test {
   Allowance::Account& account_ = allowance_.Open(Id(1), "acme");
 };
 
-TEST_F(AllowanceTest, EndsAtTheHighMarkAndComesBackAtHalf) {
+TEST_F(AllowanceTest, EndsAtTheHighMarkAndComesBackWhenAnEighthIsFree) {
   Charge(account_, 9);
   EXPECT_FALSE(allowance_.exhausted(Id(1)));
   Charge(account_, 1);
   EXPECT_TRUE(allowance_.exhausted(Id(1)));
-  allowance_.SetSettled(Id(1), 4, 0, {});
+  Charge(account_, 7);
+  allowance_.SetSettled(Id(1), 7, 0, {});  // an eighth of 10 is 1
   EXPECT_TRUE(allowance_.exhausted(Id(1)));
-  allowance_.SetSettled(Id(1), 5, 0, {});
+  allowance_.SetSettled(Id(1), 8, 0, {});
   EXPECT_FALSE(allowance_.exhausted(Id(1)));
-  EXPECT_EQ(allowance_.outstanding(Id(1)), 5);
+  EXPECT_EQ(allowance_.outstanding(Id(1)), 9);
 }
 
 TEST_F(AllowanceTest, PlentyIsHalfOfIt) {
@@ -60,9 +61,9 @@ TEST_F(AllowanceTest, TellsWhenOneIsExhaustedAndWhenItGoesOn) {
   EXPECT_EQ(told, 0);
   Charge(account_, 3);
   EXPECT_EQ(told, 1);
-  allowance_.SetSettled(Id(1), 6, 0, {});
+  allowance_.SetSettled(Id(1), 2, 0, {});
   EXPECT_EQ(told, 1);
-  allowance_.SetSettled(Id(1), 7, 0, {});
+  allowance_.SetSettled(Id(1), 3, 0, {});
   EXPECT_EQ(told, 2);
   Charge(account_, 5);
   allowance_.Forget(Id(1));

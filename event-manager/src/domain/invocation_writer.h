@@ -21,7 +21,7 @@ class InvocationWriter {
   static constexpr size_t kMaxTargets = 256;
   /// So many neighbours in a source partition share an invocations partition, and with it a request
   /// to Kafka: a request an event costs the broker a core at 3,000 events/s.
-  static constexpr int64_t kRun = 16;
+  static constexpr int64_t kRun = 64;
 
   InvocationWriter(broker::GaplessProducer& producer, int32_t partitions)
       : producer_(producer), partitions_(partitions) {}

@@ -7,11 +7,12 @@
 
 namespace dispatch {
 
+using broker::CheckpointLoop;
+
 namespace {
 
 broker::ProducerOptions WriterOptions() {
   broker::ProducerOptions options;
-  options.linger = std::chrono::milliseconds(1);
   options.delivery_timeout = std::chrono::milliseconds(0);
   return options;
 }
@@ -31,7 +32,6 @@ MatchEngine::MatchEngine(broker::Broker& broker, Loop& loop, MatchStore& store, 
 }
 
 MatchEngine::~MatchEngine() {
-  loop_.Cancel(tick_);
   allowance_.OnChanged({});
   matchers_.clear();
 }
@@ -111,8 +111,15 @@ void MatchEngine::Start() {
   options.instance_id = options_.instance_id;
   options.client_id = "dispatch-event-manager";
   consumer_ = broker_.NewGroupConsumer(options, *this);
+  claims_ = std::make_unique<broker::PartitionClaims>(
+      loop_, *consumer_,
+      broker::PartitionClaims::Options{options_.claim_retry, options_.membership_limit},
+      [this](const auto& partitions, uint64_t generation) { Claim(partitions, generation); });
+  CheckpointLoop::Host& host = *this;
+  checkpoints_ =
+      std::make_unique<CheckpointLoop>(loop_, *consumer_, host, options_.checkpoint_interval);
   Subscribe();
-  Tick();
+  checkpoints_->Start();
 }
 
 void MatchEngine::Subscribe() {
@@ -134,45 +141,17 @@ TopicEntry* MatchEngine::FindTopic(const std::string& kafka_name) {
 }
 
 bool MatchEngine::ready() const {
-  return consumer_ != nullptr && (assigned_once_ || topics_.empty()) && claiming_.empty();
+  return claims_ != nullptr && (claims_->assigned_once() || topics_.empty()) &&
+         !claims_->claiming();
 }
 
 void MatchEngine::OnAssigned(const std::vector<broker::TopicPartition>& partitions,
                              uint64_t generation) {
-  assigned_once_ = true;
-  for (const auto& partition : partitions) {
-    claiming_[partition] = assigned_[partition] = generation;
-    reclaiming_.erase(partition);
-  }
-  Claim(partitions, generation);
+  claims_->Assigned(partitions, generation);
 }
 
-// A member that the group has not heard of for long may own nothing any more: its claim would shut
-// the owner out.
-void MatchEngine::ClaimLater(std::vector<broker::TopicPartition> partitions, uint64_t generation) {
-  loop_.After(options_.claim_retry, [this, alive = std::weak_ptr(alive_),
-                                     partitions = std::move(partitions), generation] {
-    if (alive.expired() || consumer_ == nullptr) return;
-    bool confirmed = consumer_->membership_age() <= options_.membership_limit;
-    confirmed ? Claim(partitions, generation) : ClaimLater(partitions, generation);
-  });
-}
-
-// Somebody claimed it after us, and yet the group says that it is ours.
-void MatchEngine::Reclaim(const broker::TopicPartition& partition) {
-  auto it = assigned_.find(partition);
-  if (it == assigned_.end()) return;
-  claiming_[partition] = it->second;
-  reclaiming_.insert(partition);
-  ClaimLater({partition}, it->second);
-}
-
-void MatchEngine::Claim(std::vector<broker::TopicPartition> partitions, uint64_t generation) {
-  // Partitions that went away, or came again with a later assignment, while we tried.
-  std::erase_if(partitions, [&](const auto& partition) {
-    auto it = claiming_.find(partition);
-    return it == claiming_.end() || it->second != generation;
-  });
+void MatchEngine::Claim(const std::vector<broker::TopicPartition>& partitions,
+                        uint64_t generation) {
   std::vector<PartitionId> ids;
   std::vector<broker::TopicPartition> known;
   for (const auto& partition : partitions) {
@@ -181,8 +160,7 @@ void MatchEngine::Claim(std::vector<broker::TopicPartition> partitions, uint64_t
       known.push_back(partition);
     } else {
       // Deleted meanwhile: the rebalance must end all the same; its records are ignored.
-      claiming_.erase(partition);
-      consumer_->Start(partition, broker::kLatest, generation);
+      claims_->Start(partition, broker::kLatest, generation);
     }
   }
   if (ids.empty()) return;
@@ -191,7 +169,7 @@ void MatchEngine::Claim(std::vector<broker::TopicPartition> partitions, uint64_t
     if (alive.expired()) return;
     if (states.ok()) return ReadEnds(known, generation, std::move(*states));
     log::Warning("cannot claim partitions count={} error=\"{}\"", known.size(), states.message());
-    ClaimLater(known, generation);
+    claims_->Again(known, generation);
   });
 }
 
@@ -222,7 +200,7 @@ void MatchEngine::ReadEnds(const std::vector<broker::TopicPartition>& partitions
           }
           if (--pending->topics > 0) return;
           if (!pending->failed) return Claimed(partitions, generation, std::move(pending->states));
-          ClaimLater(partitions, generation);
+          claims_->Again(partitions, generation);
         });
   }
 }
@@ -230,12 +208,10 @@ void MatchEngine::ReadEnds(const std::vector<broker::TopicPartition>& partitions
 void MatchEngine::Claimed(const std::vector<broker::TopicPartition>& partitions,
                           uint64_t generation, std::vector<PartitionState> states) {
   for (size_t i = 0; i < partitions.size(); ++i) {
-    auto claim = claiming_.find(partitions[i]);
-    if (claim == claiming_.end() || claim->second != generation) continue;
+    if (!claims_->Wants(partitions[i], generation)) continue;
     TopicEntry* entry = FindTopic(partitions[i].topic);
     if (entry == nullptr || entry->topic.uuid != states[i].id.topic) {
-      claiming_.erase(claim);
-      consumer_->Start(partitions[i], broker::kLatest, generation);
+      claims_->Start(partitions[i], broker::kLatest, generation);
       continue;
     }
     int64_t epoch = states[i].epoch;
@@ -246,25 +222,17 @@ void MatchEngine::Claimed(const std::vector<broker::TopicPartition>& partitions,
     log::Info("partition assigned topic={} partition={} epoch={} offset={}", partitions[i].topic,
               partitions[i].partition, epoch, start);
     matchers_[partitions[i]] = std::move(matcher);
-    claiming_.erase(claim);
-    if (reclaiming_.erase(partitions[i]) > 0) {
-      consumer_->Seek(partitions[i], start);
-    } else {
-      consumer_->Start(partitions[i], start, generation);
-    }
+    claims_->Start(partitions[i], start, generation);
   }
 }
 
 void MatchEngine::OnRevoked(const std::vector<broker::TopicPartition>& partitions,
                             std::function<void()> release) {
-  for (const auto& partition : partitions) {
-    claiming_.erase(partition);
-    assigned_.erase(partition);
-  }
+  claims_->Dropped(partitions);
   doubtful_.clear();  // they come again to the next owner
   // The last state is saved; what is under way is written again by the next owner, and dropped by
   // function-manager as a repeat.
-  Checkpoint([this, partitions, release = std::move(release)] {
+  checkpoints_->Save([this, partitions, release = std::move(release)] {
     for (const auto& partition : partitions) {
       matchers_.erase(partition);
       log::Info("partition released topic={} partition={}", partition.topic, partition.partition);
@@ -274,9 +242,8 @@ void MatchEngine::OnRevoked(const std::vector<broker::TopicPartition>& partition
 }
 
 void MatchEngine::OnLost(const std::vector<broker::TopicPartition>& partitions) {
+  claims_->Dropped(partitions);
   for (const auto& partition : partitions) {
-    claiming_.erase(partition);
-    assigned_.erase(partition);
     matchers_.erase(partition);
     std::erase_if(doubtful_, [&](const broker::Record& record) {
       return record.topic == partition.topic && record.partition == partition.partition;
@@ -363,25 +330,13 @@ void MatchEngine::SetPaused(const broker::TopicPartition& partition, bool paused
   }
 }
 
-void MatchEngine::CheckpointSoon() {
-  if (checkpoint_posted_) return;
-  checkpoint_posted_ = true;
-  loop_.Post([this, alive = std::weak_ptr(alive_)] {
-    if (alive.expired()) return;
-    checkpoint_posted_ = false;
-    Checkpoint([] {});
-  });
-}
-
-void MatchEngine::Tick() {
-  tick_ = loop_.After(options_.checkpoint_interval, [this] { Tick(); });
+void MatchEngine::Tend() {
   if (!doubtful_.empty() && consumer_->membership_age() <= options_.membership_limit) {
     Match(std::exchange(doubtful_, {}));
   }
   allowance_.Tick(loop_.Now());
   TendAll();
   ReadOthers();
-  if (!saving_) Checkpoint([] {});
 }
 
 // Who got allowance goes on at once, and not with the next tick: at full speed the allowance is
@@ -432,55 +387,43 @@ void MatchEngine::SetOthers(const std::vector<PartitionMatched>& all) {
   allowance_.SetOthers(matched);
 }
 
-void MatchEngine::Checkpoint(std::function<void()> then) {
-  if (saving_) {
-    // One at a time: the next one holds what this one does not.
-    after_save_.push_back([this, then = std::move(then)] { Checkpoint(then); });
-    return;
-  }
+std::vector<CheckpointLoop::Part> MatchEngine::Save(CheckpointLoop::Answered answered) {
   std::vector<PartitionSave> saves;
-  std::vector<broker::TopicPartition> partitions;
+  std::vector<CheckpointLoop::Part> parts;
+  std::map<PartitionId, broker::TopicPartition> names;
   for (auto& [partition, matcher] : matchers_) {
     if (!matcher->dirty()) continue;
     saves.push_back(matcher->Snapshot());
-    partitions.push_back(partition);
+    parts.push_back({partition, saves.back().epoch, saves.back().position});
+    names.emplace(saves.back().id, partition);
   }
-  if (saves.empty()) return then();
-  saving_ = true;
-  std::vector<std::pair<broker::TopicPartition, int64_t>> commits;
-  for (size_t i = 0; i < saves.size(); ++i) commits.emplace_back(partitions[i], saves[i].position);
-  auto epochs = std::make_shared<std::vector<std::pair<PartitionId, int64_t>>>();
-  for (const auto& save : saves) epochs->emplace_back(save.id, save.epoch);
-  store_.Save(std::move(saves), [this, alive = std::weak_ptr(alive_), partitions, epochs,
-                                 commits = std::move(commits),
-                                 then = std::move(then)](Result<std::vector<PartitionId>> fenced) {
-    if (alive.expired()) return;
-    saving_ = false;
-    if (!fenced.ok() && log::Sometimes("checkpoint.failed")) {
-      log::Warning("checkpoint failed error=\"{}\"", fenced.message());
-    }
-    std::vector<std::pair<broker::TopicPartition, int64_t>> good;
-    for (size_t i = 0; i < partitions.size(); ++i) {
-      auto it = matchers_.find(partitions[i]);
-      if (it == matchers_.end() || it->second->epoch() != (*epochs)[i].second) continue;
-      if (!fenced.ok()) {
-        it->second->MarkDirty();
-      } else if (std::find(fenced->begin(), fenced->end(), it->second->id()) != fenced->end()) {
-        log::Warning("partition is owned by a newer epoch topic={} partition={}",
-                     partitions[i].topic, partitions[i].partition);
-        matchers_.erase(it);
-        Reclaim(partitions[i]);
-      } else {
-        it->second->Saved();
-        good.push_back(commits[i]);
-      }
-    }
-    if (consumer_ != nullptr && !good.empty()) consumer_->Commit(good);
-    then();
-    auto waiting = std::move(after_save_);
-    after_save_.clear();
-    for (auto& next : waiting) next();
+  if (saves.empty()) return parts;
+  store_.Save(std::move(saves), [names = std::move(names), answered = std::move(answered)](
+                                    const Result<std::vector<PartitionId>>& fenced) {
+    if (!fenced.ok()) return answered(fenced.error());
+    std::vector<broker::TopicPartition> taken;
+    for (const auto& id : *fenced) taken.push_back(names.at(id));
+    answered(std::move(taken));
   });
+  return parts;
+}
+
+bool MatchEngine::Saved(const CheckpointLoop::Part& part, CheckpointLoop::Outcome outcome) {
+  auto it = matchers_.find(part.partition);
+  if (it == matchers_.end() || it->second->epoch() != part.epoch) return false;
+  switch (outcome) {
+    case CheckpointLoop::Outcome::kSaved:
+      it->second->Saved();
+      break;
+    case CheckpointLoop::Outcome::kFailed:
+      it->second->MarkDirty();
+      break;
+    case CheckpointLoop::Outcome::kFenced:
+      matchers_.erase(it);
+      claims_->ShutOut(part.partition);
+      break;
+  }
+  return true;
 }
 
 void MatchEngine::Stop(std::function<void()> stopped) {
@@ -488,7 +431,7 @@ void MatchEngine::Stop(std::function<void()> stopped) {
   if (consumer_ == nullptr) return stopped();
   consumer_->Close([this, alive = std::weak_ptr(alive_), stopped = std::move(stopped)] {
     if (alive.expired()) return;
-    loop_.Cancel(tick_);
+    checkpoints_->Stop();
     stopped();
   });
 }

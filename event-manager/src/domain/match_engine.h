@@ -5,13 +5,14 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "broker-adapters/broker.h"
+#include "broker-adapters/checkpoint_loop.h"
 #include "broker-adapters/gapless_producer.h"
+#include "broker-adapters/partition_claims.h"
 #include "event-manager/src/domain/invocation_writer.h"
 #include "event-manager/src/domain/match_store.h"
 #include "event-manager/src/domain/partition_matcher.h"
@@ -22,7 +23,9 @@ namespace dispatch {
 /// once, with a matcher for each partition that it owns, and the checkpoints of all of them in one
 /// transaction at most every 100 ms. Told of topics and subscriptions by whoever follows the state
 /// topic. Lives on one loop; may be destroyed at any time (that is a crash).
-class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMatcher::Engine {
+class MatchEngine : private broker::GroupConsumer::Listener,
+                    private broker::CheckpointLoop::Host,
+                    private PartitionMatcher::Engine {
  public:
   struct Options {
     std::string group = "dispatch.event-manager";
@@ -77,6 +80,13 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   void OnRecords(std::vector<broker::Record> records) override;
   void OnPartitionError(const broker::TopicPartition& partition, const Error& error) override;
 
+  // broker::CheckpointLoop::Host
+  void Tend() override;
+  std::vector<broker::CheckpointLoop::Part> Save(
+      broker::CheckpointLoop::Answered answered) override;
+  bool Saved(const broker::CheckpointLoop::Part& part,
+             broker::CheckpointLoop::Outcome outcome) override;
+
   // PartitionMatcher::Engine
   broker::Broker& broker() override { return broker_; }
   Loop& loop() override { return loop_; }
@@ -86,26 +96,22 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   bool session_slots_wanted() const override { return slots_wanted_; }
   Allowance& allowance() override { return allowance_; }
   void SetPaused(const broker::TopicPartition& partition, bool paused) override;
-  void CheckpointSoon() override;
+  void CheckpointSoon() override { checkpoints_->SaveSoon(); }
   void TellLost(const schema::Subscription& subscription, const PartitionId& partition,
                 int64_t lost) override {
     if (lost_) lost_(subscription, partition, lost);
   }
 
-  void Claim(std::vector<broker::TopicPartition> partitions, uint64_t generation);
-  void ClaimLater(std::vector<broker::TopicPartition> partitions, uint64_t generation);
-  void Reclaim(const broker::TopicPartition& partition);
+  void Claim(const std::vector<broker::TopicPartition>& partitions, uint64_t generation);
   void ReadEnds(const std::vector<broker::TopicPartition>& partitions, uint64_t generation,
                 std::vector<PartitionState> states);
   void Claimed(const std::vector<broker::TopicPartition>& partitions, uint64_t generation,
                std::vector<PartitionState> states);
   void Match(const std::vector<broker::Record>& records);
-  void Tick();
   void TendSoon();
   void TendAll();
   void ReadOthers();
   void SetOthers(const std::vector<PartitionMatched>& all);
-  void Checkpoint(std::function<void()> then);
   void Subscribe();
   TopicEntry* FindTopic(const std::string& kafka_name);
 
@@ -122,22 +128,16 @@ class MatchEngine : private broker::GroupConsumer::Listener, private PartitionMa
   std::unordered_map<Uuid, std::pair<Uuid, std::string>> subscriptions_;  // -> topic
   std::unique_ptr<broker::GroupConsumer> consumer_;
   std::unordered_map<broker::TopicPartition, std::unique_ptr<PartitionMatcher>> matchers_;
-  std::unordered_map<broker::TopicPartition, uint64_t> assigned_;  // with their generation
-  std::unordered_map<broker::TopicPartition, uint64_t> claiming_;  // of these, not ours yet
-  std::set<broker::TopicPartition> reclaiming_;                    // of these, started before
-  std::map<Uuid, std::vector<schema::Subscription>> orphans_;      // their topic is not known yet
+  std::unique_ptr<broker::PartitionClaims> claims_;            // with the consumer
+  std::unique_ptr<broker::CheckpointLoop> checkpoints_;        // with the consumer
+  std::map<Uuid, std::vector<schema::Subscription>> orphans_;  // their topic is not known yet
   int session_slots_;
   bool slots_wanted_ = false;
   SteadyTime others_at_{};                // when what other instances matched was asked for last
   std::vector<broker::Record> doubtful_;  // came while the group had not confirmed us for long
-  bool assigned_once_ = false;
-  bool saving_ = false;
-  std::vector<std::function<void()>> after_save_;
-  bool checkpoint_posted_ = false;
   bool tend_posted_ = false;
   bool subscribe_posted_ = false;
   bool stopping_ = false;
-  TimerId tick_ = kNoTimer;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

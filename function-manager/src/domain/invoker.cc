@@ -9,6 +9,8 @@
 
 namespace dispatch {
 
+using broker::CheckpointLoop;
+
 namespace {
 
 broker::TopicPartition InvocationsOf(int32_t partition) {
@@ -39,7 +41,6 @@ Invoker::Invoker(broker::Broker& broker, Loop& loop, InvokeStore& store, const C
 }
 
 Invoker::~Invoker() {
-  loop_.Cancel(checkpoint_timer_);
   loop_.Cancel(wheel_timer_);
   loop_.Cancel(progress_timer_);
   loop_.Cancel(redrive_timer_);
@@ -52,7 +53,14 @@ void Invoker::Start() {
   group.client_id = "dispatch-function-manager";
   consumer_ = broker_.NewGroupConsumer(group, *this);
   consumer_->Subscribe({broker::kInvocationsTopic});
-  CheckpointTick();
+  claims_ = std::make_unique<broker::PartitionClaims>(
+      loop_, *consumer_,
+      broker::PartitionClaims::Options{options_.claim_retry, options_.dispatcher.membership_limit},
+      [this](const auto& partitions, uint64_t generation) { Claim(partitions, generation); });
+  CheckpointLoop::Host& host = *this;
+  checkpoints_ =
+      std::make_unique<CheckpointLoop>(loop_, *consumer_, host, options_.checkpoint_interval);
+  checkpoints_->Start();
   WheelTick();
   RedriveTick();
   ProgressTick();
@@ -110,85 +118,49 @@ void Invoker::ShareChanged() {
 
 void Invoker::OnAssigned(const std::vector<broker::TopicPartition>& partitions,
                          uint64_t generation) {
-  assigned_once_ = true;
+  claims_->Assigned(partitions, generation);
+}
+
+void Invoker::Claim(const std::vector<broker::TopicPartition>& partitions, uint64_t generation) {
   std::vector<int32_t> ids;
-  for (const auto& partition : partitions) {
-    claiming_[partition.partition] = assigned_[partition.partition] = generation;
-    reclaiming_.erase(partition.partition);
-    ids.push_back(partition.partition);
-  }
-  Claim(std::move(ids), generation);
-}
-
-// A member that the group has not heard of for long may own nothing any more: its claim would shut
-// the owner out.
-void Invoker::ClaimLater(std::vector<int32_t> partitions, uint64_t generation) {
-  loop_.After(options_.claim_retry, [this, alive = std::weak_ptr(alive_),
-                                     partitions = std::move(partitions), generation] {
-    if (alive.expired() || consumer_ == nullptr) return;
-    bool confirmed = membership_age() <= options_.dispatcher.membership_limit;
-    confirmed ? Claim(partitions, generation) : ClaimLater(partitions, generation);
-  });
-}
-
-// Somebody claimed it after us, and yet the group says that it is ours.
-void Invoker::Reclaim(int32_t partition) {
-  auto it = assigned_.find(partition);
-  if (it == assigned_.end()) return;
-  claiming_[partition] = it->second;
-  reclaiming_.insert(partition);
-  ClaimLater({partition}, it->second);
-}
-
-void Invoker::Claim(std::vector<int32_t> partitions, uint64_t generation) {
-  // Partitions that went away, or came again with a later assignment, while we tried.
-  std::erase_if(partitions, [&](int32_t partition) {
-    auto it = claiming_.find(partition);
-    return it == claiming_.end() || it->second != generation;
-  });
-  if (partitions.empty()) return;
-  store_.Claim(partitions, [this, alive = std::weak_ptr(alive_), partitions,
-                            generation](Result<std::vector<InvokeClaim>> claims) {
+  for (const auto& partition : partitions) ids.push_back(partition.partition);
+  store_.Claim(std::move(ids), [this, alive = std::weak_ptr(alive_), partitions,
+                                generation](Result<std::vector<InvokeClaim>> claims) {
     if (alive.expired()) return;
     if (!claims.ok()) {
       log::Warning("cannot claim partitions count={} error=\"{}\"", partitions.size(),
                    claims.message());
-      return ClaimLater(partitions, generation);
+      return claims_->Again(partitions, generation);
     }
-    for (auto& claim : *claims) {
-      int32_t partition = claim.partition;
-      auto it = claiming_.find(partition);
-      if (it == claiming_.end() || it->second != generation) continue;
-      claiming_.erase(it);
-      int64_t start = claim.position.value_or(broker::kEarliest);
-      log::Info("partition assigned topic={} partition={} epoch={} offset={}",
-                broker::kInvocationsTopic, partition, claim.epoch, start);
-      Owned& owned = owned_[partition];
-      owned = Owned{};
-      owned.since = loop_.Steady();
-      owned.calm = claim.unclean_starts == 0;
-      OpenTrials(claim.unclean_starts);
-      owned.books = std::make_shared<InvocationPartition>(std::move(claim), options_.limits,
-                                                          ToMillis(loop_.Now()));
-      for (const auto& [subscription, account] : owned.books->accounts()) {
-        NoteStale(owned, subscription);
-      }
-      if (reclaiming_.erase(partition) > 0) {
-        consumer_->Seek(InvocationsOf(partition), start);
-      } else {
-        consumer_->Start(InvocationsOf(partition), start, generation);
-      }
-    }
+    for (auto& claim : *claims) Claimed(std::move(claim), generation);
     ShareChanged();
   });
 }
 
+void Invoker::Claimed(InvokeClaim claim, uint64_t generation) {
+  auto partition = InvocationsOf(claim.partition);
+  if (!claims_->Wants(partition, generation)) return;
+  int64_t start = claim.position.value_or(broker::kEarliest);
+  log::Info("partition assigned topic={} partition={} epoch={} offset={}", partition.topic,
+            partition.partition, claim.epoch, start);
+  Owned& owned = owned_[partition.partition];
+  owned = Owned{};
+  owned.since = loop_.Steady();
+  owned.calm = claim.unclean_starts == 0;
+  OpenTrials(claim.unclean_starts);
+  owned.books = std::make_shared<InvocationPartition>(std::move(claim), options_.limits,
+                                                      ToMillis(loop_.Now()));
+  for (const auto& [subscription, account] : owned.books->accounts()) {
+    NoteStale(owned, subscription);
+  }
+  claims_->Start(partition, start, generation);
+}
+
 void Invoker::OnRevoked(const std::vector<broker::TopicPartition>& partitions,
                         std::function<void()> release) {
+  claims_->Dropped(partitions);
   std::vector<int32_t> ids;
   for (const auto& partition : partitions) {
-    claiming_.erase(partition.partition);
-    assigned_.erase(partition.partition);
     auto it = owned_.find(partition.partition);
     if (it == owned_.end()) continue;
     it->second.revoking = true;
@@ -217,7 +189,7 @@ void Invoker::Release(std::vector<int32_t> partitions, SteadyTime deadline,
     owned_[partition].books->MarkDirty();
     owned_[partition].leaving = true;
   }
-  Checkpoint([this, partitions, release = std::move(release)] {
+  checkpoints_->Save([this, partitions, release = std::move(release)] {
     for (int32_t partition : partitions) {
       auto it = owned_.find(partition);
       if (it == owned_.end()) continue;
@@ -230,9 +202,8 @@ void Invoker::Release(std::vector<int32_t> partitions, SteadyTime deadline,
 }
 
 void Invoker::OnLost(const std::vector<broker::TopicPartition>& partitions) {
+  claims_->Dropped(partitions);
   for (const auto& partition : partitions) {
-    claiming_.erase(partition.partition);
-    assigned_.erase(partition.partition);
     owned_.erase(partition.partition);
     log::Warning("partition lost topic={} partition={}", partition.topic, partition.partition);
   }
@@ -297,25 +268,17 @@ void Invoker::Pace(Owned& owned) {
 
 // ---- checkpoints ----
 
-void Invoker::CheckpointTick() {
-  checkpoint_timer_ = loop_.After(options_.checkpoint_interval, [this] { CheckpointTick(); });
+void Invoker::Tend() {
   for (auto& [partition, owned] : owned_) {
     if (!owned.revoking) dispatcher_->Tend(*owned.books);
     LoadKeys(partition);
     Pace(owned);
   }
-  if (!saving_) Checkpoint([] {});
 }
 
-void Invoker::Checkpoint(std::function<void()> then) {
-  if (saving_) {
-    // One at a time: the next one holds what this one does not.
-    after_save_.push_back([this, then = std::move(then)] { Checkpoint(then); });
-    return;
-  }
+std::vector<CheckpointLoop::Part> Invoker::Save(CheckpointLoop::Answered answered) {
   std::vector<InvokeSave> saves;
-  std::vector<std::weak_ptr<InvocationPartition>> books;
-  std::vector<std::pair<broker::TopicPartition, int64_t>> commits;
+  std::vector<CheckpointLoop::Part> parts;
   for (auto& [partition, owned] : owned_) {
     if (!owned.books->dirty()) continue;
     saves.push_back(owned.books->Snapshot());
@@ -323,61 +286,53 @@ void Invoker::Checkpoint(std::function<void()> then) {
     if (!owned.calm && loop_.Steady() - owned.since >= options_.calm_after) {
       saves.back().calm = owned.calm = true;
     }
-    books.push_back(owned.books);
-    commits.emplace_back(InvocationsOf(partition), saves.back().position);
+    parts.push_back({InvocationsOf(partition), saves.back().epoch, saves.back().position});
   }
-  if (saves.empty()) return then();
-  saving_ = true;
-  store_.Save(std::move(saves), [this, alive = std::weak_ptr(alive_), books = std::move(books),
-                                 commits = std::move(commits),
-                                 then = std::move(then)](Result<InvokeStore::SaveResult> result) {
+  if (saves.empty()) return parts;
+  store_.Save(std::move(saves), [this, alive = std::weak_ptr(alive_),
+                                 answered =
+                                     std::move(answered)](Result<InvokeStore::SaveResult> result) {
     if (alive.expired()) return;
-    saving_ = false;
-    if (!result.ok() && log::Sometimes("checkpoint.failed")) {
-      log::Warning("checkpoint failed error=\"{}\"", result.message());
+    save_result_ = result.ok() ? std::move(*result) : InvokeStore::SaveResult{};
+    if (!result.ok()) return answered(result.error());
+    if (!save_result_.gone.empty()) {
+      return answered(Error{Code::kConflict, "a redrive was cancelled; saved again without it"});
     }
-    auto fenced = [&](int32_t partition) {
-      return std::find(result->fenced.begin(), result->fenced.end(), partition) !=
-             result->fenced.end();
-    };
-    std::vector<std::pair<broker::TopicPartition, int64_t>> good;
-    for (size_t i = 0; i < books.size(); ++i) {
-      auto saved = books[i].lock();
-      if (saved == nullptr) continue;
-      int32_t partition = saved->partition();
-      if (!result.ok()) {
-        saved->SaveFailed();
-      } else if (!result->gone.empty()) {
-        saved->SaveFailed();
-        for (const auto& [gone_in, id] : result->gone) {
-          if (gone_in == partition) saved->ReturnFailed(id);
-        }
-      } else if (fenced(partition)) {
-        log::Warning("partition is owned by a newer epoch partition={}", partition);
-        auto it = owned_.find(partition);
-        if (it != owned_.end() && it->second.books == saved) {
-          owned_.erase(it);
-          Reclaim(partition);
-        }
-      } else {
-        for (const auto& [merged_in, id] : result->merged) {
-          if (merged_in == partition) saved->Merged(id);
-        }
-        auto earliest = saved->Saved();
-        auto it = owned_.find(partition);
-        if (earliest && it != owned_.end() && it->second.books == saved) {
-          it->second.loaded_until_ms = std::min(it->second.loaded_until_ms, *earliest);
-          it->second.pulled_back = it->second.loading;
-        }
-        good.push_back(commits[i]);
-      }
-    }
-    if (consumer_ != nullptr && !good.empty()) consumer_->Commit(good);
-    then();
-    auto waiting = std::move(after_save_);
-    after_save_.clear();
-    for (auto& next : waiting) next();
+    std::vector<broker::TopicPartition> fenced;
+    for (int32_t partition : save_result_.fenced) fenced.push_back(InvocationsOf(partition));
+    answered(std::move(fenced));
   });
+  return parts;
+}
+
+bool Invoker::Saved(const CheckpointLoop::Part& part, CheckpointLoop::Outcome outcome) {
+  int32_t partition = part.partition.partition;
+  auto it = owned_.find(partition);
+  if (it == owned_.end() || it->second.books->epoch() != part.epoch) return false;
+  Owned& owned = it->second;
+  switch (outcome) {
+    case CheckpointLoop::Outcome::kSaved: {
+      for (const auto& [merged_in, id] : save_result_.merged) {
+        if (merged_in == partition) owned.books->Merged(id);
+      }
+      auto earliest = owned.books->Saved();
+      if (!earliest) break;
+      owned.loaded_until_ms = std::min(owned.loaded_until_ms, *earliest);
+      owned.pulled_back = owned.loading;
+      break;
+    }
+    case CheckpointLoop::Outcome::kFailed:
+      owned.books->SaveFailed();
+      for (const auto& [gone_in, id] : save_result_.gone) {
+        if (gone_in == partition) owned.books->ReturnFailed(id);
+      }
+      break;
+    case CheckpointLoop::Outcome::kFenced:
+      owned_.erase(it);
+      claims_->ShutOut(part.partition);
+      break;
+  }
+  return true;
 }
 
 // ---- the wheel over the retry store ----
@@ -635,7 +590,7 @@ void Invoker::Stop(std::function<void()> stopped) {
   if (consumer_ == nullptr) return stopped();
   consumer_->Close([this, alive = std::weak_ptr(alive_), stopped = std::move(stopped)] {
     if (alive.expired()) return;
-    loop_.Cancel(checkpoint_timer_);
+    checkpoints_->Stop();
     loop_.Cancel(wheel_timer_);
     loop_.Cancel(progress_timer_);
     loop_.Cancel(redrive_timer_);

@@ -4,12 +4,13 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "broker-adapters/broker.h"
+#include "broker-adapters/checkpoint_loop.h"
+#include "broker-adapters/partition_claims.h"
 #include "function-manager/src/domain/dispatcher.h"
 #include "function-manager/src/domain/invocation_partition.h"
 #include "function-manager/src/domain/invoke_store.h"
@@ -20,7 +21,9 @@ namespace dispatch {
 /// with the books of each partition that it owns, their checkpoints, their shards of the retry
 /// store, and the progress that it tells. Lives on one loop; may be destroyed at any time (that is
 /// a crash).
-class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Host {
+class Invoker : private broker::GroupConsumer::Listener,
+                private broker::CheckpointLoop::Host,
+                private Dispatcher::Host {
  public:
   struct Options {
     std::string group = "dispatch.function-manager";
@@ -63,7 +66,9 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
   void Stop(std::function<void()> stopped);
 
   /// Joined, and every partition that is ours is being read.
-  bool ready() const { return assigned_once_ && claiming_.empty(); }
+  bool ready() const {
+    return claims_ != nullptr && claims_->assigned_once() && !claims_->claiming();
+  }
   size_t partitions() const { return owned_.size(); }
   size_t in_flight() const { return dispatcher_->in_flight(); }
   const InvocationPartition* FindPartition(int32_t partition) const;
@@ -92,6 +97,13 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
   void OnRecords(std::vector<broker::Record> records) override;
   void OnPartitionError(const broker::TopicPartition& partition, const Error& error) override;
 
+  // broker::CheckpointLoop::Host
+  void Tend() override;
+  std::vector<broker::CheckpointLoop::Part> Save(
+      broker::CheckpointLoop::Answered answered) override;
+  bool Saved(const broker::CheckpointLoop::Part& part,
+             broker::CheckpointLoop::Outcome outcome) override;
+
   // Dispatcher::Host
   Duration membership_age() const override { return consumer_->membership_age(); }
   bool revoking(int32_t partition) const override;
@@ -105,12 +117,9 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
   void OpenTrials(int32_t unclean_starts);
   void ShareChanged();
 
-  void Claim(std::vector<int32_t> partitions, uint64_t generation);
-  void ClaimLater(std::vector<int32_t> partitions, uint64_t generation);
-  void Reclaim(int32_t partition);
+  void Claim(const std::vector<broker::TopicPartition>& partitions, uint64_t generation);
+  void Claimed(InvokeClaim claim, uint64_t generation);
   void Release(std::vector<int32_t> partitions, SteadyTime deadline, std::function<void()> release);
-  void CheckpointTick();
-  void Checkpoint(std::function<void()> then);
   void Pace(Owned& owned);
   void WheelTick();
   void LoadDue(int32_t partition);
@@ -137,13 +146,9 @@ class Invoker : private broker::GroupConsumer::Listener, private Dispatcher::Hos
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<broker::GroupConsumer> consumer_;
   std::map<int32_t, Owned> owned_;
-  std::unordered_map<int32_t, uint64_t> assigned_;  // with their generation
-  std::unordered_map<int32_t, uint64_t> claiming_;  // of these, not ours yet
-  std::set<int32_t> reclaiming_;                    // of these, started before
-  bool assigned_once_ = false;
-  bool saving_ = false;
-  std::vector<std::function<void()>> after_save_;
-  TimerId checkpoint_timer_ = kNoTimer;
+  std::unique_ptr<broker::PartitionClaims> claims_;      // with the consumer
+  std::unique_ptr<broker::CheckpointLoop> checkpoints_;  // with the consumer
+  InvokeStore::SaveResult save_result_;                  // of the save that was answered last
   TimerId wheel_timer_ = kNoTimer;
   TimerId progress_timer_ = kNoTimer;
   TimerId redrive_timer_ = kNoTimer;
