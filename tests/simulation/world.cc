@@ -206,6 +206,7 @@ void World::StartFunctionManager(int index) {
   Invoker::Options options;
   options.limits = {64, 1024 * 1024, 100'000};  // small, so that windows fill
   options.partitions = kInvocationsPartitions;
+  options.wheel_bytes = 128;  // events of two bytes: not all that is due fits
   options.dispatcher.scheduler.circuit.longest_hold = seconds(5);
   manager->invoker = std::make_unique<Invoker>(
       *manager->broker, loop_, manager->store, *manager, *manager, manager->log,

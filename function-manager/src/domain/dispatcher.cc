@@ -360,7 +360,7 @@ void Dispatcher::Settle(const DeliveryPtr& delivery, InvocationPartition& partit
   partition.Attempted(subscription.uuid, described, now_ms());
   switch (effect) {
     case Effect::kDelivered:
-      Log(*delivery, subscription, answer, "delivered", "", 0);
+      Log(*delivery, subscription, answer, kDelivered, "", 0);
       Finish(delivery, InvocationPartition::Outcome::kDelivered);
       break;
     case Effect::kRetry:
@@ -506,8 +506,16 @@ size_t Dispatcher::in_flight(const InvocationPartition& partition) const {
 void Dispatcher::Log(const Delivery& delivery, const schema::Subscription& subscription,
                      const Answer& answer, const std::string& outcome, const std::string& message,
                      int64_t next_ms) {
+  using schema::History;
+  bool success = outcome == kDelivered;
+  if (success && subscription.history == History::kFailures) return;
   dispatch::Attempt attempt;
   attempt.id = delivery.id;
+  if (!subscription.replay_of.is_nil()) {
+    if (attempt.id.replay.is_nil()) attempt.id.replay = subscription.uuid;
+    attempt.id.subscription = subscription.replay_of;
+  }
+  attempt.keep = subscription.history == History::kAll;
   attempt.org = delivery.org;
   attempt.subscription = subscription.name;
   attempt.number = delivery.attempts;
