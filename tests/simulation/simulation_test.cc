@@ -101,6 +101,17 @@ TEST(SimulationTest, FallingBehindAndRewindsSurviveEveryFault) {
   RunSeeds(options, Seeds(1500), true);
 }
 
+TEST(SimulationTest, SmallGrantsSurviveEveryFault) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.hangs = true;
+  options.rewinds = true;
+  options.allowance = 6;
+  options.small_grants = true;
+  RunSeeds(options, Seeds(500), true);
+}
+
 TEST(SimulationTest, RedrivesDeliverOnceWithoutFaults) {
   World::Options options;
   options.subscriptions = 6;
@@ -192,6 +203,18 @@ TEST(SimulationTest, InstancesCutOffFromKafkaHarmNothing) {
   options.hangs = true;
   options.isolation = true;
   RunSeeds(options, Seeds(500), true);
+}
+
+TEST(SimulationTest, InstancesCutOffWhileTheyCatchUpHarmNothing) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.function_managers = 2;
+  options.hangs = true;
+  options.allowance = 6;
+  options.isolation = true;
+  options.small_grants = true;
+  RunSeeds(options, Seeds(300), true);
 }
 
 /// Checks that find no bug which is there are worth nothing.

@@ -159,6 +159,7 @@ void World::StartEventManager(int index) {
   MatchEngine::Options options;
   options.invocations_partitions = kInvocationsPartitions;
   options.allowance.deliveries = options_.allowance;
+  if (options_.small_grants) options.grants = {2, 8};
   manager->engine =
       std::make_unique<MatchEngine>(*manager->broker, loop_, planted_match_store_, options);
   manager->engine->PutTopic(topic_);

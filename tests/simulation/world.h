@@ -43,6 +43,7 @@ class World {
     bool replays = false;        // of stretches, as subscriptions with an end
     bool truncations = false;    // retention takes what may be unread
     bool poison = false;         // an event that ends every function-manager that sends it
+    bool small_grants = false;   // a reader is never far ahead of what checkpoints grant
     int64_t allowance = 10'000;  // deliveries of a subscription under way
     Bug planted = Bug::kNone;
   };
