@@ -45,6 +45,7 @@ void PartitionClaims::Start(const TopicPartition& partition, int64_t offset, uin
   assignment.claiming = false;
   if (std::exchange(assignment.started, true)) {
     consumer_.Seek(partition, offset);  // a consumer starts each once
+    consumer_.Resume(partition);        // whose state it was may have paused it
   } else {
     consumer_.Start(partition, offset, generation);
   }

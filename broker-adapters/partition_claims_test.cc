@@ -114,6 +114,7 @@ TEST(PartitionClaims, WhoIsShutOutClaimsAgainAndMovesToWhereTheStateSays) {
   EXPECT_EQ(w.TakeAsked(), (std::vector<Asked>{{{kFirst}, 7}}));
   w.claims->Start(kFirst, 44, 7);
   EXPECT_EQ(w.consumer.TakeMoves(), (Moves{"seek t/0@44"})) << "a consumer starts each once";
+  EXPECT_TRUE(w.consumer.resumed().contains(kFirst)) << "it may have been paused for its old state";
   EXPECT_FALSE(w.claims->claiming());
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +23,7 @@ class RecordingConsumer : public GroupConsumer {
     Note("seek", partition, offset);
   }
   void Pause(const TopicPartition& /*partition*/) override {}
-  void Resume(const TopicPartition& /*partition*/) override {}
+  void Resume(const TopicPartition& partition) override { resumed_.insert(partition); }
   void Commit(const Commits& offsets) override { commits_.push_back(offsets); }
   Duration membership_age() const override { return membership_age_; }
   void Close(std::function<void()> closed) override { closed(); }
@@ -31,6 +32,7 @@ class RecordingConsumer : public GroupConsumer {
   /// "start t/0@5" and "seek t/0@5", in order, since the last call.
   std::vector<std::string> TakeMoves() { return std::exchange(moves_, {}); }
   std::vector<Commits> TakeCommits() { return std::exchange(commits_, {}); }
+  const std::set<TopicPartition>& resumed() const { return resumed_; }
   const std::vector<uint64_t>& generations() const { return generations_; }
 
  private:
@@ -43,6 +45,7 @@ class RecordingConsumer : public GroupConsumer {
   std::vector<std::string> moves_;
   std::vector<Commits> commits_;
   std::vector<uint64_t> generations_;
+  std::set<TopicPartition> resumed_;
 };
 
 }  // namespace dispatch::broker::testing

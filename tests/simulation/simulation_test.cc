@@ -120,6 +120,17 @@ TEST(SimulationTest, DelayedEventsSurviveEveryFault) {
   RunSeeds(options, Seeds(40), true);
 }
 
+TEST(SimulationTest, SmallGrantsSurviveEveryFault) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.hangs = true;
+  options.rewinds = true;
+  options.allowance = 6;
+  options.small_grants = true;
+  RunSeeds(options, Seeds(500), true);
+}
+
 TEST(SimulationTest, RedrivesDeliverOnceWithoutFaults) {
   World::Options options;
   options.subscriptions = 6;
@@ -214,6 +225,9 @@ TEST(SimulationTest, InstancesCutOffFromKafkaHarmNothing) {
 }
 
 TEST(SimulationTest, InstancesCutOffWhileSubscriptionsFallBehindHarmNothing) {
+}
+
+TEST(SimulationTest, InstancesCutOffWhileTheyCatchUpHarmNothing) {
   World::Options options;
   options.subscriptions = 6;
   options.event_managers = 2;
@@ -222,6 +236,10 @@ TEST(SimulationTest, InstancesCutOffWhileSubscriptionsFallBehindHarmNothing) {
   options.allowance = 6;
   options.isolation = true;
   RunSeeds(options, Seeds(500), true);
+}
+
+  options.small_grants = true;
+  RunSeeds(options, Seeds(300), true);
 }
 
 /// Checks that find no bug which is there are worth nothing.

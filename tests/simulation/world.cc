@@ -170,6 +170,7 @@ void World::StartEventManager(int index) {
   MatchEngine::Options options;
   options.invocations_partitions = kInvocationsPartitions;
   options.allowance.deliveries = options_.allowance;
+  if (options_.small_grants) options.grants = {2, 8};
   manager->engine = std::make_unique<MatchEngine>(*manager->broker, loop_, manager->store, options);
   manager->engine->PutTopic(topic_);
   for (const auto& sub : subs_) manager->engine->PutSubscription(sub.subscription);

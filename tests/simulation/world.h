@@ -44,6 +44,7 @@ class World {
     bool truncations = false;    // retention takes what may be unread
     bool delays = false;         // events that are to be delivered later
     bool poison = false;         // an event that ends every function-manager that sends it
+    bool small_grants = false;   // a reader is never far ahead of what checkpoints grant
     int64_t allowance = 10'000;  // deliveries of a subscription under way
     Bug planted = Bug::kNone;
   };

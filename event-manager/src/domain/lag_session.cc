@@ -191,7 +191,7 @@ schema::MatchCheckpoint::Session LagSession::Snapshot() {
   if (durability_ == Durability::kFresh) durability_ = Durability::kSaving;
   if (hand_over_ == Durability::kFresh) hand_over_ = Durability::kSaving;
   if (leaving_ == Durability::kFresh) leaving_ = Durability::kSaving;
-  granting_ = std::max(granting_, NextGrant(grant_from_, seen_));
+  granting_ = std::max(granting_, NextGrant(grant_from_, seen_, host_.grants()));
   grant_from_ = seen_;
   return {stream_, tracker_.Position(), tracker_.Completed(), members_, granting_};
 }
@@ -208,7 +208,8 @@ void LagSession::OnRecords(std::vector<broker::Record> records) {
 void LagSession::Process() {
   if (std::exchange(processing_, true)) return;
   int taken = 0;
-  while (!queue_.empty() && leaving_ == Durability::kDurable && MayWrite() &&
+  bool ours = host_.MayRead();
+  while (ours && !queue_.empty() && leaving_ == Durability::kDurable && MayWrite() &&
          host_.MayFeed(*this)) {
     if (queue_.front().offset >= granted_) {
       host_.CheckpointSoon();
@@ -328,7 +329,9 @@ void LagSession::HandOverIfMet() {
   if (open_ > 0 && seen_ >= first_end_) EndMembers();
   if (open_ == 0) return;
   if (leaving_ != Durability::kDurable || !host_.MayFeed(*this)) return LetLiveGo();
-  int64_t meet = host_.live_next();
+  // What an owner before us may have written comes again first: the shared reader would write it
+  // under another stream.
+  int64_t meet = std::max(host_.live_next(), reach_);
   if (seen_ < meet) {
     bool close = meet - seen_ < kJoinDistance;
     if (close && !holding_ && started()) {

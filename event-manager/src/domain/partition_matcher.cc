@@ -484,7 +484,7 @@ PartitionSave PartitionMatcher::Snapshot() {
   save.checkpoint.counters.reserve(counters_.size());
   for (const auto& [id, counter] : counters_) save.checkpoint.counters.push_back(counter.total);
   for (const auto& session : sessions_) save.checkpoint.sessions.push_back(session->Snapshot());
-  granting_ = std::max(granting_, NextGrant(grant_from_, next_));
+  granting_ = std::max(granting_, NextGrant(grant_from_, next_, engine_.grants()));
   grant_from_ = next_;
   save.checkpoint.granted = granting_;
   std::erase_if(retired_, [&](const auto& r) { return r.until <= save.position; });
