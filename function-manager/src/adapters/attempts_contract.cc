@@ -147,7 +147,7 @@ TEST_F(Attempts, AreFoundByPositionAndPagedBySubscription) {
       In([&](pg::Transaction& tx) { return ReadAttemptsAt(tx, "other", Id(100), 0, 5); }).empty());
 
   // Every attempt once, newest first, whatever the size of a page.
-  for (size_t limit : {97u, 1'000u}) {
+  for (size_t limit : {499u, 1'000u}) {
     AttemptQuery query;
     query.limit = limit;
     std::vector<AttemptCursor> listed;
@@ -203,7 +203,7 @@ TEST_F(Attempts, TheWindowIsBoundedByBytes) {
   auto open = Tend(kNow);
   Attempt big = Success(0, kNow);
   std::set<int64_t> slices;
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < 20; ++i) {
     std::vector<Attempt> many;
     for (int j = 0; j < 200; ++j) {
       many.push_back(Success(1'000 * i + j, kNow + i));
@@ -218,7 +218,7 @@ TEST_F(Attempts, TheWindowIsBoundedByBytes) {
   EXPECT_LT(Count("select sum(pg_total_relation_size('attempt_blocks_' || slice))::bigint"
                   " from attempt_slices where kind = 'window'"),
             1'200'000);
-  EXPECT_EQ(At(39'005).size(), 1u);
+  EXPECT_EQ(At(19'005).size(), 1u);
   EXPECT_TRUE(At(5).empty());
 }
 
