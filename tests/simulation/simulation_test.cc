@@ -225,9 +225,6 @@ TEST(SimulationTest, InstancesCutOffFromKafkaHarmNothing) {
 }
 
 TEST(SimulationTest, InstancesCutOffWhileSubscriptionsFallBehindHarmNothing) {
-}
-
-TEST(SimulationTest, InstancesCutOffWhileTheyCatchUpHarmNothing) {
   World::Options options;
   options.subscriptions = 6;
   options.event_managers = 2;
@@ -238,6 +235,14 @@ TEST(SimulationTest, InstancesCutOffWhileTheyCatchUpHarmNothing) {
   RunSeeds(options, Seeds(500), true);
 }
 
+TEST(SimulationTest, InstancesCutOffWhileTheyCatchUpHarmNothing) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.function_managers = 2;
+  options.hangs = true;
+  options.allowance = 6;
+  options.isolation = true;
   options.small_grants = true;
   RunSeeds(options, Seeds(300), true);
 }
