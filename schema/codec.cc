@@ -420,6 +420,34 @@ MatchCheckpoint FromWire(wire::MatchCheckpoint&& in) {
   return out;
 }
 
+wire::PackedAttempts ToWire(const PackedAttempts& in) {
+  wire::PackedAttempts out;
+  out.attempts.resize(in.attempts.size());
+  for (size_t i = 0; i < in.attempts.size(); ++i) {
+    const auto& from = in.attempts[i];
+    auto& to = out.attempts[i];
+    to.offset = from.offset;
+    to.at_ms = from.at_ms;
+    to.number = from.number;
+    to.latency_us = from.latency_us;
+    to.status = from.status;
+    to.generation = from.generation;
+    if (!from.replay.is_nil()) to.__set_replay(Bytes(from.replay));
+    if (!from.answer_head.empty()) to.__set_answer_head(from.answer_head);
+  }
+  return out;
+}
+
+PackedAttempts FromWire(wire::PackedAttempts&& in) {
+  PackedAttempts out;
+  out.attempts.reserve(in.attempts.size());
+  for (auto& from : in.attempts) {
+    out.attempts.push_back({from.offset, from.at_ms, from.number, from.latency_us, from.status,
+                            from.generation, ToUuid(from.replay), std::move(from.answer_head)});
+  }
+  return out;
+}
+
 wire::InvokeCheckpoint ToWire(const InvokeCheckpoint& in) {
   wire::InvokeCheckpoint out;
   out.taken_in = in.taken_in;
@@ -515,6 +543,7 @@ DISPATCH_CODEC(DeadLetter)
 DISPATCH_CODEC(AuditEntry)
 DISPATCH_CODEC(MatchCheckpoint)
 DISPATCH_CODEC(InvokeCheckpoint)
+DISPATCH_CODEC(PackedAttempts)
 
 std::string DeliveryId::WebhookId() const {
   wire::DeliveryId wire = ToWire(*this);

@@ -78,6 +78,10 @@ Invocation MakeInvocationWithTime() {
   return m;
 }
 
+PackedAttempts MakePackedAttempts() {
+  return {{{0, 5, 1, 1500, 204, 1, Uuid{}, ""}, {7, 0, 2, 90, 200, 1, Id(9), "ok"}}};
+}
+
 Progress MakeProgress() { return {Id(1), 2, 3, {10, 7, 1, 1}, 4, 5, 6, 7, "503", 8, {}}; }
 
 Progress MakeProgressWithCircuit() {
@@ -209,6 +213,11 @@ TEST(GoldenTest, ProgressWithScheduled) {
   Check(MakeProgressWithScheduled(),
         "18100102030405060708090a0b0c0d0e0f10150416061c1614160e16021602001608160a160c160e1803"
         "35303316101c15021612180a3530332066726f6d20680016141616161800");
+}
+TEST(GoldenTest, PackedAttempts) {
+  Check(MakePackedAttempts(),
+        "192c1600160a150216b817159803150200160e1600150416b40115900315021810090a0b0c0d0e0f1011"
+        "1213141516171818026f6b0000");
 }
 TEST(GoldenTest, DeadLetter) {
   Check(MakeDeadLetter(),

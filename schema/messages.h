@@ -219,6 +219,22 @@ struct MatchCheckpoint {
   std::vector<Retired> retired;
 };
 
+/// Successful attempts, in a column of function-manager's (attempt_block.h): offsets and times are
+/// relative to the least of them.
+struct PackedAttempts {
+  struct Attempt {
+    int64_t offset = 0;
+    int64_t at_ms = 0;
+    int32_t number = 1;
+    int64_t latency_us = 0;
+    int32_t status = 0;
+    int32_t generation = 0;
+    Uuid replay;
+    std::string answer_head;
+  };
+  std::vector<Attempt> attempts;
+};
+
 /// function-manager's checkpoint of one invocations partition.
 struct InvokeCheckpoint {
   /// A record with some of its targets settled: a bit a target, the first in the lowest bit.
@@ -258,6 +274,7 @@ std::string Encode(const DeadLetter&);
 std::string Encode(const AuditEntry&);
 std::string Encode(const MatchCheckpoint&);
 std::string Encode(const InvokeCheckpoint&);
+std::string Encode(const PackedAttempts&);
 
 /// Decode<Invocation>(bytes).
 template <typename Message>

@@ -205,6 +205,21 @@ struct Partial {
   2: binary settled
 }
 
+struct PackedAttempt {
+  1: i64 offset
+  2: i64 at_ms
+  3: i32 number
+  4: i64 latency_us
+  5: i32 status
+  6: i32 generation
+  7: optional binary replay
+  8: optional string answer_head
+}
+
+struct PackedAttempts {
+  1: list<PackedAttempt> attempts
+}
+
 struct Mark {
   1: binary stream
   2: binary topic

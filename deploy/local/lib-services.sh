@@ -89,7 +89,7 @@ service_settings() {
   printf '%s\n' "DISPATCH_KAFKA_BROKERS=$(kafka_bootstrap)" \
     "DISPATCH_SERVICE_KEY_FILE=$(key_file service)" \
     "DISPATCH_ADMIN_LISTEN=127.0.0.1:${PORTS[$name-admin]}" \
-    "DISPATCH_REPLICATION_FACTOR=$(kafka_replicas)"
+    "DISPATCH_REPLICATION_FACTOR=$(kafka_replicas)" "DISPATCH_INSTANCE_ID=$name-1"
   ! is_secure || printf '%s\n' DISPATCH_KAFKA_SECURITY_PROTOCOL=sasl_ssl \
     "DISPATCH_KAFKA_SSL_CA=$TLS_DIR/ca.crt" "DISPATCH_CONFIG=$KEYS_DIR/$name.conf"
   case $name in

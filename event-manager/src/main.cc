@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "broker-adapters/audit_log.h"
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/entities/outbox_store_pg.h"
 #include "broker-adapters/outbox_relay.h"
@@ -101,6 +102,7 @@ class EventManager {
         engine_(*broker_, service.loop(), store_, EngineOptions(service.config())),
         progress_(*broker_, service.loop()),
         rpc_(*broker_, service.loop(), signer_, "event-manager"),
+        audit_(*broker_, signer_, "event-manager"),
         topics_(*broker_, service.loop(), pool_, Replication(service.config()),
                 [this] { relay_.Nudge(); }),
         subscriptions_(*broker_, service.loop(), pool_, [this] { relay_.Nudge(); }),
@@ -139,6 +141,9 @@ class EventManager {
     });
     service_.AddReadyCheck("rpc",
                            [this] { return rpc_.ready() ? "" : "not serving requests yet"; });
+    rpc_.OnChange([this](const schema::Request& request, const Status& status) {
+      audit_.WriteChange(request, broker::AuditedResource(request), status, service_.loop().Now());
+    });
     topics_.Register(rpc_);
     subscriptions_.Register(rpc_);
     dry_runs_.Register(rpc_);
@@ -170,6 +175,9 @@ class EventManager {
     });
     // Run in the reverse order: the last is stopped first. What the others tell the database at
     // their end, such as that the relay's lease is free, must not end with the pool.
+    service_.AddStopStep("audit", [this](SteadyTime, std::function<void()> done) {
+      audit_.Flush(service_.loop(), std::move(done));
+    });
     service_.AddStopStep("database", [this](SteadyTime, std::function<void()> done) {
       pool_.Run([](pg::Transaction&) { return OkStatus(); },
                 [done = std::move(done)](const Status&) { done(); });
@@ -228,6 +236,7 @@ class EventManager {
   MatchEngine engine_;
   ProgressTable progress_;
   broker::RpcServer rpc_;
+  broker::AuditLog audit_;
   TopicCommands topics_;
   SubscriptionCommands subscriptions_;
   DryRuns dry_runs_;

@@ -67,10 +67,10 @@ class HeldInvokeStore : public InvokeStore {
     hold_.Pass(
         [this, saves = std::move(saves), done = std::move(done)] { store_.Save(saves, done); });
   }
-  void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
-               std::function<void(Result<std::vector<RetryRow>>)> done) override {
-    hold_.Pass([this, partition, from_ms, until_ms, limit, done = std::move(done)] {
-      store_.LoadDue(partition, from_ms, until_ms, limit, done);
+  void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, Room room,
+               std::function<void(Result<Due>)> done) override {
+    hold_.Pass([this, partition, from_ms, until_ms, room, done = std::move(done)] {
+      store_.LoadDue(partition, from_ms, until_ms, room, done);
     });
   }
   void LoadStale(int32_t partition, const Uuid& subscription, int32_t generation, size_t limit,
@@ -91,10 +91,10 @@ class HeldInvokeStore : public InvokeStore {
     hold_.Pass([this, begin = std::move(begin), survived = std::move(survived),
                 done = std::move(done)] { store_.NoteTrial(begin, survived, done); });
   }
-  void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
-                std::function<void(Result<std::vector<RetryRow>>)> done) override {
-    hold_.Pass([this, partition, keys = std::move(keys), limit, done = std::move(done)] {
-      store_.LoadKeys(partition, keys, limit, done);
+  void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t each, size_t bytes,
+                std::function<void(Result<OfKeys>)> done) override {
+    hold_.Pass([this, partition, keys = std::move(keys), each, bytes, done = std::move(done)] {
+      store_.LoadKeys(partition, keys, each, bytes, done);
     });
   }
 

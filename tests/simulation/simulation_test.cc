@@ -57,6 +57,15 @@ TEST(SimulationTest, PauseAndResumeAreExact) {
   RunSeeds(options, Seeds(300), false);
 }
 
+TEST(SimulationTest, WhatStaysPausedHasAllFromBefore) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.rewinds = true;
+  options.resumes = false;
+  RunSeeds(options, Seeds(300), true);
+}
+
 TEST(SimulationTest, FailingEndpointsAreRetried) {
   World::Options options;
   options.crashes = options.store_faults = options.broker_faults = false;
@@ -109,6 +118,17 @@ TEST(SimulationTest, DelayedEventsSurviveEveryFault) {
   options.subscriptions = 6;
   options.allowance = 40;
   RunSeeds(options, Seeds(40), true);
+}
+
+TEST(SimulationTest, SmallGrantsSurviveEveryFault) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.hangs = true;
+  options.rewinds = true;
+  options.allowance = 6;
+  options.small_grants = true;
+  RunSeeds(options, Seeds(500), true);
 }
 
 TEST(SimulationTest, RedrivesDeliverOnceWithoutFaults) {
@@ -213,6 +233,18 @@ TEST(SimulationTest, InstancesCutOffWhileSubscriptionsFallBehindHarmNothing) {
   options.allowance = 6;
   options.isolation = true;
   RunSeeds(options, Seeds(500), true);
+}
+
+TEST(SimulationTest, InstancesCutOffWhileTheyCatchUpHarmNothing) {
+  World::Options options;
+  options.subscriptions = 6;
+  options.event_managers = 2;
+  options.function_managers = 2;
+  options.hangs = true;
+  options.allowance = 6;
+  options.isolation = true;
+  options.small_grants = true;
+  RunSeeds(options, Seeds(300), true);
 }
 
 /// Checks that find no bug which is there are worth nothing.

@@ -36,6 +36,7 @@ class World {
     bool isolation = false;  // of one instance, longer than its session or shorter
     bool endpoint_faults = true;
     bool pauses = true;
+    bool resumes = true;  // all at the end; else what is paused then stays so
     bool rewinds = false;
     bool hangs = false;          // of endpoints, for long
     bool redrives = false;       // of dead letters
@@ -43,6 +44,7 @@ class World {
     bool truncations = false;    // retention takes what may be unread
     bool delays = false;         // events that are to be delivered later
     bool poison = false;         // an event that ends every function-manager that sends it
+    bool small_grants = false;   // a reader is never far ahead of what checkpoints grant
     int64_t allowance = 10'000;  // deliveries of a subscription under way
     Bug planted = Bug::kNone;
   };
@@ -117,6 +119,8 @@ class World {
   bool Quiet() const;
   int64_t Expected(const Sub& sub) const;
   bool Matches(const Sub& sub, const Position& position) const;
+  /// Of what matches: all, or what was accepted before the pause.
+  static bool Due(const Sub& sub, const Position& position);
   std::vector<schema::DeadLetter> DeadLetters() const;
   std::set<std::tuple<Uuid, int32_t, Position>> DeadLettered() const;
 

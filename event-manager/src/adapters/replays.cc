@@ -84,7 +84,7 @@ Replays::~Replays() { loop_.Cancel(tick_); }
 
 void Replays::Register(broker::RpcServer& server) {
   auto handle = [this, &server](const char* method, auto handler) {
-    server.Handle(method, AnsweringRepeats(pool_, handler));
+    server.HandleChange(method, AnsweringRepeats(pool_, handler));
   };
   handle("replay.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
   handle("replay.cancel", [this](const auto& r, auto d) { Cancel(r, std::move(d)); });

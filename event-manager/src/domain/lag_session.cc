@@ -19,8 +19,10 @@ constexpr Duration kHandOverRetry = std::chrono::milliseconds(10);
 // fetched.
 constexpr size_t kMostQueued = 4'096;
 constexpr size_t kMostQueuedBytes = 4 * 1024 * 1024;
-// Taken in one turn of the loop: live events do not wait behind all that is queued here.
+// Taken in one turn of the loop, and under way to the invocations: live events do not wait behind
+// all that is queued here.
 constexpr int kTurn = 64;
+constexpr size_t kMostUnwritten = 256;
 }  // namespace
 
 LagSession::LagSession(broker::Broker& broker, Loop& loop, Host& host,
@@ -189,7 +191,7 @@ schema::MatchCheckpoint::Session LagSession::Snapshot() {
   if (durability_ == Durability::kFresh) durability_ = Durability::kSaving;
   if (hand_over_ == Durability::kFresh) hand_over_ = Durability::kSaving;
   if (leaving_ == Durability::kFresh) leaving_ = Durability::kSaving;
-  granting_ = std::max(granting_, NextGrant(grant_from_, seen_));
+  granting_ = std::max(granting_, NextGrant(grant_from_, seen_, host_.grants()));
   grant_from_ = seen_;
   return {stream_, tracker_.Position(), tracker_.Completed(), members_, granting_};
 }
@@ -206,7 +208,8 @@ void LagSession::OnRecords(std::vector<broker::Record> records) {
 void LagSession::Process() {
   if (std::exchange(processing_, true)) return;
   int taken = 0;
-  while (!queue_.empty() && leaving_ == Durability::kDurable && !tracker_.full() &&
+  bool ours = host_.MayRead();
+  while (ours && !queue_.empty() && leaving_ == Durability::kDurable && MayWrite() &&
          host_.MayFeed(*this)) {
     if (queue_.front().offset >= granted_) {
       host_.CheckpointSoon();
@@ -225,6 +228,10 @@ void LagSession::Process() {
   processing_ = false;
   HandOverIfMet();
   PaceReader();
+}
+
+bool LagSession::MayWrite() const {
+  return !tracker_.full() && tracker_.incomplete() < kMostUnwritten;
 }
 
 void LagSession::ProcessSoon() {
@@ -249,9 +256,9 @@ void LagSession::Take(broker::Record record) {
   }
   host_.MatchLagging(record, *this, [this, alive = std::weak_ptr(alive_), offset = record.offset] {
     if (alive.expired()) return;
-    bool was_full = tracker_.full();
+    bool waited = !MayWrite();
     tracker_.Complete(offset);
-    if (was_full && !tracker_.full() && !queue_.empty()) return Continue();
+    if (waited && MayWrite() && !queue_.empty()) return ProcessSoon();
     HandOverIfMet();
     PaceReader();
     host_.SessionMoved();
@@ -322,7 +329,9 @@ void LagSession::HandOverIfMet() {
   if (open_ > 0 && seen_ >= first_end_) EndMembers();
   if (open_ == 0) return;
   if (leaving_ != Durability::kDurable || !host_.MayFeed(*this)) return LetLiveGo();
-  int64_t meet = host_.live_next();
+  // What an owner before us may have written comes again first: the shared reader would write it
+  // under another stream.
+  int64_t meet = std::max(host_.live_next(), reach_);
   if (seen_ < meet) {
     bool close = meet - seen_ < kJoinDistance;
     if (close && !holding_ && started()) {

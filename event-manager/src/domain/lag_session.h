@@ -10,6 +10,7 @@
 
 #include "broker-adapters/broker.h"
 #include "broker-adapters/offset_tracker.h"
+#include "event-manager/src/domain/grant.h"
 #include "event-manager/src/domain/lost_offsets.h"
 #include "event-manager/src/domain/match_store.h"
 #include "schema/messages.h"
@@ -48,6 +49,10 @@ class LagSession : private broker::Reader::Listener {
     /// Whether more may be fed to the members: false while one of them has no allowance. Told of
     /// changes by Continue.
     virtual bool MayFeed(const LagSession& session) const = 0;
+    virtual const GrantLimits& grants() const = 0;
+    /// The partition is ours, as far as the group has told us lately. The reader is no member of
+    /// the group: it would read on when somebody else owns the partition.
+    virtual bool MayRead() const = 0;
     /// Something waits for the next checkpoint.
     virtual void CheckpointSoon() = 0;
   };
@@ -116,6 +121,7 @@ class LagSession : private broker::Reader::Listener {
 
   void Process();
   void ProcessSoon();
+  bool MayWrite() const;
   void Take(broker::Record record);
   void HandOverIfMet();
   void EndMembers();

@@ -230,6 +230,10 @@ void MatchEngine::OnRevoked(const std::vector<broker::TopicPartition>& partition
                             std::function<void()> release) {
   claims_->Dropped(partitions);
   doubtful_.clear();  // they come again to the next owner
+  for (const auto& partition : partitions) {
+    auto it = matchers_.find(partition);
+    if (it != matchers_.end()) it->second->StopReading();
+  }
   // The last state is saved; what is under way is written again by the next owner, and dropped by
   // function-manager as a repeat.
   std::vector<std::pair<broker::TopicPartition, int64_t>> leaving;
@@ -261,9 +265,7 @@ void MatchEngine::OnLost(const std::vector<broker::TopicPartition>& partitions) 
 }
 
 void MatchEngine::OnRecords(std::vector<broker::Record> records) {
-  if (consumer_->membership_age() <= options_.membership_limit && doubtful_.empty()) {
-    return Match(records);
-  }
+  if (confirmed() && doubtful_.empty()) return Match(records);
   // We may have been replaced without knowing, as after a long sleep: an owner that is none must
   // not write. The partitions are lost soon, or the group confirms us and Tick goes on.
   for (auto& record : records) doubtful_.push_back(std::move(record));
@@ -339,9 +341,7 @@ void MatchEngine::SetPaused(const broker::TopicPartition& partition, bool paused
 }
 
 void MatchEngine::Tend() {
-  if (!doubtful_.empty() && consumer_->membership_age() <= options_.membership_limit) {
-    Match(std::exchange(doubtful_, {}));
-  }
+  if (!doubtful_.empty() && confirmed()) Match(std::exchange(doubtful_, {}));
   allowance_.Tick(loop_.Now());
   TendAll();
   ReadOthers();

@@ -35,6 +35,7 @@ class MatchEngine : private broker::GroupConsumer::Listener,
     Duration claim_retry = std::chrono::milliseconds(500);
     int max_sessions = 4;
     Allowance::Limits allowance;
+    GrantLimits grants;
     Duration others_interval = std::chrono::seconds(1);
     Duration membership_limit = std::chrono::seconds(6);  // the group's session timeout
   };
@@ -95,6 +96,10 @@ class MatchEngine : private broker::GroupConsumer::Listener,
   void ReturnSessionSlot() override;
   bool session_slots_wanted() const override { return slots_wanted_; }
   Allowance& allowance() override { return allowance_; }
+  const GrantLimits& grants() const override { return options_.grants; }
+  bool confirmed() const override {
+    return consumer_->membership_age() <= options_.membership_limit;
+  }
   void SetPaused(const broker::TopicPartition& partition, bool paused) override;
   void CheckpointSoon() override { checkpoints_->SaveSoon(); }
   void TellLost(const schema::Subscription& subscription, const PartitionId& partition,

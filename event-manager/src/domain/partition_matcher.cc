@@ -224,17 +224,21 @@ void PartitionMatcher::Reconcile(const CompiledSubscription& compiled) {
     if (!fresh) Retire(cursor);
     cursor = Cursor{s.uuid, s.generation};
     cursor.version = s.version;
-    if (s.paused) {
-      cursor.paused_at = s.Boundary(id_.partition);
+    int64_t boundary = s.Boundary(id_.partition);
+    if (s.paused && s.PauseBoundary(id_.partition) <= boundary) {
+      cursor.paused_at = boundary;
       Changed(cursor);
     } else {
-      Begin(cursor, s.Boundary(id_.partition));
+      Begin(cursor, boundary);
     }
-    return;
   }
-  if (s.paused != cursor.paused_at.has_value()) cursor.version = s.version;
-  if (s.paused && !cursor.paused_at) PauseCursor(cursor, s.PauseBoundary(id_.partition));
-  if (!s.paused && cursor.paused_at) ResumeCursor(cursor);
+  // Changes may come in one: what is paused may have been resumed, and paused again further on.
+  int64_t until = s.PauseBoundary(id_.partition);
+  bool resumed = cursor.paused_at && (!s.paused || *cursor.paused_at < until);
+  bool pauses = s.paused && (resumed || !cursor.paused_at);
+  if (resumed || pauses) cursor.version = s.version;
+  if (resumed) ResumeCursor(cursor);
+  if (pauses) PauseCursor(cursor, until);
 }
 
 // What we, or an owner before us, may have written of a generation that is over comes again after a
@@ -480,7 +484,7 @@ PartitionSave PartitionMatcher::Snapshot() {
   save.checkpoint.counters.reserve(counters_.size());
   for (const auto& [id, counter] : counters_) save.checkpoint.counters.push_back(counter.total);
   for (const auto& session : sessions_) save.checkpoint.sessions.push_back(session->Snapshot());
-  granting_ = std::max(granting_, NextGrant(grant_from_, next_));
+  granting_ = std::max(granting_, NextGrant(grant_from_, next_, engine_.grants()));
   grant_from_ = next_;
   save.checkpoint.granted = granting_;
   std::erase_if(retired_, [&](const auto& r) { return r.until <= save.position; });

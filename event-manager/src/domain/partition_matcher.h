@@ -14,6 +14,7 @@
 #include "broker-adapters/offset_tracker.h"
 #include "event-manager/src/domain/allowance.h"
 #include "event-manager/src/domain/gap_probe.h"
+#include "event-manager/src/domain/grant.h"
 #include "event-manager/src/domain/invocation_writer.h"
 #include "event-manager/src/domain/lag_session.h"
 #include "event-manager/src/domain/match_index.h"
@@ -44,6 +45,9 @@ class PartitionMatcher : private LagSession::Host {
     /// Somebody asked for one in vain.
     virtual bool session_slots_wanted() const = 0;
     virtual Allowance& allowance() = 0;
+    virtual const GrantLimits& grants() const = 0;
+    /// The group has confirmed us lately: else somebody else may own what was ours.
+    virtual bool confirmed() const = 0;
     /// Pauses or resumes fetching of the partition.
     virtual void SetPaused(const broker::TopicPartition& partition, bool paused) = 0;
     /// Saves a checkpoint without waiting for the interval.
@@ -73,6 +77,9 @@ class PartitionMatcher : private LagSession::Host {
   /// Now and then: looks at who has allowance, opens lagging readers that waited, and pauses or
   /// resumes fetching.
   void Tend();
+
+  /// The partition is about to be given back: takes no record any more.
+  void StopReading() { stopped_ = true; }
 
   bool dirty() const { return dirty_; }
   void MarkDirty() { dirty_ = true; }
@@ -113,6 +120,8 @@ class PartitionMatcher : private LagSession::Host {
   bool MayFeed(const LagSession& session) const override;
   void MatchLagging(const broker::Record& record, const LagSession& session,
                     std::function<void()> done) override;
+  const GrantLimits& grants() const override { return engine_.grants(); }
+  bool MayRead() const override { return !stopped_ && engine_.confirmed(); }
   void HoldLive(bool hold) override;
   void SessionLost(const LagSession& session, int64_t from, int64_t resume_at) override;
   void SessionMoved() override {
@@ -150,7 +159,9 @@ class PartitionMatcher : private LagSession::Host {
   void Retire(const Cursor& cursor);
   std::optional<int32_t> ServesLive(const Uuid& subscription, int64_t offset) const;
   bool InSession(const Uuid& subscription, int32_t generation, const LagSession* before) const;
-  bool held(int64_t offset) const { return holds_ > 0 || waiting_ || offset >= granted_; }
+  bool held(int64_t offset) const {
+    return holds_ > 0 || waiting_ || stopped_ || offset >= granted_;
+  }
   void PauseCursor(Cursor& cursor, int64_t no_sooner);
   void ResumeCursor(Cursor& cursor);
   void Changed(const Cursor& cursor);
@@ -185,6 +196,7 @@ class PartitionMatcher : private LagSession::Host {
   std::deque<broker::Record> held_;  // came while the shared reader was held; in order
   bool paused_ = false;
   bool waiting_ = false;
+  bool stopped_ = false;
   uint64_t balanced_ = 0;  // the allowance's changes() when we looked last
   // With cursors, and not told of yet: an instance may learn of a subscription later than its owner
   // before. Until then nothing is read, or it would lose what is read.

@@ -91,12 +91,18 @@ constexpr char kDelete[] = R"(
     and r.source_partition = v.source_partition and r.source_offset = v.source_offset
     and r.subscription = v.subscription and r.generation = v.generation and r.replay = v.replay)";
 
+// `whole`: how many there are before bytes are counted.
 constexpr char kLoadDue[] = R"(
   select topic, source_partition, source_offset, subscription, generation, replay, due_ms, attempts,
     first_attempt_ms, source_timestamp_ms, last_status, last_error, org, topic_name, event,
-    sequence, ordering_key, deliver_at_ms
-  from retries where partition = $1::int and due_ms >= $2::bigint and due_ms < $3::bigint
-  order by due_ms limit $4::int)";
+    sequence, ordering_key, deliver_at_ms, whole
+  from (select *, count(*) over () as whole,
+      sum(octet_length(event)) over (order by due_ms rows unbounded preceding) as bytes
+    from (select * from retries
+      where partition = $1::int and due_ms >= $2::bigint and due_ms < $3::bigint
+      order by due_ms limit $4::int) due) sized
+  where bytes - octet_length(event) < $5::bigint
+  order by due_ms)";
 
 // So many bytes of events at once, and one row at least.
 constexpr char kLoadStale[] = R"(
@@ -108,17 +114,22 @@ constexpr char kLoadStale[] = R"(
       and ordering_key is null limit $4::int) sized
   where bytes - octet_length(event) < 8388608)";
 
+// A key may have rows that did not fit, when it is the last.
 constexpr char kLoadKeys[] = R"(
-  select r.topic, r.source_partition, r.source_offset, r.subscription, r.generation, r.replay,
-    r.due_ms, r.attempts, r.first_attempt_ms, r.source_timestamp_ms, r.last_status, r.last_error,
-    r.org, r.topic_name, r.event, r.sequence, r.ordering_key, r.deliver_at_ms
-  from unnest($2::uuid[], $3::bytea[], $4::bigint[]) with ordinality
-    as k(subscription, ordering_key, sequence, place)
-  cross join lateral (
-    select * from retries r where r.partition = $1::int and r.subscription = k.subscription
-      and r.ordering_key = k.ordering_key and r.sequence >= k.sequence
-    order by r.sequence limit $5::int) r
-  order by k.place, r.sequence)";
+  select topic, source_partition, source_offset, subscription, generation, replay, due_ms, attempts,
+    first_attempt_ms, source_timestamp_ms, last_status, last_error, org, topic_name, event,
+    sequence, ordering_key, deliver_at_ms, place, whole
+  from (select *, count(*) over () as whole, sum(octet_length(event))
+      over (order by place, sequence rows unbounded preceding) as bytes
+    from (select r.*, k.place
+      from unnest($2::uuid[], $3::bytea[], $4::bigint[]) with ordinality
+        as k(subscription, ordering_key, sequence, place)
+      cross join lateral (
+        select * from retries r where r.partition = $1::int and r.subscription = k.subscription
+          and r.ordering_key = k.ordering_key and r.sequence >= k.sequence
+        order by r.sequence limit $5::int) r) found) sized
+  where bytes - octet_length(event) < $6::bigint
+  order by place, sequence)";
 
 Result<std::vector<InvokeClaim>> RunClaim(pg::Transaction& tx,
                                           const std::vector<int32_t>& partitions) {
@@ -243,25 +254,40 @@ Result<std::vector<RetryRow>> ReadRows(const pg::Rows& rows) {
   return all;
 }
 
-Result<std::vector<RetryRow>> RunLoadDue(pg::Transaction& tx, int32_t partition, int64_t from_ms,
-                                         int64_t until_ms, size_t limit) {
-  ASSIGN_OR_RETURN(auto rows, tx.Exec(kLoadDue, {std::to_string(partition), std::to_string(from_ms),
-                                                 std::to_string(until_ms), std::to_string(limit)}));
-  return ReadRows(rows);
+Result<InvokeStore::Due> RunLoadDue(pg::Transaction& tx, int32_t partition, int64_t from_ms,
+                                    int64_t until_ms, InvokeStore::Room room) {
+  ASSIGN_OR_RETURN(auto rows,
+                   tx.Exec(kLoadDue, {std::to_string(partition), std::to_string(from_ms),
+                                      std::to_string(until_ms), std::to_string(room.rows),
+                                      std::to_string(room.bytes)}));
+  InvokeStore::Due due;
+  if (!rows.empty()) {
+    auto whole = static_cast<size_t>(rows[0].Int(18));
+    due.all = rows.size() == whole && whole < room.rows;
+  }
+  ASSIGN_OR_RETURN(due.rows, ReadRows(rows));
+  return due;
 }
 
-Result<std::vector<RetryRow>> RunLoadKeys(pg::Transaction& tx, int32_t partition,
-                                          const std::vector<InvokeStore::KeyFrom>& keys,
-                                          size_t limit) {
+Result<InvokeStore::OfKeys> RunLoadKeys(pg::Transaction& tx, int32_t partition,
+                                        const std::vector<InvokeStore::KeyFrom>& keys, size_t each,
+                                        size_t bytes) {
   Columns columns(3);
   for (const auto& key : keys) {
     columns.Text(key.subscription.ToString()).Bytes(key.key).Int(key.sequence);
   }
   std::vector<Value> values = columns.Arrays();
   values.insert(values.begin(), Value(std::to_string(partition)));
-  values.emplace_back(std::to_string(limit));
+  values.emplace_back(std::to_string(each));
+  values.emplace_back(std::to_string(bytes));
   ASSIGN_OR_RETURN(auto rows, tx.Exec(kLoadKeys, values));
-  return ReadRows(rows);
+  InvokeStore::OfKeys of_keys;
+  of_keys.keys = keys.size();
+  if (!rows.empty() && rows.size() < static_cast<size_t>(rows[0].Int(19))) {
+    of_keys.keys = static_cast<size_t>(rows[rows.size() - 1].Int(18));
+  }
+  ASSIGN_OR_RETURN(of_keys.rows, ReadRows(rows));
+  return of_keys;
 }
 
 }  // namespace
@@ -296,10 +322,10 @@ void PgInvokeStore::Save(std::vector<InvokeSave> saves,
       });
 }
 
-void PgInvokeStore::LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
-                            std::function<void(Result<std::vector<RetryRow>>)> done) {
-  pool_.Query<std::vector<RetryRow>>(
-      [=](pg::Transaction& tx) { return RunLoadDue(tx, partition, from_ms, until_ms, limit); },
+void PgInvokeStore::LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, Room room,
+                            std::function<void(Result<Due>)> done) {
+  pool_.Query<Due>(
+      [=](pg::Transaction& tx) { return RunLoadDue(tx, partition, from_ms, until_ms, room); },
       std::move(done));
 }
 
@@ -351,11 +377,11 @@ void PgInvokeStore::NoteTrial(std::optional<TrialNote> begin,
       std::move(done));
 }
 
-void PgInvokeStore::LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
-                             std::function<void(Result<std::vector<RetryRow>>)> done) {
-  pool_.Query<std::vector<RetryRow>>(
-      [partition, keys = std::move(keys), limit](pg::Transaction& tx) {
-        return RunLoadKeys(tx, partition, keys, limit);
+void PgInvokeStore::LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t each,
+                             size_t bytes, std::function<void(Result<OfKeys>)> done) {
+  pool_.Query<OfKeys>(
+      [partition, keys = std::move(keys), each, bytes](pg::Transaction& tx) {
+        return RunLoadKeys(tx, partition, keys, each, bytes);
       },
       std::move(done));
 }

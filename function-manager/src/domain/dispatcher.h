@@ -111,6 +111,7 @@ class Dispatcher {
   using Sent = std::vector<std::pair<DeliveryPtr, int32_t>>;
 
   void Attempt(Lane& lane, DeliveryPtr delivery);
+  void MeasureLag();
   void SetOff(const DeliveryPtr& delivery, Sent& sent);
   void FillBatch(Lane& lane, Sent& sent, SendRequest& request);
   void Answered(const Sent& sent, const Uuid& subscription, const Scheduler::Ticket& ticket,
@@ -150,6 +151,7 @@ class Dispatcher {
   TrialRun trials_;
   std::unordered_map<int32_t, size_t> in_flight_by_partition_;
   bool pumping_ = false;
+  bool measuring_lag_ = false;
   std::deque<DeliveryPtr> turns_;  // of keys that go on
   bool turning_ = false;
   TimerId resume_ = kNoTimer;  // after our membership was in doubt

@@ -20,6 +20,9 @@ std::string ToBits(const std::vector<bool>& settled) {
 }
 
 size_t BytesOf(const broker::Record& record) { return record.value ? record.value->size() : 0; }
+size_t BytesOf(const Delivery& delivery) {
+  return delivery.event && delivery.event->value ? delivery.event->value->size() : 0;
+}
 
 }  // namespace
 
@@ -147,7 +150,7 @@ DeliveryPtr InvocationPartition::TakeRow(RetryRow row) {
   bool may_have_been = row.due_ms < suspect_before_ms_ || row.due_ms == kNeverDue;
   delivery->suspect = (suspect_before_ms_ > 0 && may_have_been) || CrashesOf(row.id) > 0;
   Insert(delivery);
-  with_row_.emplace(row.id, delivery);
+  KeepWithRow(delivery);
   return delivery;
 }
 
@@ -175,7 +178,7 @@ void InvocationPartition::Settle(Delivery& delivery, Outcome outcome) {
     --rows_;
     account.rows.Remove(delivery.source_timestamp_ms, delivery.deliver_at_ms);
     ChangeRow(delivery.id, std::nullopt);
-    with_row_.erase(delivery.id);
+    ForgetWithRow(delivery.id);
   }
   Erase(delivery);
 }
@@ -211,7 +214,7 @@ void InvocationPartition::Spill(Delivery& delivery, int64_t due_ms, bool keep) {
     delivery.has_row = true;
     ++rows_;
     account.rows.Add(delivery.source_timestamp_ms, delivery.deliver_at_ms);
-    if (delivery.listed) with_row_.emplace(delivery.id, *delivery.place);
+    if (delivery.listed) KeepWithRow(*delivery.place);
   }
   if (!keep) delivery.state = Delivery::State::kSpilled;
   ChangeRow(delivery.id,
@@ -267,7 +270,7 @@ std::set<schema::DeliveryId> InvocationPartition::Known() const {
 
 void InvocationPartition::Drop(Delivery& delivery) {
   delivery.state = Delivery::State::kSpilled;
-  with_row_.erase(delivery.id);
+  ForgetWithRow(delivery.id);
   Erase(delivery);
 }
 
@@ -285,6 +288,17 @@ bool InvocationPartition::unsettled(const Uuid& subscription, const std::string&
          std::any_of(touched_.begin(), touched_.end(), [&](const auto& item) {
            return item.second == key && item.first.subscription == subscription;
          });
+}
+
+void InvocationPartition::KeepWithRow(const DeliveryPtr& delivery) {
+  if (with_row_.emplace(delivery->id, delivery).second) row_bytes_ += BytesOf(*delivery);
+}
+
+void InvocationPartition::ForgetWithRow(const schema::DeliveryId& id) {
+  auto it = with_row_.find(id);
+  if (it == with_row_.end()) return;
+  row_bytes_ -= BytesOf(*it->second);
+  with_row_.erase(it);
 }
 
 void InvocationPartition::Insert(const DeliveryPtr& delivery) {
@@ -367,7 +381,7 @@ std::optional<int64_t> InvocationPartition::Saved() {
     if (changes_.contains(id)) continue;
     if (!earliest || change->due_ms < *earliest) earliest = change->due_ms;
     Erase(*it->second);
-    with_row_.erase(it);
+    ForgetWithRow(id);
   }
   saving_.clear();
   tried_.erase(tried_.begin(), tried_.begin() + static_cast<ptrdiff_t>(tried_saving_));

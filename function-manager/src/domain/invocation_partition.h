@@ -104,6 +104,7 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   size_t unsaved_rows() const { return changes_.size() + saving_.size(); }
   int64_t rows() const { return rows_; }
   size_t rows_in_memory() const { return with_row_.size(); }
+  size_t row_bytes() const { return row_bytes_; }  // of their events
 
   KeyOrder& order() { return order_; }
   /// True once every `interval`, and whenever some delivery is held.
@@ -138,6 +139,8 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   };
   using Change = std::optional<RetryRow>;  // nothing: the row is deleted
 
+  void KeepWithRow(const DeliveryPtr& delivery);
+  void ForgetWithRow(const schema::DeliveryId& id);
   void Insert(const DeliveryPtr& delivery);
   void Erase(Delivery& delivery);
   void CompletePart(Delivery& delivery);
@@ -163,6 +166,7 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   std::unordered_map<Uuid, Account> accounts_;
   std::list<DeliveryPtr> deliveries_;  // in the order in which they came
   std::map<schema::DeliveryId, DeliveryPtr> with_row_;
+  size_t row_bytes_ = 0;
   int64_t rows_ = 0;
   std::map<schema::DeliveryId, Change> changes_;
   std::map<schema::DeliveryId, Change> saving_;

@@ -354,24 +354,25 @@ void Invoker::LoadDue(int32_t partition) {
   int64_t until = ToMillis(loop_.Now()) + options_.wheel_horizon.count();
   size_t loaded = owned.books->rows_in_memory();
   if (owned.loaded_until_ms >= until || loaded >= options_.wheel_limit) return;
+  InvokeStore::Room room{options_.wheel_limit - loaded, RoomFor(*owned.books, 1)};
+  if (room.bytes == 0) return;
   owned.loading = true;
   owned.books->BeginLoad();
-  size_t limit = options_.wheel_limit - loaded;
-  store_.LoadDue(partition, owned.loaded_until_ms, until, limit,
+  store_.LoadDue(partition, owned.loaded_until_ms, until, room,
                  [this, alive = std::weak_ptr(alive_), books = std::weak_ptr(owned.books),
-                  partition, until, limit](Result<std::vector<RetryRow>> rows) {
+                  partition, until](Result<InvokeStore::Due> due) {
                    if (alive.expired()) return;
                    auto it = owned_.find(partition);
                    if (it == owned_.end() || it->second.books != books.lock()) return;
                    it->second.loading = false;
-                   if (!rows.ok()) return;
+                   if (!due.ok()) return;
                    // Rows that share the last due time may be left: start there again.
-                   int64_t reached = rows->size() < limit ? until : rows->back().due_ms;
+                   int64_t reached = due->all ? until : due->rows.back().due_ms;
                    // A row that left memory while we read pulls the start back.
                    if (!it->second.pulled_back) it->second.loaded_until_ms = reached;
                    it->second.pulled_back = false;
                    int64_t now_ms = ToMillis(loop_.Now());
-                   for (auto& row : *rows) {
+                   for (auto& row : due->rows) {
                      std::chrono::milliseconds wait(std::max<int64_t>(0, row.due_ms - now_ms));
                      if (auto delivery = it->second.books->TakeRow(std::move(row))) {
                        dispatcher_->TakeRow(std::move(delivery), wait);
@@ -431,26 +432,35 @@ void Invoker::LoadKeys(int32_t partition) {
   for (auto& [key, sequence] : owned.books->order().Wanting(most - loaded)) {
     keys.push_back({key.subscription, std::move(key.key), sequence});
   }
-  if (keys.empty()) return;
+  size_t bytes = RoomFor(*owned.books, 2);
+  if (keys.empty() || bytes == 0) return;
   owned.loading = true;
   owned.books->BeginLoad();
-  size_t limit = std::clamp<size_t>((most - loaded) / keys.size(), 1, 200);
-  store_.LoadKeys(partition, keys, limit,
+  size_t each = std::clamp<size_t>((most - loaded) / keys.size(), 1, 200);
+  store_.LoadKeys(partition, keys, each, bytes,
                   [this, alive = std::weak_ptr(alive_), books = std::weak_ptr(owned.books),
-                   partition, keys](Result<std::vector<RetryRow>> rows) {
+                   partition, keys](Result<InvokeStore::OfKeys> of_keys) {
                     if (alive.expired()) return;
                     auto it = owned_.find(partition);
                     if (it == owned_.end() || it->second.books != books.lock()) return;
                     it->second.loading = it->second.pulled_back = false;
-                    if (rows.ok()) KeysLoaded(*it->second.books, keys, std::move(*rows));
+                    if (of_keys.ok()) KeysLoaded(*it->second.books, keys, std::move(*of_keys));
                   });
 }
 
+// Bytes of events that may be loaded yet; the wheel has one share, what is behind it another.
+size_t Invoker::RoomFor(const InvocationPartition& books, size_t share) const {
+  size_t most = share * options_.wheel_bytes / std::max<size_t>(1, owned_.size());
+  return most > books.row_bytes() ? most - books.row_bytes() : 0;
+}
+
 void Invoker::KeysLoaded(InvocationPartition& books, const std::vector<InvokeStore::KeyFrom>& keys,
-                         std::vector<RetryRow> rows) {
+                         InvokeStore::OfKeys of_keys) {
   KeyOrder& order = books.order();
+  auto& rows = of_keys.rows;
   auto row = rows.begin();
-  for (const auto& from : keys) {
+  for (size_t i = 0; i < of_keys.keys; ++i) {
+    const auto& from = keys[i];
     KeyOrder::Key key{from.subscription, from.key};
     bool none = true;
     bool stopped = false;
@@ -473,6 +483,13 @@ void Invoker::KeysLoaded(InvocationPartition& books, const std::vector<InvokeSto
 
 // ---- dead letters that redrives chose ----
 
+void Invoker::NudgeRedrives() {
+  redrives_nudged_ = true;
+  if (redrives_asked_ || redrive_timer_ == kNoTimer) return;
+  loop_.Cancel(redrive_timer_);
+  RedriveTick();
+}
+
 void Invoker::RedriveTick() {
   std::vector<int32_t> partitions;
   std::vector<std::weak_ptr<InvocationPartition>> asked;
@@ -486,11 +503,14 @@ void Invoker::RedriveTick() {
     if (!alive.expired()) redrive_timer_ = loop_.After(delay, [this] { RedriveTick(); });
   };
   if (partitions.empty()) return again(options_.redrive_interval);
+  redrives_asked_ = true;
+  redrives_nudged_ = false;
   store_.LoadChosen(std::move(partitions), ToMillis(loop_.Now()),
                     [this, alive = std::weak_ptr(alive_), asked = std::move(asked),
                      again](Result<InvokeStore::Chosen> chosen) {
                       if (alive.expired()) return;
-                      bool soon = chosen.ok() && chosen->more;
+                      redrives_asked_ = false;
+                      bool soon = (chosen.ok() && chosen->more) || redrives_nudged_;
                       again(soon ? options_.redrive_interval : options_.redrive_idle_interval);
                       if (chosen.ok()) LettersChosen(asked, std::move(chosen->letters));
                     });
