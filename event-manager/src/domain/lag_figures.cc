@@ -83,9 +83,11 @@ LagFigures MeasureLag(const schema::Subscription& subscription, const LagCheckpo
     lag.unread += lag.partitions.back().unread();
   }
   const auto& counters = progress.counters;
-  // After a crash of event-manager its checkpoint may be behind what it wrote and what was taken in
-  // of that: all of it matched.
-  lag.matched = std::max(lag.matched, counters.received);
+  // The checkpoint may be behind what was written and what was taken in of that, by 100 ms or,
+  // after a crash of event-manager, by more: all of it matched, and is not unread as well.
+  int64_t ahead = std::max<int64_t>(0, counters.received - lag.matched);
+  lag.matched += ahead;
+  lag.unread -= std::min(lag.unread, ahead);
   lag.delivered = counters.delivered;
   lag.dead_lettered = counters.dead_lettered;
   lag.cancelled = counters.cancelled;

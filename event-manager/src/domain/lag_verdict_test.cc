@@ -375,6 +375,7 @@ TEST(LagFiguresTest, ConservesAndCountsWhatIsBetweenTheManagers) {
   progress.retrying = 4;
   lag = MeasureLag(subscription, checkpoints, {{5, 50}}, progress);
   EXPECT_EQ(lag.matched, 31);
+  EXPECT_EQ(lag.unread, 10 - 1) << "what was taken in was read";
   EXPECT_EQ(lag.conservation_error, 1);
 }
 
