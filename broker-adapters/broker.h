@@ -29,6 +29,8 @@ class Producer {
 };
 
 struct ProducerOptions {
+  /// How long a record waits for others of its partition. 0: while earlier ones are under way, up
+  /// to 5 ms and 64 records, so that batches grow with the load and nothing waits without it.
   std::chrono::microseconds linger{0};
   /// 0: never gives up, and never writes a record after one that was left out: when that cannot be
   /// kept, all that is queued fails with kUnavailable, and so does every later Produce: build a new

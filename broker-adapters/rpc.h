@@ -64,6 +64,12 @@ class RpcServer {
 
   /// `method` as "subscription.create". Unknown methods answer kNotFound.
   void Handle(std::string method, Handler handler);
+  /// The same of a method that changes something: OnChange is told of each request and what came of
+  /// it, before it is answered.
+  void HandleChange(std::string method, Handler handler);
+  using Changed = std::function<void(const schema::Request&, const Status&)>;
+  /// Set before Start.
+  void OnChange(Changed changed);
   void Start();
   bool ready() const;  // joined, partitions assigned or none left for us
   /// Stops taking requests, waits for the running ones.

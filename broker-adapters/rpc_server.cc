@@ -191,6 +191,7 @@ struct RpcServer::Impl : GroupConsumer::Listener, std::enable_shared_from_this<R
   metrics::Counter expired;
   metrics::Counter refused;
   std::map<std::string, Handler> handlers;
+  Changed changed;
   std::set<uint64_t> running;
   uint64_t next_serial = 1;
   bool assigned = false;
@@ -208,6 +209,21 @@ RpcServer::~RpcServer() { impl_->Close(); }
 void RpcServer::Handle(std::string method, Handler handler) {
   impl_->handlers[std::move(method)] = std::move(handler);
 }
+
+void RpcServer::HandleChange(std::string method, Handler handler) {
+  Handle(std::move(method), [impl = impl_.get(), handler = std::move(handler)](
+                                schema::Request request, Responder respond) {
+    // A handler may take the request apart.
+    auto asked = std::make_shared<const schema::Request>(request);
+    handler(std::move(request), [impl, weak = impl->weak_from_this(), asked,
+                                 respond = std::move(respond)](Result<RpcReply> reply) {
+      if (!weak.expired() && impl->changed) impl->changed(*asked, reply.status());
+      respond(std::move(reply));
+    });
+  });
+}
+
+void RpcServer::OnChange(Changed changed) { impl_->changed = std::move(changed); }
 
 void RpcServer::Start() { impl_->Start(); }
 

@@ -57,6 +57,30 @@ struct World {
   std::vector<Result<RpcReply>> replies;
 };
 
+TEST(Rpc, ChangesAreToldOfWithWhatCameOfThem) {
+  World w;
+  std::vector<std::string> told;
+  w.server->OnChange([&](const schema::Request& request, const Status& status) {
+    told.push_back(request.method + " " + request.body + " " +
+                   std::string(CodeName(status.code())));
+  });
+  w.server->Handle("key.get", [](schema::Request, RpcServer::Responder r) { r(RpcReply{}); });
+  w.server->HandleChange("key.create", [](schema::Request request, RpcServer::Responder respond) {
+    bool taken = std::exchange(request.body, "") == "taken";
+    if (taken) return respond(Error{Code::kAlreadyExists, "taken"});
+    respond(RpcReply{});
+  });
+  w.Ready();
+  w.Call("key.get");
+  w.Call("key.create", seconds(5), "acme", "new");
+  ASSERT_TRUE(w.Await(2));
+  w.Call("key.create", seconds(5), "acme", "taken");
+  ASSERT_TRUE(w.Await(3));
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[0], "key.create new " + std::string(CodeName(Code::kOk)));
+  EXPECT_EQ(told[1], "key.create taken " + std::string(CodeName(Code::kAlreadyExists)));
+}
+
 TEST(Rpc, AnswersWithTheHandlersReply) {
   World w;
   w.server->Handle("key.create", [](schema::Request request, RpcServer::Responder respond) {

@@ -223,6 +223,7 @@ wire::Invocation ToWire(const Invocation& in) {
     out.targets[i].version = in.targets[i].version;
   }
   out.event = ToWire(in.event);
+  if (in.deliver_at_ms != 0) out.__set_deliver_at_ms(in.deliver_at_ms);
   return out;
 }
 
@@ -243,6 +244,7 @@ Invocation FromWire(wire::Invocation&& in) {
     out.targets.push_back({ToUuid(target.subscription), target.generation, target.version});
   }
   out.event = FromWire(std::move(in.event));
+  if (in.__isset.deliver_at_ms) out.deliver_at_ms = in.deliver_at_ms;
   return out;
 }
 
@@ -267,6 +269,7 @@ wire::Progress ToWire(const Progress& in) {
   }
   if (in.failing_since_ms != 0) out.__set_failing_since_ms(in.failing_since_ms);
   if (in.last_success_ms != 0) out.__set_last_success_ms(in.last_success_ms);
+  if (in.scheduled != 0) out.__set_scheduled(in.scheduled);
   return out;
 }
 
@@ -291,6 +294,7 @@ Progress FromWire(wire::Progress&& in) {
   }
   if (in.__isset.failing_since_ms) out.failing_since_ms = in.failing_since_ms;
   if (in.__isset.last_success_ms) out.last_success_ms = in.last_success_ms;
+  if (in.__isset.scheduled) out.scheduled = in.scheduled;
   return out;
 }
 
@@ -416,6 +420,34 @@ MatchCheckpoint FromWire(wire::MatchCheckpoint&& in) {
   return out;
 }
 
+wire::PackedAttempts ToWire(const PackedAttempts& in) {
+  wire::PackedAttempts out;
+  out.attempts.resize(in.attempts.size());
+  for (size_t i = 0; i < in.attempts.size(); ++i) {
+    const auto& from = in.attempts[i];
+    auto& to = out.attempts[i];
+    to.offset = from.offset;
+    to.at_ms = from.at_ms;
+    to.number = from.number;
+    to.latency_us = from.latency_us;
+    to.status = from.status;
+    to.generation = from.generation;
+    if (!from.replay.is_nil()) to.__set_replay(Bytes(from.replay));
+    if (!from.answer_head.empty()) to.__set_answer_head(from.answer_head);
+  }
+  return out;
+}
+
+PackedAttempts FromWire(wire::PackedAttempts&& in) {
+  PackedAttempts out;
+  out.attempts.reserve(in.attempts.size());
+  for (auto& from : in.attempts) {
+    out.attempts.push_back({from.offset, from.at_ms, from.number, from.latency_us, from.status,
+                            from.generation, ToUuid(from.replay), std::move(from.answer_head)});
+  }
+  return out;
+}
+
 wire::InvokeCheckpoint ToWire(const InvokeCheckpoint& in) {
   wire::InvokeCheckpoint out;
   out.taken_in = in.taken_in;
@@ -511,6 +543,7 @@ DISPATCH_CODEC(DeadLetter)
 DISPATCH_CODEC(AuditEntry)
 DISPATCH_CODEC(MatchCheckpoint)
 DISPATCH_CODEC(InvokeCheckpoint)
+DISPATCH_CODEC(PackedAttempts)
 
 std::string DeliveryId::WebhookId() const {
   wire::DeliveryId wire = ToWire(*this);

@@ -72,6 +72,16 @@ Invocation MakeInvocation() {
   return m;
 }
 
+Invocation MakeInvocationWithTime() {
+  Invocation m = MakeInvocation();
+  m.deliver_at_ms = 5000;
+  return m;
+}
+
+PackedAttempts MakePackedAttempts() {
+  return {{{0, 5, 1, 1500, 204, 1, Uuid{}, ""}, {7, 0, 2, 90, 200, 1, Id(9), "ok"}}};
+}
+
 Progress MakeProgress() { return {Id(1), 2, 3, {10, 7, 1, 1}, 4, 5, 6, 7, "503", 8, {}}; }
 
 Progress MakeProgressWithCircuit() {
@@ -84,6 +94,12 @@ Progress MakeProgressWithTimes() {
   Progress m = MakeProgressWithCircuit();
   m.failing_since_ms = 10;
   m.last_success_ms = 11;
+  return m;
+}
+
+Progress MakeProgressWithScheduled() {
+  Progress m = MakeProgressWithTimes();
+  m.scheduled = 12;
   return m;
 }
 
@@ -172,6 +188,12 @@ TEST(GoldenTest, Invocation) {
         "3738393a3b3c3d3e3f40411810464748494a4b4c4d4e4f50515253545515021504191c18101e1f202122"
         "232425262728292a2b2c2d15041616001c18016b191c180563655f69641801310018027b7d0000");
 }
+TEST(GoldenTest, InvocationWithTime) {
+  Check(MakeInvocationWithTime(),
+        "180461636d6518017418100102030405060708090a0b0c0d0e0f10150416d80416c03e18103233343536"
+        "3738393a3b3c3d3e3f40411810464748494a4b4c4d4e4f50515253545515021504191c18101e1f202122"
+        "232425262728292a2b2c2d15041616001c18016b191c180563655f69641801310018027b7d0016904e00");
+}
 TEST(GoldenTest, Progress) {
   Check(MakeProgress(),
         "18100102030405060708090a0b0c0d0e0f10150416061c1614160e16021602001608160a160c160e1803"
@@ -186,6 +208,16 @@ TEST(GoldenTest, ProgressWithTimes) {
   Check(MakeProgressWithTimes(),
         "18100102030405060708090a0b0c0d0e0f10150416061c1614160e16021602001608160a160c160e1803"
         "35303316101c15021612180a3530332066726f6d2068001614161600");
+}
+TEST(GoldenTest, ProgressWithScheduled) {
+  Check(MakeProgressWithScheduled(),
+        "18100102030405060708090a0b0c0d0e0f10150416061c1614160e16021602001608160a160c160e1803"
+        "35303316101c15021612180a3530332066726f6d20680016141616161800");
+}
+TEST(GoldenTest, PackedAttempts) {
+  Check(MakePackedAttempts(),
+        "192c1600160a150216b817159803150200160e1600150416b40115900315021810090a0b0c0d0e0f1011"
+        "1213141516171818026f6b0000");
 }
 TEST(GoldenTest, DeadLetter) {
   Check(MakeDeadLetter(),

@@ -108,6 +108,7 @@ struct Invocation {
   int32_t chunks = 1;
   std::vector<Target> targets;
   EventData event;
+  int64_t deliver_at_ms = 0;  // not before; 0: at once
 };
 
 struct DeliveryCounters {
@@ -143,6 +144,7 @@ struct Progress {
   std::optional<Circuit> circuit;  // missing from older writers
   int64_t failing_since_ms = 0;    // when the first attempt failed since the last good one; 0: none
   int64_t last_success_ms = 0;     // when an attempt went well last; 0: not since the writer began
+  int64_t scheduled = 0;           // pending before their time; in none of the others
 };
 
 /// dispatch.dead-letters
@@ -217,6 +219,22 @@ struct MatchCheckpoint {
   std::vector<Retired> retired;
 };
 
+/// Successful attempts, in a column of function-manager's (attempt_block.h): offsets and times are
+/// relative to the least of them.
+struct PackedAttempts {
+  struct Attempt {
+    int64_t offset = 0;
+    int64_t at_ms = 0;
+    int32_t number = 1;
+    int64_t latency_us = 0;
+    int32_t status = 0;
+    int32_t generation = 0;
+    Uuid replay;
+    std::string answer_head;
+  };
+  std::vector<Attempt> attempts;
+};
+
 /// function-manager's checkpoint of one invocations partition.
 struct InvokeCheckpoint {
   /// A record with some of its targets settled: a bit a target, the first in the lowest bit.
@@ -256,6 +274,7 @@ std::string Encode(const DeadLetter&);
 std::string Encode(const AuditEntry&);
 std::string Encode(const MatchCheckpoint&);
 std::string Encode(const InvokeCheckpoint&);
+std::string Encode(const PackedAttempts&);
 
 /// Decode<Invocation>(bytes).
 template <typename Message>

@@ -91,6 +91,7 @@ struct Invocation {
   10: i32 chunks
   11: list<Target> targets
   12: EventData event
+  13: optional i64 deliver_at_ms
 }
 
 struct DeliveryCounters {
@@ -126,6 +127,7 @@ struct Progress {
   11: optional Circuit circuit
   12: optional i64 failing_since_ms
   13: optional i64 last_success_ms
+  14: optional i64 scheduled
 }
 
 struct DeadLetter {
@@ -201,6 +203,21 @@ struct MatchCheckpoint {
 struct Partial {
   1: i64 offset
   2: binary settled
+}
+
+struct PackedAttempt {
+  1: i64 offset
+  2: i64 at_ms
+  3: i32 number
+  4: i64 latency_us
+  5: i32 status
+  6: i32 generation
+  7: optional binary replay
+  8: optional string answer_head
+}
+
+struct PackedAttempts {
+  1: list<PackedAttempt> attempts
 }
 
 struct Mark {

@@ -115,6 +115,9 @@ Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const s
   s.max_in_flight = static_cast<int32_t>(json::GetInt(document, "maxInFlight", s.max_in_flight));
   if (json::GetString(document, "ordering") == "key") s.ordering = Ordering::kKey;
   if (json::GetString(document, "onFailure") == "park") s.on_failure = OnFailure::kPark;
+  std::string history = json::GetString(document, "history");
+  if (history == "all") s.history = History::kAll;
+  if (history == "failures") s.history = History::kFailures;
   s.rate_limit = ReadRateLimit(json::GetObject(document, "rateLimit"));
   s.dead_letter_topic = json::GetString(document, "deadLetterTopic");
   s.reply_topic = json::GetString(document, "replyTopic");
@@ -138,7 +141,13 @@ Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const s
 
 Subscription ParseReplay(const Uuid& uuid, const std::string& org, int64_t version,
                          const json::object& document) {
-  return ParseSubscription(uuid, org, json::GetString(document, "subscription"), version, document);
+  Subscription s =
+      ParseSubscription(uuid, org, json::GetString(document, "subscription"), version, document);
+  if (const auto* internal = json::GetObject(document, "internal")) {
+    auto of = Uuid::Parse(json::GetString(*internal, "subscription"));
+    if (of.ok()) s.replay_of = *of;
+  }
+  return s;
 }
 
 bool IsRunningReplay(const json::object& document) {

@@ -81,6 +81,10 @@ struct Sink {
   std::string reply_topic;  // of the subscription: where events in answers go; empty: nowhere
 };
 
+/// Which attempts are kept: failures always. kAll: successes as long; kWindow: in a window of time
+/// and bytes; kFailures: not at all.
+enum class History { kAll, kWindow, kFailures };
+
 struct Subscription {
   Uuid uuid;
   std::string org;
@@ -104,6 +108,8 @@ struct Subscription {
   /// `sink.handshake`: the endpoint has not allowed deliveries yet. It is paused meanwhile.
   bool awaits_permission = false;
   bool paused = false;
+  History history = History::kWindow;
+  Uuid replay_of;  // of a replay: the subscription that it replays to; nil: it is none
   int32_t generation = 1;
   /// Per partition, the first offset that this generation matches; missing: 0.
   std::vector<int64_t> boundaries;

@@ -6,6 +6,8 @@ namespace {
 using namespace broker;            // NOLINT
 using namespace broker::contract;  // NOLINT
 
+using Owned = std::set<TopicPartition>;
+
 constexpr Duration kSession = std::chrono::seconds(6);
 
 class GroupTest : public BrokerContract {};
@@ -157,6 +159,41 @@ TEST_P(GroupTest, TwoProcessesOfOneNameBothServeInTheEnd) {
   for (int p = 0; p < 4; ++p) Fill(topic, p, 10);
   ASSERT_TRUE(
       driver->RunUntil([&] { return first.records.size() == 20 && second.records.size() == 20; }));
+}
+
+TEST_P(GroupTest, ARestartedInstanceGetsTheTopicsOfNow) {
+  std::string kept = NewTopic(1);
+  std::string gone = NewTopic(2);
+  std::string group = Unique("group");
+  auto other = driver->Connect("other");
+  auto victim = std::make_unique<Member>(*other, group, kEarliest, "a");
+  victim->consumer->Subscribe({kept, gone});
+  ASSERT_TRUE(driver->RunUntil([&] { return victim->owned.size() == 3; }));
+  victim.reset();  // without leaving: a crash
+  ASSERT_TRUE(AwaitStatus([&](auto done) {
+                broker->admin().DeleteTopic(gone, std::move(done));
+              }).ok());
+  Member again(*broker, group, kEarliest, "a");
+  again.consumer->Subscribe({kept});
+  ASSERT_TRUE(driver->RunUntil([&] { return again.owned == Owned{{kept, 0}}; }));
+  std::string fresh = NewTopic(1);
+  again.consumer->Subscribe({kept, fresh});
+  ASSERT_TRUE(driver->RunUntil([&] { return again.owned == Owned{{kept, 0}, {fresh, 0}}; }));
+}
+
+TEST_P(GroupTest, ARestartedInstanceGetsTopicsThatCameMeanwhile) {
+  std::string known = NewTopic(2);
+  std::string group = Unique("group");
+  auto other = driver->Connect("other");
+  auto victim = std::make_unique<Member>(*other, group, kEarliest, "a");
+  victim->consumer->Subscribe({known});
+  ASSERT_TRUE(driver->RunUntil([&] { return victim->owned.size() == 2; }));
+  victim.reset();  // without leaving: a crash
+  std::string fresh = NewTopic(1);
+  std::string newer = NewTopic(1);
+  Member again(*broker, group, kEarliest, "a");
+  again.consumer->Subscribe({known, fresh, newer});
+  ASSERT_TRUE(driver->RunUntil([&] { return again.owned.size() == 4; }));
 }
 
 TEST_P(GroupTest, ARestartGoesOnAtTheCommit) {

@@ -63,6 +63,7 @@ ApiRequest SingleRequest(const std::string& topic, const EventTemplate& shape,
     request.headers.Set("Content-Type",
                         shape.content_type.empty() ? looks_like : shape.content_type);
   }
+  if (!shape.timing.first.empty()) request.query.push_back(shape.timing);
   request.body = std::move(data);
   return request;
 }
@@ -86,6 +87,7 @@ Status EventBatch::Flush() {
   if (waiting_ == 0) return {};
   ApiRequest request{.method = "POST", .path = EventsPath(topic_)};
   request.headers.Set("Content-Type", "application/cloudevents-batch+json");
+  if (!timing_.first.empty()) request.query = {timing_};
   request.body = std::move(body_) + "]";
   body_.clear();
   auto sent = static_cast<int64_t>(std::exchange(waiting_, 0));

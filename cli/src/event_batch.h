@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "cli/src/api.h"
 #include "common/json.h"
@@ -15,6 +16,8 @@ struct EventTemplate {
   std::string subject;        // empty: none
   std::string partition_key;  // empty: none
   std::string content_type;   // empty: what the data looks like
+  /// deliverAt or delay, for events that do not say it themselves; empty: at once.
+  std::pair<std::string, std::string> timing;
 };
 
 std::string NewEventId();
@@ -33,8 +36,8 @@ Result<ApiAnswer> SendPersistently(Api& api, const ApiRequest& request);
 /// Publishes events many at once.
 class EventBatch {
  public:
-  EventBatch(Api& api, std::string topic, size_t size)
-      : api_(api), topic_(std::move(topic)), size_(size) {}
+  EventBatch(Api& api, std::string topic, size_t size, const EventTemplate& shape)
+      : api_(api), topic_(std::move(topic)), size_(size), timing_(shape.timing) {}
 
   /// Sends when the batch is full.
   Status Add(const json::object& event);
@@ -45,6 +48,7 @@ class EventBatch {
   Api& api_;
   std::string topic_;
   size_t size_;
+  std::pair<std::string, std::string> timing_;
   std::string body_;
   size_t waiting_ = 0;
   int64_t published_ = 0;

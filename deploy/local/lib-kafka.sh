@@ -43,10 +43,18 @@ kafka_voters() {
 
 write_kafka_properties() {
   local node=$1 dir replicas min_isr=1 port=${KAFKA_PORTS[$1 - 1]} client=PLAINTEXT control=PLAINTEXT
+  local listener name pairs more_listeners='' more_told='' more_protocols=''
   ! is_secure || client=SASL_SSL control=SSL
   dir=$(kafka_dir "$node")
   replicas=$(kafka_replicas)
   ((replicas < 3)) || min_isr=2
+  for listener in "${EXTRA_LISTENERS[@]}"; do
+    name=${listener%%:*}
+    IFS=, read -ra pairs <<<"${listener#*:}"
+    more_listeners+=,$name://127.0.0.1:${pairs[node - 1]%=*}
+    more_told+=,$name://127.0.0.1:${pairs[node - 1]#*=}
+    more_protocols+=,$name:PLAINTEXT
+  done
   mkdir -p "$dir"
   rm -f "$dir/server.properties"
   (umask 077 && : >"$dir/server.properties") # it names a password when the stack is secure
@@ -54,10 +62,10 @@ write_kafka_properties() {
 process.roles=broker,controller
 node.id=$node
 controller.quorum.voters=$(kafka_voters)
-listeners=$client://127.0.0.1:$port,CONTROLLER://127.0.0.1:${KAFKA_CONTROLLER_PORTS[node - 1]}
-advertised.listeners=$client://127.0.0.1:$port
+listeners=$client://127.0.0.1:$port,CONTROLLER://127.0.0.1:${KAFKA_CONTROLLER_PORTS[node - 1]}$more_listeners
+advertised.listeners=$client://127.0.0.1:$port$more_told
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:$control,$client:$client
+listener.security.protocol.map=CONTROLLER:$control,$client:$client$more_protocols
 inter.broker.listener.name=$client
 log.dirs=$dir/data
 auto.create.topics.enable=false

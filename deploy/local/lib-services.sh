@@ -23,6 +23,8 @@ KAFKA_CONTROLLER_PORTS=()
 PG_PORT=
 INVOCATIONS_PARTITIONS=${DISPATCH_INVOCATIONS_PARTITIONS:-16}
 EXTRA_SETTINGS=() # "KEY=VALUE" for all services, "SERVICE:KEY=VALUE" for one
+# shellcheck disable=SC2034 # used by lib-kafka.sh
+EXTRA_LISTENERS=() # "NAME:PORT=TOLD,..." with one PORT=TOLD a node
 STARTED=()
 ONLY=(kafka postgres "${SERVICES[@]}")
 
@@ -40,7 +42,7 @@ derive_ports() {
 }
 
 save_settings() {
-  declare -p PORTS KAFKA_BROKERS INVOCATIONS_PARTITIONS EXTRA_SETTINGS PRESET SECURE |
+  declare -p PORTS KAFKA_BROKERS INVOCATIONS_PARTITIONS EXTRA_SETTINGS EXTRA_LISTENERS PRESET SECURE |
     sed 's/^declare -[^ ]* //' >"$RUN_DIR/settings"
 }
 load_settings() {
@@ -87,7 +89,7 @@ service_settings() {
   printf '%s\n' "DISPATCH_KAFKA_BROKERS=$(kafka_bootstrap)" \
     "DISPATCH_SERVICE_KEY_FILE=$(key_file service)" \
     "DISPATCH_ADMIN_LISTEN=127.0.0.1:${PORTS[$name-admin]}" \
-    "DISPATCH_REPLICATION_FACTOR=$(kafka_replicas)"
+    "DISPATCH_REPLICATION_FACTOR=$(kafka_replicas)" "DISPATCH_INSTANCE_ID=$name-1"
   ! is_secure || printf '%s\n' DISPATCH_KAFKA_SECURITY_PROTOCOL=sasl_ssl \
     "DISPATCH_KAFKA_SSL_CA=$TLS_DIR/ca.crt" "DISPATCH_CONFIG=$KEYS_DIR/$name.conf"
   case $name in

@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "broker-adapters/audit_log.h"
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/entities/outbox_store_pg.h"
 #include "broker-adapters/outbox_relay.h"
@@ -55,6 +56,20 @@ std::vector<Config::Setting> Settings() {
                       .help = "deliveries under way of all subscriptions",
                       .min = 1,
                       .max = 1'000'000'000});
+  settings.push_back({.name = "max-scheduled",
+                      .type = Config::Type::kInt,
+                      .default_value = "100000",
+                      .help =
+                          "deliveries of a subscription that wait for their time (deliverat), or 1 "
+                          "GB of them; more count as pending, and then wait in their topic",
+                      .min = 0,
+                      .max = 1'000'000});
+  settings.push_back({.name = "max-scheduled-per-organization",
+                      .type = Config::Type::kInt,
+                      .default_value = "500000",
+                      .help = "deliveries that wait for their time, of all its subscriptions",
+                      .min = 0,
+                      .max = 1'000'000'000});
   settings.push_back({.name = "lag-interval",
                       .type = Config::Type::kDuration,
                       .default_value = "5s",
@@ -87,12 +102,14 @@ class EventManager {
         engine_(*broker_, service.loop(), store_, EngineOptions(service.config())),
         progress_(*broker_, service.loop()),
         rpc_(*broker_, service.loop(), signer_, "event-manager"),
+        audit_(*broker_, signer_, "event-manager"),
         topics_(*broker_, service.loop(), pool_, Replication(service.config()),
                 [this] { relay_.Nudge(); }),
         subscriptions_(*broker_, service.loop(), pool_, [this] { relay_.Nudge(); }),
         dry_runs_(*broker_, service.loop(), state_, {}),
         losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
-        survey_(*broker_, service.loop(), pool_, state_, progress_),
+        survey_(*broker_, service.loop(), pool_, state_, progress_,
+                service.config().Int("max-scheduled")),
         lag_(service.loop(), state_, survey_),
         replays_(
             *broker_, service.loop(), pool_, state_, survey_, [this] { return relay_.leading(); },
@@ -124,6 +141,9 @@ class EventManager {
     });
     service_.AddReadyCheck("rpc",
                            [this] { return rpc_.ready() ? "" : "not serving requests yet"; });
+    rpc_.OnChange([this](const schema::Request& request, const Status& status) {
+      audit_.WriteChange(request, broker::AuditedResource(request), status, service_.loop().Now());
+    });
     topics_.Register(rpc_);
     subscriptions_.Register(rpc_);
     dry_runs_.Register(rpc_);
@@ -133,7 +153,8 @@ class EventManager {
     engine_.OnLost([this](const schema::Subscription& subscription, const PartitionId& partition,
                           int64_t lost) { losses_.Note(subscription, partition, lost); });
     progress_.OnChanged([this](const Uuid& subscription, const ProgressTable::Sum& sum) {
-      engine_.SetSettled(subscription, sum.counters.settled(), progress_.CircuitOf(subscription));
+      engine_.SetSettled(subscription, sum.counters.settled(), sum.scheduled,
+                         progress_.CircuitOf(subscription));
     });
     FollowOrganizations(
         organizations_, [this](const std::string& org) { topics_.EnsureDefault(org); },
@@ -154,6 +175,9 @@ class EventManager {
     });
     // Run in the reverse order: the last is stopped first. What the others tell the database at
     // their end, such as that the relay's lease is free, must not end with the pool.
+    service_.AddStopStep("audit", [this](SteadyTime, std::function<void()> done) {
+      audit_.Flush(service_.loop(), std::move(done));
+    });
     service_.AddStopStep("database", [this](SteadyTime, std::function<void()> done) {
       pool_.Run([](pg::Transaction&) { return OkStatus(); },
                 [done = std::move(done)](const Status&) { done(); });
@@ -180,6 +204,8 @@ class EventManager {
     options.allowance.deliveries = config.Int("max-pending");
     options.allowance.organization = config.Int("max-pending-per-organization");
     options.allowance.total = config.Int("max-pending-total");
+    options.allowance.scheduled = config.Int("max-scheduled");
+    options.allowance.scheduled_organization = config.Int("max-scheduled-per-organization");
     return options;
   }
   static LagMonitor::Options MonitorOptions(const Config& config) {
@@ -210,6 +236,7 @@ class EventManager {
   MatchEngine engine_;
   ProgressTable progress_;
   broker::RpcServer rpc_;
+  broker::AuditLog audit_;
   TopicCommands topics_;
   SubscriptionCommands subscriptions_;
   DryRuns dry_runs_;

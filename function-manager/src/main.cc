@@ -1,6 +1,7 @@
 #include <memory>
 #include <random>
 
+#include "broker-adapters/audit_log.h"
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/entities/outbox_store_pg.h"
 #include "broker-adapters/outbox_relay.h"
@@ -57,7 +58,22 @@ std::vector<Config::Setting> Settings() {
   settings.push_back({.name = "attempts-retention",
                       .type = Config::Type::kDuration,
                       .default_value = "72h",
-                      .help = "how long attempts are kept for \"where is my event\""});
+                      .help =
+                          "how long failed attempts, and all of subscriptions with history all, "
+                          "are kept for \"where is my event\"",
+                      .min = 60'000'000});
+  settings.push_back({.name = "attempts-window",
+                      .type = Config::Type::kDuration,
+                      .default_value = "24h",
+                      .help = "how long other successful attempts are kept",
+                      .min = 60'000'000});
+  settings.push_back({.name = "attempts-window-bytes",
+                      .type = Config::Type::kInt,
+                      .default_value = "1000000000",
+                      .help = "how much room they have in PostgreSQL; the oldest go first",
+                      .unit = "bytes",
+                      .min = 1'000'000,
+                      .max = int64_t{1} << 50});
   return settings;
 }
 
@@ -98,10 +114,11 @@ class FunctionManager {
             InvokerOptions(service.config())),
         dead_letters_(*broker_, service.loop(), pool_),
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
+        audit_(*broker_, signer_, "function-manager"),
         commands_(service.loop(), pool_, subscriptions_, [this] { relay_.Nudge(); }),
         secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
         letters_(service.loop(), pool_, subscriptions_),
-        redrives_(service.loop(), pool_, subscriptions_),
+        redrives_(service.loop(), pool_, subscriptions_, [this] { invoker_.NudgeRedrives(); }),
         queries_(pool_, subscriptions_) {
     service_.AddReadyCheck(
         "database", [this] { return migrated_ ? "" : "not migrated yet: waiting for PostgreSQL"; });
@@ -127,6 +144,9 @@ class FunctionManager {
     });
     service_.AddReadyCheck("rpc",
                            [this] { return rpc_.ready() ? "" : "not serving requests yet"; });
+    rpc_.OnChange([this](const schema::Request& request, const Status& status) {
+      audit_.WriteChange(request, broker::AuditedResource(request), status, service_.loop().Now());
+    });
     commands_.Register(rpc_);
     secrets_.Register(rpc_);
     letters_.Register(rpc_);
@@ -148,6 +168,9 @@ class FunctionManager {
     });
     // Run in the reverse order: the last is stopped first. What the others tell the database at
     // their end, such as that the relay's lease is free, must not end with the pool.
+    service_.AddStopStep("audit", [this](SteadyTime, std::function<void()> done) {
+      audit_.Flush(service_.loop(), std::move(done));
+    });
     service_.AddStopStep("database", [this](SteadyTime, std::function<void()> done) {
       pool_.Run([](pg::Transaction&) { return OkStatus(); },
                 [done = std::move(done)](const Status&) { done(); });
@@ -189,8 +212,12 @@ class FunctionManager {
   }
   static PgAttemptLog::Options AttemptOptions(const Config& config) {
     PgAttemptLog::Options options;
-    options.retention = std::chrono::duration_cast<std::chrono::milliseconds>(
-        config.GetDuration("attempts-retention"));
+    auto millis = [&](const char* setting) {
+      return std::chrono::duration_cast<std::chrono::milliseconds>(config.GetDuration(setting));
+    };
+    options.slices.kept = millis("attempts-retention");
+    options.slices.window = millis("attempts-window");
+    options.slices.window_bytes = config.Int("attempts-window-bytes");
     return options;
   }
   static Invoker::Options InvokerOptions(const Config& config) {
@@ -257,6 +284,7 @@ class FunctionManager {
   Invoker invoker_;
   DeadLetterIndex dead_letters_;
   broker::RpcServer rpc_;
+  broker::AuditLog audit_;
   FunctionCommands commands_;
   SecretCommands secrets_;
   DeadLetterCommands letters_;

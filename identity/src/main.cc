@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "broker-adapters/audit_log.h"
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/mac.h"
 #include "broker-adapters/outbox_relay.h"
@@ -12,7 +13,6 @@
 #include "common/log.h"
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
-#include "identity/src/adapters/audit_log.h"
 #include "identity/src/adapters/bootstrap.h"
 #include "identity/src/adapters/commands.h"
 #include "identity/src/adapters/relay_watch.h"
@@ -64,7 +64,7 @@ class Identity {
         signer_(std::move(service_key)),
         pool_(PoolOptionsOf(service.config()), loop_),
         outbox_(pool_, loop_, "outbox-relay"),
-        audit_(*broker_, signer_),
+        audit_(*broker_, signer_, "identity"),
         rpc_(*broker_, loop_, signer_, kService),
         relay_(*broker_, loop_, signer_, outbox_,
                {.service = kService, .owner = Uuid::V7(loop_.Now()).ToString()}),
@@ -161,7 +161,7 @@ class Identity {
   const broker::RecordSigner signer_;
   pg::Pool pool_;
   RelayWatch outbox_;
-  AuditLog audit_;
+  broker::AuditLog audit_;
   broker::RpcServer rpc_;
   broker::OutboxRelay relay_;
   Commands commands_;

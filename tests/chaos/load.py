@@ -39,6 +39,7 @@ class Load:
         # (org, topic) -> id -> (partition, offset), of all that were answered 202
         self.accepted: dict[tuple, dict[str, tuple]] = {place: {} for place in SHARES}
         self.first_accepted = self.last_accepted = 0.0
+        self.accepted_at: dict[str, float] = {}  # id -> when its 202 was there
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._numbers = itertools.count(1)
@@ -71,7 +72,7 @@ class Load:
             place = dice.choices(list(SHARES), SHARES.values())[0]
             try:
                 self._send(session, dice, place)
-            except requests.RequestException as fault:
+            except (requests.RequestException, ValueError) as fault:  # or half an answer
                 with self._lock:
                     kind = type(fault).__name__
                     self.statuses[kind] = self.statuses.get(kind, 0) + 1
@@ -133,6 +134,7 @@ class Load:
             status = str(answer.status_code)
             self.statuses[status] = self.statuses.get(status, 0) + 1
             self.accepted[place].update(taken)
+            self.accepted_at.update(dict.fromkeys(taken, now))
             self.totals.unknown -= count
             self.totals.refused += count - len(taken)
             if taken:

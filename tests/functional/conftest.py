@@ -21,9 +21,15 @@ EXCHANGES: list = []
 def pytest_configure(config):
     config.addinivalue_line("markers", "disruptive: stops or kills parts; these tests run last")
     config.addinivalue_line("markers", "whole_run: looks at all that the tests before it did")
+    config.addinivalue_line("markers", "long: takes long, and runs only when asked for: -m long")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if "long" not in config.option.markexpr:
+        short = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in short])
+        items[:] = short
+
     def place(item):
         if item.get_closest_marker("whole_run"):
             return 2

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from conftest import make_key, make_org
 from lib.client import event
-from lib.kafka import topics
+from lib.kafka import read_all, topics
 from lib.wait import eventually, throughout
 
 SUBSCRIPTIONS = "/v1/event/subscriptions"
@@ -277,3 +277,27 @@ def test_subscription_of_a_batch_from_another_organisation_stays_empty(two, rece
     north.settled(marker, matched=100)
     throughout(lambda: len(hook) == 0, "the other organisation hears nothing", 0.5)
     assert south.statistics(called)["matched"] == 0
+
+
+def test_changes_of_every_kind_are_audited(stack, org, topic, subscribe, receiver):
+    """Whoever owns what is changed; refused ones too."""
+    called = subscribe(receiver.endpoint().url)
+    path = f"/v1/event/subscriptions/{called}"
+    org.delete(f"{path}/dead-letters", expect=200)
+    org.post(f"{path}/dead-letters/redrive", {}, expect=202)
+    org.post(f"{path}/pause", expect=200)
+    org.post(path.rpartition("/")[0], {"name": called, "topic": topic}, expect=422)
+    wanted = {
+        b"subscription.create",
+        b"deadletter.purge",
+        b"redrive.create",
+        b"subscription.pause",
+        b"unprocessable",
+    }
+
+    def told():
+        records = [m.value() for m in read_all(stack.kafka_brokers, "dispatch.audit")]
+        records = [value for value in records if called.encode() in value]
+        return all(any(what in value for value in records) for what in wanted)
+
+    eventually(told, "the audit topic has them")

@@ -41,6 +41,17 @@ void PlantedMatchStore::Save(std::vector<PartitionSave> saves,
   sound_.Save(std::move(saves), std::move(done));
 }
 
+void PlantedInvokeStore::Claim(std::vector<int32_t> partitions,
+                               std::function<void(Result<std::vector<InvokeClaim>>)> done) {
+  sound_.Claim(std::move(partitions),
+               [this, done = std::move(done)](Result<std::vector<InvokeClaim>> claims) {
+                 if (claims.ok()) {
+                   for (const auto& claim : *claims) epochs_[claim.partition] = claim.epoch;
+                 }
+                 done(std::move(claims));
+               });
+}
+
 void PlantedInvokeStore::Save(std::vector<InvokeSave> saves,
                               std::function<void(Result<SaveResult>)> done) {
   for (auto& save : saves) {
@@ -53,6 +64,9 @@ void PlantedInvokeStore::Save(std::vector<InvokeSave> saves,
         break;
       case Bug::kInvokePartialsLost:
         save.checkpoint.partials.clear();
+        break;
+      case Bug::kInvokeZombieWrites:
+        save.epoch = epochs_[save.partition];
         break;
       case Bug::kRowLost:
         std::erase_if(save.upserts, [this](const auto&) { return ++upserts_ % 10 == 0; });
@@ -67,28 +81,29 @@ void PlantedInvokeStore::Save(std::vector<InvokeSave> saves,
   sound_.Save(std::move(saves), std::move(done));
 }
 
-void PlantedInvokeStore::LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
-                                 std::function<void(Result<std::vector<RetryRow>>)> done) {
-  sound_.LoadDue(partition, from_ms, until_ms, limit,
-                 [this, done = std::move(done)](Result<std::vector<RetryRow>> rows) {
-                   if (rows.ok() && bug_ == Bug::kRowNeverDue) {
-                     std::erase_if(*rows, [](const auto& row) { return row.due_ms % 8 == 0; });
+void PlantedInvokeStore::LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, Room room,
+                                 std::function<void(Result<Due>)> done) {
+  sound_.LoadDue(partition, from_ms, until_ms, room,
+                 [this, done = std::move(done)](Result<Due> due) {
+                   if (due.ok() && bug_ == Bug::kRowNeverDue) {
+                     std::erase_if(due->rows, [](const auto& row) { return row.due_ms % 8 == 0; });
                    }
-                   done(std::move(rows));
+                   done(std::move(due));
                  });
 }
 
-void PlantedInvokeStore::LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
-                                  std::function<void(Result<std::vector<RetryRow>>)> done) {
-  sound_.LoadKeys(partition, std::move(keys), limit,
-                  [this, done = std::move(done)](Result<std::vector<RetryRow>> rows) {
-                    if (rows.ok() && bug_ == Bug::kRowsOutOfOrder) {
+void PlantedInvokeStore::LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t each,
+                                  size_t bytes, std::function<void(Result<OfKeys>)> done) {
+  sound_.LoadKeys(partition, std::move(keys), each, bytes,
+                  [this, done = std::move(done)](Result<OfKeys> of_keys) {
+                    if (of_keys.ok() && bug_ == Bug::kRowsOutOfOrder) {
+                      auto& rows = of_keys->rows;
                       std::vector<int64_t> sequences;
-                      for (const auto& row : *rows) sequences.push_back(row.sequence);
+                      for (const auto& row : rows) sequences.push_back(row.sequence);
                       std::reverse(sequences.begin(), sequences.end());
-                      for (size_t i = 0; i < rows->size(); ++i) (*rows)[i].sequence = sequences[i];
+                      for (size_t i = 0; i < rows.size(); ++i) rows[i].sequence = sequences[i];
                     }
-                    done(std::move(rows));
+                    done(std::move(of_keys));
                   });
 }
 

@@ -26,6 +26,7 @@ enum class Bug {
   kInvokePositionAhead,  // a checkpoint passes a delivery that is not settled
   kInvokeMarksLost,      // repeats after a crash of event-manager are not known as such
   kInvokePartialsLost,   // which targets of a record are settled is forgotten
+  kInvokeZombieWrites,   // a checkpoint of an older epoch is taken
   kRowLost,              // now and then a delivery is not put into the retry store
   kRowStays,             // a settled delivery stays in the retry store
   kRowNeverDue,          // a row is not found when it is due
@@ -51,6 +52,7 @@ inline constexpr PlantedBug kPlantedBugs[] = {
     {Bug::kInvokePositionAhead, "InvokePositionAhead"},
     {Bug::kInvokeMarksLost, "InvokeMarksLost"},
     {Bug::kInvokePartialsLost, "InvokePartialsLost"},
+    {Bug::kInvokeZombieWrites, "InvokeZombieWrites"},
     {Bug::kRowLost, "RowLost"},
     {Bug::kRowStays, "RowStays"},
     {Bug::kRowNeverDue, "RowNeverDue"},
@@ -87,12 +89,14 @@ class PlantedInvokeStore : public InvokeStore {
   PlantedInvokeStore(InvokeStore& sound, Bug bug) : sound_(sound), bug_(bug) {}
 
   void Claim(std::vector<int32_t> partitions,
-             std::function<void(Result<std::vector<InvokeClaim>>)> done) override {
-    sound_.Claim(std::move(partitions), std::move(done));
-  }
+             std::function<void(Result<std::vector<InvokeClaim>>)> done) override;
   void Save(std::vector<InvokeSave> saves, std::function<void(Result<SaveResult>)> done) override;
-  void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
-               std::function<void(Result<std::vector<RetryRow>>)> done) override;
+  void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, Room room,
+               std::function<void(Result<Due>)> done) override;
+  void LoadStale(int32_t partition, const Uuid& subscription, int32_t generation, size_t limit,
+                 std::function<void(Result<std::vector<RetryRow>>)> done) override {
+    sound_.LoadStale(partition, subscription, generation, limit, std::move(done));
+  }
   void LoadChosen(std::vector<int32_t> partitions, int64_t now_ms,
                   std::function<void(Result<Chosen>)> done) override {
     sound_.LoadChosen(std::move(partitions), now_ms, std::move(done));
@@ -102,12 +106,13 @@ class PlantedInvokeStore : public InvokeStore {
                  std::function<void(Status)> done) override {
     sound_.NoteTrial(std::move(begin), std::move(survived), std::move(done));
   }
-  void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
-                std::function<void(Result<std::vector<RetryRow>>)> done) override;
+  void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t each, size_t bytes,
+                std::function<void(Result<OfKeys>)> done) override;
 
  private:
   InvokeStore& sound_;
   const Bug bug_;
+  std::map<int32_t, int64_t> epochs_;
   int upserts_ = 0;
 };
 

@@ -63,7 +63,7 @@ TEST(SimulationTest, WhatStaysPausedHasAllFromBefore) {
   options.event_managers = 2;
   options.rewinds = true;
   options.resumes = false;
-  RunSeeds(options, Seeds(300), true);
+  RunSeeds(options, Seeds(100), true);
 }
 
 TEST(SimulationTest, FailingEndpointsAreRetried) {
@@ -109,7 +109,26 @@ TEST(SimulationTest, SmallGrantsSurviveEveryFault) {
   options.rewinds = true;
   options.allowance = 6;
   options.small_grants = true;
-  RunSeeds(options, Seeds(500), true);
+  RunSeeds(options, Seeds(150), true);
+}
+
+TEST(SimulationTest, DelayedEventsComeOnceInTime) {
+  World::Options options;
+  options.crashes = options.store_faults = options.broker_faults = false;
+  options.endpoint_faults = false;
+  options.delays = true;
+  options.allowance = 40;
+  RunSeeds(options, Seeds(40), false);
+}
+
+TEST(SimulationTest, DelayedEventsSurviveEveryFault) {
+  World::Options options;
+  options.event_managers = options.function_managers = 2;
+  options.delays = options.rewinds = options.hangs = options.redrives = options.replays = true;
+  options.events = 150;
+  options.subscriptions = 6;
+  options.allowance = 40;
+  RunSeeds(options, Seeds(40), true);
 }
 
 TEST(SimulationTest, RedrivesDeliverOnceWithoutFaults) {
@@ -205,7 +224,7 @@ TEST(SimulationTest, InstancesCutOffFromKafkaHarmNothing) {
   RunSeeds(options, Seeds(500), true);
 }
 
-TEST(SimulationTest, InstancesCutOffWhileTheyCatchUpHarmNothing) {
+TEST(SimulationTest, InstancesCutOffWhileSubscriptionsFallBehindHarmNothing) {
   World::Options options;
   options.subscriptions = 6;
   options.event_managers = 2;
@@ -213,8 +232,7 @@ TEST(SimulationTest, InstancesCutOffWhileTheyCatchUpHarmNothing) {
   options.hangs = true;
   options.allowance = 6;
   options.isolation = true;
-  options.small_grants = true;
-  RunSeeds(options, Seeds(300), true);
+  RunSeeds(options, Seeds(500), true);
 }
 
 /// Checks that find no bug which is there are worth nothing.

@@ -6,6 +6,8 @@
 
 #include "broker-adapters/topics.h"
 #include "event-manager/src/adapters/progress_table.h"
+#include "schema/rfc3339.h"
+#include "tests/simulation/held_store.h"
 
 namespace dispatch::simulation {
 
@@ -32,6 +34,11 @@ class World::Endpoints : public Sender {
 
   void Send(SendRequest request, std::function<void(Answer)> done) override {
     size_t index = std::stoul(request.sink.url);
+    for (const auto& [name, value] : request.event->headers) {
+      if (name == "ce_deliverat" && *schema::ParseRfc3339(value) > world_.loop_.Now()) {
+        ++world_.early_;
+      }
+    }
     const Sub& sub = world_.subs_[index];
     bool faults = world_.options_.endpoint_faults && !world_.healed_ && sub.fails_at_times;
     Answer answer;
@@ -70,6 +77,9 @@ class World::Endpoints : public Sender {
 };
 
 struct World::EventManager {
+  explicit EventManager(World& world) : store(world.planted_match_store_) {}
+
+  HeldMatchStore store;
   std::unique_ptr<broker::Broker> broker;
   std::unique_ptr<MatchEngine> engine;
   std::unique_ptr<ProgressTable> progress;
@@ -78,7 +88,7 @@ struct World::EventManager {
 /// What one instance knows of the subscriptions: it learns of changes at a time of its own. Some of
 /// what it sends may be its end.
 struct World::FunctionManager : public Catalog, public Sender {
-  explicit FunctionManager(World& world) : world(world) {}
+  explicit FunctionManager(World& world) : world(world), store(world.planted_invoke_store_) {}
 
   void Send(SendRequest request, std::function<void(Answer)> done) override {
     for (const auto& [name, value] : request.event->headers) {
@@ -105,6 +115,7 @@ struct World::FunctionManager : public Catalog, public Sender {
   World& world;
   std::map<Uuid, std::shared_ptr<const schema::Subscription>> known;
   NoLog log;
+  HeldInvokeStore store;
   std::unique_ptr<broker::Broker> broker;
   std::unique_ptr<Invoker> invoker;
 };
@@ -154,20 +165,20 @@ Duration World::Between(Duration low, Duration high) {
 }
 
 void World::StartEventManager(int index) {
-  auto manager = std::make_unique<EventManager>();
+  auto manager = std::make_unique<EventManager>(*this);
   manager->broker = cluster_.Connect("event-manager-" + std::to_string(index));
   MatchEngine::Options options;
   options.invocations_partitions = kInvocationsPartitions;
   options.allowance.deliveries = options_.allowance;
   if (options_.small_grants) options.grants = {2, 8};
-  manager->engine =
-      std::make_unique<MatchEngine>(*manager->broker, loop_, planted_match_store_, options);
+  manager->engine = std::make_unique<MatchEngine>(*manager->broker, loop_, manager->store, options);
   manager->engine->PutTopic(topic_);
   for (const auto& sub : subs_) manager->engine->PutSubscription(sub.subscription);
   manager->progress = std::make_unique<ProgressTable>(*manager->broker, loop_);
   manager->progress->OnChanged([engine = manager->engine.get(), table = manager->progress.get()](
                                    const Uuid& subscription, const ProgressTable::Sum& sum) {
-    engine->SetSettled(subscription, sum.counters.settled(), table->CircuitOf(subscription));
+    engine->SetSettled(subscription, sum.counters.settled(), sum.scheduled,
+                       table->CircuitOf(subscription));
   });
   manager->progress->Start();
   event_managers_[index] = std::move(manager);
@@ -196,9 +207,10 @@ void World::StartFunctionManager(int index) {
   Invoker::Options options;
   options.limits = {64, 1024 * 1024, 100'000};  // small, so that windows fill
   options.partitions = kInvocationsPartitions;
+  options.wheel_bytes = 128;  // events of two bytes: not all that is due fits
   options.dispatcher.scheduler.circuit.longest_hold = seconds(5);
   manager->invoker = std::make_unique<Invoker>(
-      *manager->broker, loop_, planted_invoke_store_, *manager, *manager, manager->log,
+      *manager->broker, loop_, manager->store, *manager, *manager, manager->log,
       [this] { return std::uniform_real_distribution<double>(0, 1)(random_); },
       [](const schema::Subscription&, const std::string&) {}, options);
   manager->invoker->Start();
@@ -345,7 +357,8 @@ void World::RememberEvents() {
   for (int32_t p = 0; p < kEventPartitions; ++p) {
     for (const auto& record : cluster_.Log({topic_.KafkaName(), p})) {
       const auto* key = record.FindHeader("ce_partitionkey");
-      events_[{p, record.offset}] = {*record.FindHeader("ce_type"), key == nullptr ? "" : *key};
+      events_[{p, record.offset}] = {*record.FindHeader("ce_type"), key == nullptr ? "" : *key,
+                                     record.FindHeader("ce_deliverat") != nullptr};
     }
   }
 }
@@ -363,6 +376,11 @@ void World::Publish() {
   if (Chance(0.5)) {
     record.key = "k" + std::to_string(number % 7);
     record.headers.emplace_back("ce_partitionkey", *record.key);
+  }
+  if (options_.delays && outages_() % 5 == 0) {
+    auto wait = milliseconds(outages_() % 30'000);
+    ++delayed_;
+    record.headers.emplace_back("ce_deliverat", schema::FormatRfc3339(loop_.Now() + wait));
   }
   record.value = "{}";
   // What was written is in the log, also when its report was lost: the log is the truth.
@@ -408,13 +426,22 @@ void World::Fault() {
 }
 
 // It owns its partitions no more when others have them, and does not know. Ends after Heal, too.
+// Half of them are cut off from their database as well, and what they ask arrives late.
 void World::Isolate() {
   bool match = Chance(0.5);
+  bool late = Chance(0.5);
   size_t i = random_() % (match ? event_managers_.size() : function_managers_.size());
   auto name = (match ? "event-manager-" : "function-manager-") + std::to_string(i);
-  cluster_.set_partitioned(name, true);
-  loop_.After(Between(seconds(1), seconds(20)),
-              [this, name] { cluster_.set_partitioned(name, false); });
+  auto cut = [this, match, late, i, name](bool begin) {
+    cluster_.set_partitioned(name, begin);
+    if (begin && !late) return;
+    if (match && event_managers_[i] != nullptr) event_managers_[i]->store.hold().set_held(begin);
+    if (!match && function_managers_[i] != nullptr) {
+      function_managers_[i]->store.hold().set_held(begin);
+    }
+  };
+  cut(true);
+  loop_.After(Between(seconds(1), seconds(20)), [cut] { cut(false); });
 }
 
 void World::Poisoned(const FunctionManager* manager) {
@@ -606,6 +633,7 @@ std::vector<std::string> World::Check() const {
     }
   }
   if (invoke_store_.Rows() != 0) faults.push_back("rows are left in the retry store");
+  if (early_ != 0) faults.push_back(fmt::format("before their time: {} attempts", early_));
   CheckRedriven(faults);
   return faults;
 }
@@ -626,14 +654,15 @@ void World::CheckRedriven(std::vector<std::string>& faults) const {
   }
 }
 
-// First deliveries of a key follow the log. One that was parked may come again after a crash, when
-// others have passed it.
+// First deliveries of a key follow the log, but for events that come later. One that was parked may
+// come again after a crash, when others have passed it.
 void World::CheckOrder(size_t index, const std::set<std::tuple<Uuid, int32_t, Position>>& dead,
                        std::vector<std::string>& faults) const {
   const auto& s = subs_[index].subscription;
   std::map<std::pair<int32_t, std::string>, int64_t> last;
   for (const auto& [position, event] : events_) {
-    if (event.key.empty() || dead.contains({s.uuid, s.generation, position})) continue;
+    if (event.key.empty() || event.delayed || dead.contains({s.uuid, s.generation, position}))
+      continue;
     schema::DeliveryId id{topic_.uuid, position.partition, position.offset,
                           s.uuid,      s.generation,       Uuid{}};
     auto it = successes_.find({index, id.WebhookId()});

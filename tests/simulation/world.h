@@ -33,7 +33,7 @@ class World {
     bool crashes = true;
     bool store_faults = true;
     bool broker_faults = true;
-    bool isolation = false;  // of one instance from Kafka, longer than its session or shorter
+    bool isolation = false;  // of one instance, longer than its session or shorter
     bool endpoint_faults = true;
     bool pauses = true;
     bool resumes = true;  // all at the end; else what is paused then stays so
@@ -42,6 +42,7 @@ class World {
     bool redrives = false;       // of dead letters
     bool replays = false;        // of stretches, as subscriptions with an end
     bool truncations = false;    // retention takes what may be unread
+    bool delays = false;         // events that are to be delivered later
     bool poison = false;         // an event that ends every function-manager that sends it
     bool small_grants = false;   // a reader is never far ahead of what checkpoints grant
     int64_t allowance = 10'000;  // deliveries of a subscription under way
@@ -61,6 +62,7 @@ class World {
   size_t delivered() const { return successes_.size(); }
   int crashes() const { return crashes_; }
   int poisoned() const { return poisoned_; }
+  int delayed() const { return delayed_; }
   size_t redriven() const { return invoke_store_.returned().size(); }
 
  private:
@@ -84,6 +86,7 @@ class World {
   struct Event {
     std::string type;
     std::string key;
+    bool delayed = false;
   };
   struct Success {
     int count = 0;
@@ -143,6 +146,8 @@ class World {
   int64_t duplicates_ = 0;
   int crashes_ = 0;
   int poisoned_ = 0;
+  int delayed_ = 0;
+  int early_ = 0;  // attempts before an event's time
   std::vector<std::unique_ptr<EventManager>> event_managers_;
   std::vector<std::unique_ptr<FunctionManager>> function_managers_;
   std::unique_ptr<Endpoints> endpoints_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/uuid.h"
+#include "schema/delivery_time.h"
 #include "schema/rfc3339.h"
 
 namespace dispatch::gateway {
@@ -62,8 +63,40 @@ Result<Event> ReadBinary(http::Request& request, const std::string& default_sour
                {{"specversion", "is missing"}}};
 }
 
-Result<Intake> ReadBatch(const std::string& body) {
+// When the event is to be delivered: what it says itself, or else the query.
+class Timing {
+ public:
+  static Result<Timing> Of(const http::Request& request, WallTime now) {
+    Timing timing;
+    timing.now_ = now;
+    timing.at_ = request.Query("deliverAt").value_or("");
+    timing.delay_ = request.Query("delay").value_or("");
+    if (timing.at_.empty() || timing.delay_.empty()) return timing;
+    return Error{Code::kInvalidArgument,
+                 "deliverAt and delay exclude each other: give one of them",
+                 false,
+                 {{"delay", "must not come with deliverAt"}}};
+  }
+
+  Status Settle(Event& event) const {
+    bool says = event.Find(cloudevents::kDeliverAt) || event.Find(cloudevents::kDelay);
+    if (!says && !at_.empty()) event.Set(cloudevents::kDeliverAt, at_);
+    if (!says && !delay_.empty()) event.Set(cloudevents::kDelay, delay_);
+    return cloudevents::SettleDelay(event, now_);
+  }
+
+ private:
+  WallTime now_{};
+  std::string at_;
+  std::string delay_;
+};
+
+Result<Intake> ReadBatch(const std::string& body, const Timing& timing) {
   ASSIGN_OR_RETURN(auto elements, cloudevents::FromJsonBatch(body));
+  for (auto& element : elements) {
+    if (!element.ok()) continue;
+    if (Status status = timing.Settle(*element); !status.ok()) element = status.error();
+  }
   if (elements.size() > kMaxBatchEvents) {
     return {Code::kTooLarge, fmt::format("the batch has {} events: send at most {} at once",
                                          elements.size(), kMaxBatchEvents)};
@@ -102,10 +135,12 @@ Result<Intake> ReadBatch(const std::string& body) {
 Result<Intake> ReadEvents(http::Request& request, const std::string& default_source, WallTime now) {
   ASSIGN_OR_RETURN(ContentMode mode,
                    cloudevents::ModeOf(request.headers.Get("Content-Type").value_or("")));
-  if (mode == ContentMode::kBatch) return ReadBatch(request.body);
+  ASSIGN_OR_RETURN(Timing timing, Timing::Of(request, now));
+  if (mode == ContentMode::kBatch) return ReadBatch(request.body, timing);
   auto event = mode == ContentMode::kStructured ? cloudevents::FromJson(request.body)
                                                 : ReadBinary(request, default_source, now);
   if (!event.ok()) return event.error();
+  RETURN_IF_ERROR(timing.Settle(*event));
   Intake intake;
   intake.events.push_back(std::move(*event));
   return intake;

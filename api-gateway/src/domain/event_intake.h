@@ -21,8 +21,9 @@ struct Intake {
 
 /// Reads CloudEvents in binary, structured or batch mode; any other body is wrapped when ?type=
 /// says what it is (?id=, ?source=, ?subject=, ?partitionkey= may say more; `default_source` else).
-/// Takes the request's body. All or nothing: one faulty event refuses the batch, and the error's
-/// details name each.
+/// When an event is to be delivered, its attributes `deliverat` or `delay` say, or for all that do
+/// not say it ?deliverAt= or ?delay= (schema/delivery_time.h). Takes the request's body. All or
+/// nothing: one faulty event refuses the batch, and the error's details name each.
 Result<Intake> ReadEvents(http::Request& request, const std::string& default_source, WallTime now);
 
 }  // namespace dispatch::gateway

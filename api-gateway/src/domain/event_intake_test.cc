@@ -103,4 +103,61 @@ TEST(EventIntakeTest, OtherBodiesAreWrappedOnlyWhenAsked) {
   EXPECT_EQ(Read(request).code(), Code::kInvalidArgument);
 }
 
+TEST(EventIntakeTest, DeliveryTimeInEveryMode) {
+  const std::string kIn10Min = "2023-11-14T22:23:20.123Z";
+  auto binary = Read(Post(Fields({{"ce-specversion", "1.0"},
+                                  {"ce-id", "1"},
+                                  {"ce-source", "/s"},
+                                  {"ce-type", "t"},
+                                  {"ce-delay", "10m"}}),
+                          ""));
+  ASSERT_TRUE(binary.ok()) << binary.message();
+  EXPECT_EQ(*binary->events[0].Find("deliverat"), kIn10Min);
+  EXPECT_EQ(binary->events[0].Find("delay"), nullptr);
+
+  const std::string kEvent = R"({"specversion":"1.0","id":"1","source":"/s","type":"t")";
+  auto structured = Read(Post(Fields({{"Content-Type", "application/cloudevents+json"}}),
+                              kEvent + R"(,"deliverat":"2023-11-15T00:00:00Z"})"));
+  ASSERT_TRUE(structured.ok()) << structured.message();
+  EXPECT_EQ(*structured->events[0].Find("deliverat"), "2023-11-15T00:00:00Z");
+
+  auto batch = Post(Fields({{"Content-Type", "application/cloudevents-batch+json"}}),
+                    "[" + kEvent + R"(,"deliverat":"2023-11-15T00:00:00Z"},)" + kEvent + "}]");
+  batch.query = {{"delay", "10m"}};
+  auto both = Read(batch);
+  ASSERT_TRUE(both.ok()) << both.message();
+  EXPECT_EQ(*both->events[0].Find("deliverat"), "2023-11-15T00:00:00Z");
+  EXPECT_EQ(*both->events[1].Find("deliverat"), kIn10Min);
+
+  auto wrapped = Post({}, "hello");
+  wrapped.query = {{"type", "t"}, {"deliverAt", "2023-11-15T00:00:00Z"}};
+  auto said = Read(wrapped);
+  ASSERT_TRUE(said.ok()) << said.message();
+  EXPECT_EQ(*said->events[0].Find("deliverat"), "2023-11-15T00:00:00Z");
+}
+
+TEST(EventIntakeTest, FaultyDeliveryTimes) {
+  auto refused = [](http::Request request, const std::string& field) {
+    auto intake = Read(std::move(request));
+    EXPECT_EQ(intake.code(), Code::kInvalidArgument);
+    ASSERT_EQ(intake.error().details.size(), 1u) << intake.message();
+    EXPECT_EQ(intake.error().details[0].field, field);
+  };
+  auto wrapped = [](std::vector<std::pair<std::string, std::string>> query) {
+    auto request = Post({}, "hello");
+    request.query = std::move(query);
+    request.query.emplace_back("type", "t");
+    return request;
+  };
+  refused(wrapped({{"delay", "soon"}}), "delay");
+  refused(wrapped({{"delay", "31d"}}), "delay");
+  refused(wrapped({{"deliverAt", "tomorrow"}}), "deliverat");
+  refused(wrapped({{"deliverAt", "2024-11-15T00:00:00Z"}}), "deliverat");
+  refused(wrapped({{"deliverAt", "2023-11-15T00:00:00Z"}, {"delay", "1m"}}), "delay");
+  const std::string kEvent = R"({"specversion":"1.0","id":"1","source":"/s","type":"t")";
+  refused(Post(Fields({{"Content-Type", "application/cloudevents-batch+json"}}),
+               "[" + kEvent + "}," + kEvent + R"(,"delay":"x"}])"),
+          "[1].delay");
+}
+
 }  // namespace dispatch::gateway::event_intake_test

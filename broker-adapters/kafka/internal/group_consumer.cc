@@ -35,6 +35,8 @@ class GroupCore : public Consumer {
         .Set("enable.auto.offset.store", "false")
         .Set("auto.offset.reset", "error")
         .Set("fetch.queue.backoff.ms", 20)
+        // A partition that is resumed is asked for when the fetch under way is answered.
+        .Set("fetch.wait.max.ms", 100)
         .Set("statistics.interval.ms", 1'000)
         .Set("topic.metadata.refresh.interval.ms", 10'000)
         .Set("topic.metadata.propagation.max.ms", 5'000)
@@ -54,6 +56,7 @@ class GroupCore : public Consumer {
     Status status = OpenHandle(conf);
     DISPATCH_CHECK(status.ok());
     membership_.Reset();
+    returning_ = !options_.instance_id.empty();
     if (!topics_.empty()) SendSubscription();
   }
 
@@ -116,6 +119,7 @@ class GroupCore : public Consumer {
     subscribed_ = connection_->loop.Steady();
     ListPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(topics_.size())));
     for (auto& topic : topics_) {
+      if (returning_ && list->cnt > 0 && topic == topics_.back()) continue;  // see JoinAgain
       rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
     }
     rd_kafka_resp_err_t err = topics_.empty() ? rd_kafka_unsubscribe(rk_.get())
@@ -195,7 +199,7 @@ class GroupCore : public Consumer {
   void OnAssign(std::vector<TopicPartition> partitions) {
     if (partitions.empty()) {
       Assign({});
-      return;
+      return JoinAgain({});
     }
     uint64_t generation = ++generation_;
     for (auto& tp : partitions) {
@@ -214,6 +218,21 @@ class GroupCore : public Consumer {
     auto partitions = std::exchange(assigning_, {});
     Assign(partitions);
     MoveWaiting();
+    JoinAgain(partitions);
+  }
+
+  // A static member that returns is given what its name had, whatever it subscribes to now: topics
+  // that are gone, and none of those that are new. Only a member that joins again with something
+  // else is asked for. So it subscribes to one topic less at first, and then to all; the cooperative
+  // protocol goes on meanwhile. With one topic it is the assignment that tells.
+  void JoinAgain(const std::vector<TopicPartition>& given) {
+    if (!std::exchange(returning_, false) || closing_ || topics_.empty()) return;
+    bool wrong = given.empty() || std::any_of(given.begin(), given.end(), [&](auto& tp) {
+                   return std::find(topics_.begin(), topics_.end(), tp.topic) == topics_.end();
+                 });
+    if (topics_.size() == 1 && !wrong) return;
+    if (topics_.size() == 1) rd_kafka_unsubscribe(rk_.get());
+    SendSubscription();
   }
 
   void OnRevoke(std::vector<TopicPartition> partitions) {
@@ -354,6 +373,7 @@ class GroupCore : public Consumer {
   SteadyTime subscribed_;
   bool classic_ = false;
   const bool named_;  // it began with an instance id, and so with the classic protocol
+  bool returning_ = false;  // under its name, and not asked for its topics yet
   std::optional<SteadyTime> fenced_;
   Membership membership_;
   uint64_t generation_ = 0;

@@ -1,4 +1,5 @@
 #include <list>
+#include <map>
 #include <unordered_map>
 
 #include "broker-adapters/kafka/internal/adapters.h"
@@ -19,37 +20,74 @@ constexpr int kTopicPropagationMs = 5'000;
 // close behind; some are never answered, as librdkafka keeps their requests to itself.
 constexpr Duration kInFlightGrace{3'000'000};
 
-/// Callbacks of records under way, by the number that librdkafka carries for us.
+// What waits for the answer to earlier records of its partition goes out after so many, so many
+// bytes, or so long.
+constexpr size_t kGatherRecords = 64;
+constexpr size_t kGatherBytes = 256 * 1024;
+constexpr Duration kGatherTime{5'000};
+
+struct Topic;
+
+struct Held {
+  ProduceRecord record;
+  void* slot;
+};
+
+/// The records of one partition (-1: of all those whose partition librdkafka chooses). While some
+/// are under way the next ones gather: batches grow with the load, and nothing waits without it.
+struct Lane {
+  Topic* topic = nullptr;
+  size_t in_flight = 0;  // given to librdkafka
+  std::vector<Held> held;
+  size_t held_bytes = 0;
+};
+
+struct Topic {
+  TopicPtr topic;
+  std::map<int32_t, Lane> lanes;
+};
+
+/// Records under way, by the number that librdkafka carries for us.
 class Slots {
  public:
-  void* Take(Producer::Delivered delivered) {
+  struct Slot {
+    Producer::Delivered delivered;
+    Lane* lane = nullptr;
+    size_t bytes = 0;
+  };
+
+  void* Take(Slot slot) {
+    bytes_ += slot.bytes;
     size_t index;
     if (free_.empty()) {
       index = slots_.size();
-      slots_.emplace_back(std::move(delivered));
+      slots_.emplace_back(std::move(slot));
     } else {
       index = free_.back();
       free_.pop_back();
-      slots_[index] = std::move(delivered);
+      slots_[index] = std::move(slot);
     }
     return reinterpret_cast<void*>(index + 1);
   }
-  Producer::Delivered Release(void* opaque) {
+  Slot Release(void* opaque) {
     size_t index = reinterpret_cast<size_t>(opaque) - 1;
     free_.push_back(index);
-    return std::exchange(slots_[index], nullptr);
+    bytes_ -= slots_[index].bytes;
+    return std::exchange(slots_[index], Slot());
   }
   size_t used() const { return slots_.size() - free_.size(); }
+  size_t bytes() const { return bytes_; }
 
  private:
-  std::vector<Producer::Delivered> slots_;
+  std::vector<Slot> slots_;
   std::vector<size_t> free_;
+  size_t bytes_ = 0;
 };
 
 /// One rd_kafka_t. After a fatal error it takes nothing more and its records fail.
 struct Handle {
   RkPtr rk;
-  std::unordered_map<std::string, TopicPtr> topics;
+  std::unordered_map<std::string, Topic> topics;
   std::shared_ptr<EventQueue> events;
   size_t in_flight = 0;
   bool failed = false;
@@ -63,6 +101,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
 
   void Close() {
     open_ = false;
+    connection_->loop.Cancel(gather_timer_);
     for (Handle& handle : handles_) End(handle);
     handles_.clear();
     slots_ = Slots();
@@ -83,12 +122,35 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
       }
       RETURN_IF_ERROR(OpenHandle());
     }
+    if (slots_.used() >= options_.max_queue_records ||
+        slots_.bytes() + bytes > options_.max_queue_bytes) {
+      return Status(Code::kResourceExhausted, "the producer's queue is full");
+    }
     Handle& handle = handles_.back();
-    rd_kafka_topic_t* topic = FindTopic(handle, record.topic);
+    Topic* topic = FindTopic(handle, record.topic);
     if (topic == nullptr) {
       return Status(MakeError(rd_kafka_last_error(), "topic " + record.topic));
     }
-    return Send(handle, topic, record, std::move(delivered));
+    Lane& lane = topic->lanes[record.partition];
+    lane.topic = topic;
+    void* slot = slots_.Take({std::move(delivered), &lane, bytes});
+    bool gathers = options_.linger.count() == 0 && (lane.in_flight > 0 || !lane.held.empty());
+    if (!gathers) {
+      Status status = Send(handle, lane, record, slot);
+      if (!status.ok()) slots_.Release(slot);
+      return status;
+    }
+    lane.held_bytes += bytes;
+    lane.held.push_back({std::move(record), slot});
+    if (lane.held.size() >= kGatherRecords || lane.held_bytes >= kGatherBytes) {
+      SendHeld(handle, lane);
+    } else if (gather_timer_ == kNoTimer) {
+      gather_timer_ = connection_->loop.After(kGatherTime, [this] {
+        gather_timer_ = kNoTimer;
+        SendAllHeld(handles_.back());
+      });
+    }
+    return OkStatus();
   }
 
  private:
@@ -102,9 +164,10 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
         .Set("linger.ms", fmt::format("{:.3f}", static_cast<double>(options_.linger.count()) / 1e3))
         .Set("delivery.timeout.ms", options_.delivery_timeout.count())
         .Set("topic.metadata.propagation.max.ms", kTopicPropagationMs)
-        .Set("queue.buffering.max.messages", static_cast<int64_t>(options_.max_queue_records))
+        // Produce keeps the bounds; these, with headers and purged records, are never met.
+        .Set("queue.buffering.max.messages", static_cast<int64_t>(4 * options_.max_queue_records))
         .Set("queue.buffering.max.kbytes",
-             static_cast<int64_t>(std::max<size_t>(options_.max_queue_bytes / 1024, 1)))
+             static_cast<int64_t>(std::max<size_t>(4 * options_.max_queue_bytes / 1024, 1)))
         // The record's and the batch's own bytes come on top of key, value and headers.
         .Set("message.max.bytes", options_.max_message_bytes + 65'536)
         .Set("compression.type", options_.compression)
@@ -126,16 +189,39 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     return OkStatus();
   }
 
-  static rd_kafka_topic_t* FindTopic(Handle& handle, const std::string& name) {
+  static Topic* FindTopic(Handle& handle, const std::string& name) {
     auto it = handle.topics.find(name);
-    if (it != handle.topics.end()) return it->second.get();
-    rd_kafka_topic_t* topic = rd_kafka_topic_new(handle.rk.get(), name.c_str(), nullptr);
-    if (topic != nullptr) handle.topics.emplace(name, topic);
-    return topic;
+    if (it != handle.topics.end()) return &it->second;
+    TopicPtr topic(rd_kafka_topic_new(handle.rk.get(), name.c_str(), nullptr));
+    if (topic == nullptr) return nullptr;
+    return &handle.topics.emplace(name, Topic{std::move(topic), {}}).first->second;
   }
 
-  Status Send(Handle& handle, rd_kafka_topic_t* topic, const ProduceRecord& record,
-              Producer::Delivered delivered) {
+  void SendAllHeld(Handle& handle) {
+    for (auto& [name, topic] : handle.topics) {
+      for (auto& [partition, lane] : topic.lanes) SendHeld(handle, lane);
+    }
+  }
+
+  void SendHeld(Handle& handle, Lane& lane) {
+    lane.held_bytes = 0;
+    for (Held& held : std::exchange(lane.held, {})) {
+      Status status = handle.failed ? Status(Code::kUnavailable, "the producer failed")
+                                    : Send(handle, lane, held.record, held.slot);
+      if (!status.ok()) ReportLater(held.slot, std::move(status));
+    }
+  }
+
+  void ReportLater(void* slot, Status status) {
+    connection_->loop.Post([weak = weak_from_this(), slot, status = std::move(status)] {
+      auto self = weak.lock();
+      if (!self || !self->open_) return;
+      auto delivered = self->slots_.Release(slot).delivered;
+      if (delivered) delivered(Error{status.code(), status.message()});
+    });
+  }
+
+  Status Send(Handle& handle, Lane& lane, const ProduceRecord& record, void* slot) {
     HeadersPtr headers;
     if (!record.headers.empty()) {
       headers.reset(rd_kafka_headers_new(record.headers.size()));
@@ -144,17 +230,16 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
                             value.data(), static_cast<ssize_t>(value.size()));
       }
     }
-    void* opaque = slots_.Take(std::move(delivered));
     rd_kafka_vu_t vus[7];
     size_t count = 0;
     auto add = [&](rd_kafka_vtype_t type) -> rd_kafka_vu_t& {
       vus[count].vtype = type;
       return vus[count++];
     };
-    add(RD_KAFKA_VTYPE_RKT).u.rkt = topic;
+    add(RD_KAFKA_VTYPE_RKT).u.rkt = lane.topic->topic.get();
     add(RD_KAFKA_VTYPE_PARTITION).u.i32 = record.partition;
     add(RD_KAFKA_VTYPE_MSGFLAGS).u.i = RD_KAFKA_MSG_F_COPY;
-    add(RD_KAFKA_VTYPE_OPAQUE).u.ptr = opaque;
+    add(RD_KAFKA_VTYPE_OPAQUE).u.ptr = slot;
     // An empty key or value is told from none by its pointer.
     if (record.key) {
       auto& key = add(RD_KAFKA_VTYPE_KEY).u.mem;
@@ -169,7 +254,6 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     if (headers) add(RD_KAFKA_VTYPE_HEADERS).u.headers = headers.get();
     ErrorPtr error(rd_kafka_produceva(handle.rk.get(), vus, count));
     if (error) {
-      slots_.Release(opaque);
       rd_kafka_resp_err_t err = rd_kafka_error_code(error.get());
       if (err == RD_KAFKA_RESP_ERR__FATAL) Fail(handle);
       return Status(
@@ -177,6 +261,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     }
     (void)headers.release();
     ++handle.in_flight;
+    ++lane.in_flight;
     return OkStatus();
   }
 
@@ -186,6 +271,10 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
         while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event.get())) {
           OnReport(handle, *message);
           if (!open_) return;
+        }
+        // Not at each report: the ones behind it in the same answer may produce, too.
+        for (Lane* lane : std::exchange(answered_, {})) {
+          if (lane->in_flight == 0) SendHeld(handle, *lane);
         }
         break;
       case RD_KAFKA_EVENT_ERROR:
@@ -202,7 +291,8 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
 
   void OnReport(Handle& handle, const rd_kafka_message_t& message) {
     --handle.in_flight;
-    Producer::Delivered delivered = slots_.Release(message._private);
+    auto [delivered, lane, bytes] = slots_.Release(message._private);
+    if (--lane->in_flight == 0 && !lane->held.empty()) answered_.push_back(lane);
     if (!delivered) return;
     if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
       delivered(Position{message.partition, message.offset});
@@ -224,6 +314,9 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     log::Warning("producer failed and is built anew client={} reason=\"{}\"",
                  connection_->options.client_id, text);
     Purge(handle);
+    connection_->loop.Post([weak = weak_from_this(), &handle] {
+      if (auto self = weak.lock(); self && self->open_) self->SendAllHeld(handle);
+    });
   }
 
   void Purge(Handle& handle) const {
@@ -267,6 +360,8 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
   bool open_ = true;
   std::list<Handle> handles_;  // the last one is in use; event handlers point to them
   Slots slots_;
+  std::vector<Lane*> answered_;  // within one answer: whose records under way are all reported
+  TimerId gather_timer_ = kNoTimer;
 };
 
 class KafkaProducer : public Producer {

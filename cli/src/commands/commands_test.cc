@@ -262,6 +262,24 @@ TEST_F(Verbs, PublishesLinesInBatches) {
   EXPECT_THAT(m.out, StartsWith("Published 3 events to o in"));
 }
 
+TEST_F(Verbs, PublishesForLater) {
+  using Query = std::vector<std::pair<std::string, std::string>>;
+  m.Answer(202, R"({"results": [{"id": "7", "topic": "o", "partition": 2, "offset": 41}]})");
+  ASSERT_EQ(
+      m.Run({"publish", "o", "--data", R"({"specversion": "1.0", "id": "1"})", "--delay", "10m"}),
+      0);
+  EXPECT_EQ(m.requests[0].query, (Query{{"delay", "10m"}}));
+  m.Write("lines", "{}\n");
+  m.Answer(202, "{}");
+  ASSERT_EQ(m.Run({"publish", "o", "--batch", "2", "--file", m.directory / "lines", "--deliver-at",
+                   "2030-01-01T00:00:00Z"}),
+            0)
+      << m.err;
+  EXPECT_EQ(m.requests[1].query, (Query{{"deliverAt", "2030-01-01T00:00:00Z"}}));
+  EXPECT_EQ(m.Run({"publish", "o", "--data", "{}", "--delay", "1m", "--deliver-at", "x"}), 2);
+  EXPECT_THAT(m.err, HasSubstr("exclude each other"));
+}
+
 TEST_F(Verbs, PublishesManyUnderNewIds) {
   ASSERT_EQ(m.Run({"publish", "o", "--data", "{}", "--count", "250"}), 0) << m.err;
   ASSERT_THAT(m.requests, SizeIs(3));
@@ -463,10 +481,10 @@ TEST_F(Verbs, ListsDeadLettersAndLag) {
   ASSERT_EQ(m.Run({"dead-letters", "s", "0-17"}), 0);
   EXPECT_THAT(m.out, HasSubstr("event:\n  id: \"1\""));
   m.Answer(200, R"({"subscriptions": [{"name": "s", "topic": "o", "mode": "live", "unread": 3,
-      "pending": {"queued": 1, "inFlight": 2, "retrying": 4}}],
+      "pending": {"queued": 1, "inFlight": 2, "retrying": 4, "scheduled": 3}}],
       "topics": [{"name": "o", "partitions": [{"partition": 0, "position": 5, "end": 8, "lag": 3}]}]})");
   ASSERT_EQ(m.Run({"lag", "--partitions"}), 0) << m.err;
-  EXPECT_THAT(m.out, HasSubstr("7 (4 retrying)"));
+  EXPECT_THAT(m.out, HasSubstr("7 (4 retrying) +3 scheduled"));
   EXPECT_THAT(m.out, HasSubstr("o      0          5         8    3"));
 }
 

@@ -19,7 +19,10 @@ std::string Pending(const json::object& subscription) {
   int64_t in_flight = json::GetInt(*pending, "inFlight");
   int64_t retrying = json::GetInt(*pending, "retrying");
   std::string text = std::to_string(queued + in_flight + retrying);
-  return retrying > 0 ? fmt::format("{} ({} retrying)", text, retrying) : text;
+  int64_t scheduled = json::GetInt(*pending, "scheduled");
+  if (retrying > 0) text += fmt::format(" ({} retrying)", retrying);
+  if (scheduled > 0) text += fmt::format(" +{} scheduled", scheduled);
+  return text;
 }
 
 std::string Seconds(double seconds) {

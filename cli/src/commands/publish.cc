@@ -67,6 +67,12 @@ class Publish : public Command {
         {.name = "key",
          .value = "KEY",
          .help = "partition key: events of one key keep their order"},
+        {.name = "delay",
+         .value = "DURATION",
+         .help = "deliver so long after now, as 90s, 10m or 2h (at most 30d)"},
+        {.name = "deliver-at",
+         .value = "TIME",
+         .help = "deliver at that time and not before (RFC 3339)"},
         {.name = "data", .value = "TEXT", .help = "the data, JSON or other text"},
         {.name = "file",
          .value = "FILE",
@@ -80,6 +86,7 @@ class Publish : public Command {
     info_.examples = {
         "dispatch publish orders --type order.created --data '{\"id\": 7}'",
         "dispatch publish orders --type order.created --batch 500 --file orders.jsonl",
+        "dispatch publish orders --type order.remind --delay 24h --data '{\"id\": 7}'",
         "curl -s https://example.com/feed | dispatch publish feed --type feed.read",
         "dispatch publish load --type test --data '{}' --count 100000"};
   }
@@ -100,6 +107,11 @@ class Publish : public Command {
     if ((batch || count) && arguments.Has("id")) {
       return UsageError("--id is for one event: not with --batch or --count");
     }
+    if (arguments.Has("delay") && arguments.Has("deliver-at")) {
+      return UsageError("--delay and --deliver-at exclude each other");
+    }
+    if (auto delay = arguments.Value("delay")) shape.timing = {"delay", *delay};
+    if (auto at = arguments.Value("deliver-at")) shape.timing = {"deliverAt", *at};
     if (count) return Repeat(invocation, topic, shape, *count, batch.value_or(kDefaultBatch));
     if (batch) return Lines(invocation, topic, shape, static_cast<size_t>(*batch));
     return One(invocation, topic, shape);
@@ -141,7 +153,7 @@ class Publish : public Command {
     }
     std::istream& lines = file == "-" ? std::cin : opened;
     ASSIGN_OR_RETURN(Api * api, invocation.api());
-    EventBatch events(*api, topic, batch);
+    EventBatch events(*api, topic, batch, shape);
     Progress progress(invocation.err, invocation.environment.terminal);
     ReadShare share(file);
     std::string line;
@@ -159,7 +171,7 @@ class Publish : public Command {
                        int64_t count, int64_t batch) {
     ASSIGN_OR_RETURN(std::string data, Payload(invocation));
     ASSIGN_OR_RETURN(Api * api, invocation.api());
-    EventBatch events(*api, topic, static_cast<size_t>(batch));
+    EventBatch events(*api, topic, static_cast<size_t>(batch), shape);
     Progress progress(invocation.err, invocation.environment.terminal);
     Status status;
     json::object event = MakeEvent(shape, std::move(data));

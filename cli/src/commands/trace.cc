@@ -73,7 +73,9 @@ std::string Indented(const std::string& text) {
 std::string DeliveryText(const json::object& delivery) {
   std::string line = fmt::format("{}: {}", json::GetString(delivery, "subscription"),
                                  json::GetString(delivery, "status"));
-  if (const auto* next = delivery.if_contains("nextAttempt")) {
+  bool scheduled = json::GetString(delivery, "status") == "SCHEDULED";
+  const auto* next = delivery.if_contains("nextAttempt");
+  if (next != nullptr && !scheduled) {  // the message says when
     line += ", next attempt " + TimeText(next);
   }
   if (const auto* dead = delivery.if_contains("deadLetteredTime")) line += " at " + TimeText(dead);

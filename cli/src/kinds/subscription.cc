@@ -96,6 +96,7 @@ Status Fill(const Arguments& flags, const Environment&, json::object& document) 
   if (in_flight) document["maxInFlight"] = *in_flight;
   FillText(flags, "ordering", document, "ordering");
   FillText(flags, "on-failure", document, "onFailure");
+  FillText(flags, "history", document, "history");
   RETURN_IF_ERROR(FillRate(flags, document));
   RETURN_IF_ERROR(FillDuration(flags, "timeout", document, "timeout"));
   if (auto retry = flags.Value("retry")) {
@@ -167,6 +168,10 @@ Kind SubscriptionKind() {
                 {.name = "ordering",
                  .value = "none|key",
                  .help = "key: those of a partition key one at a time, in order"},
+                {.name = "history",
+                 .value = "WHICH",
+                 .help = "attempts that are kept beside failures: all, window (the default) or "
+                         "failures, which is none"},
                 {.name = "on-failure",
                  .value = "block|park",
                  .help = "ordered: wait behind a failing event (default), or set it aside soon"},

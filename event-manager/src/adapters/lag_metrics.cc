@@ -77,6 +77,7 @@ void OwnNames(Families& out, const LagBoard::Subscription& row, int64_t now_ms) 
   pending("queued", figures.queued);
   pending("in_flight", figures.in_flight);
   pending("retrying", figures.retrying);
+  pending("scheduled", figures.scheduled);
   gauge("dispatch_subscription_unread", "Offsets that are not matched yet",
         static_cast<double>(figures.unread));
   gauge("dispatch_subscription_oldest_undelivered_seconds",
@@ -174,7 +175,7 @@ std::vector<SampleFamily> LagMetrics(const LagBoard& board, int64_t now_ms, size
     OwnNames(out, row, now_ms);
     std::string group = GroupOf(*row.entity);
     OtherNames(out, group, broker::EventTopic(row.entity->org, row.topic), row.figures.partitions,
-               row.figures.pending(), AgeSeconds(row.figures.oldest_ms, now_ms));
+               row.figures.under_way(), AgeSeconds(row.figures.oldest_ms, now_ms));
     Burrow(out, group, row);
   }
   Topics(out, board);

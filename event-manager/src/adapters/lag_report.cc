@@ -83,8 +83,10 @@ json::object LagReport::Form(const LagBoard::Subscription& row) const {
   out["delivered"] = figures.delivered;
   out["deadLettered"] = figures.dead_lettered;
   out["cancelled"] = figures.cancelled;
-  out["pending"] = {
-      {"queued", figures.queued}, {"inFlight", figures.in_flight}, {"retrying", figures.retrying}};
+  out["pending"] = {{"queued", figures.queued},
+                    {"inFlight", figures.in_flight},
+                    {"retrying", figures.retrying},
+                    {"scheduled", figures.scheduled}};
   out["unread"] = figures.unread;
   out["lost"] = figures.lost;
   out["mode"] = LagModeName(figures.mode);

@@ -220,6 +220,7 @@ LagSituation LagSurvey::Situation(const LagBoard::Subscription& row) const {
   s.figures = row.figures;
   s.trend = row.trend;
   s.progress = row.progress;
+  s.most_scheduled = most_scheduled_;
   s.disabled = DisabledReason(*row.entity);
   auto topic = state_.Find(schema::kTopicKind, row.entity->org + "/" + row.topic);
   s.retention_ms = RetentionMs(topic.get());

@@ -48,12 +48,13 @@ struct LagBoard {
 class LagSurvey {
  public:
   LagSurvey(broker::Broker& broker, Loop& loop, pg::Pool& pool, const broker::StateTable& state,
-            const ProgressTable& progress)
+            const ProgressTable& progress, int64_t most_scheduled)
       : broker_(broker),
         loop_(loop),
         pool_(pool),
         state_(state),
         progress_(progress),
+        most_scheduled_(most_scheduled),
         times_(broker, loop) {}
 
   using Done = std::function<void(Result<LagBoard>)>;
@@ -82,6 +83,7 @@ class LagSurvey {
   pg::Pool& pool_;
   const broker::StateTable& state_;
   const ProgressTable& progress_;
+  int64_t most_scheduled_;
   RecordTimes times_;
   std::unordered_map<Uuid, LagHistory> histories_;
   std::unordered_map<Uuid, int64_t> in_transit_since_;

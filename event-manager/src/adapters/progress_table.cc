@@ -89,6 +89,7 @@ ProgressTable::Sum ProgressTable::Of(const Uuid& subscription) const {
     sum.queued += progress.queued;
     sum.in_flight += progress.in_flight;
     sum.retrying += progress.retrying;
+    sum.scheduled += progress.scheduled;
     int64_t oldest = progress.oldest_pending_ms;
     if (oldest != 0 && (sum.oldest_pending_ms == 0 || oldest < sum.oldest_pending_ms)) {
       sum.oldest_pending_ms = oldest;

@@ -29,14 +29,17 @@ Error NoReplay(const std::string& id) {
 json::object Progress(const LagBoard::Subscription& row) {
   const LagFigures& f = row.figures;
   int64_t offsets = json::GetInt(row.entity->document, "offsets");
-  json::object progress{
-      {"read", offsets - f.unread},
-      {"matched", f.matched},
-      {"delivered", f.delivered},
-      {"deadLettered", f.dead_lettered},
-      {"cancelled", f.cancelled},
-      {"pending", {{"queued", f.queued}, {"inFlight", f.in_flight}, {"retrying", f.retrying}}},
-      {"lost", f.lost}};
+  json::object progress{{"read", offsets - f.unread},
+                        {"matched", f.matched},
+                        {"delivered", f.delivered},
+                        {"deadLettered", f.dead_lettered},
+                        {"cancelled", f.cancelled},
+                        {"pending",
+                         {{"queued", f.queued},
+                          {"inFlight", f.in_flight},
+                          {"retrying", f.retrying},
+                          {"scheduled", f.scheduled}}},
+                        {"lost", f.lost}};
   return progress;
 }
 
@@ -81,7 +84,7 @@ Replays::~Replays() { loop_.Cancel(tick_); }
 
 void Replays::Register(broker::RpcServer& server) {
   auto handle = [this, &server](const char* method, auto handler) {
-    server.Handle(method, AnsweringRepeats(pool_, handler));
+    server.HandleChange(method, AnsweringRepeats(pool_, handler));
   };
   handle("replay.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
   handle("replay.cancel", [this](const auto& r, auto d) { Cancel(r, std::move(d)); });
@@ -235,7 +238,7 @@ void Replays::Look(std::vector<EntityPtr> running) {
     looking_ = false;
     if (!board.ok()) return;
     for (const auto& row : board->subscriptions) {
-      if (row.figures.outstanding() == 0) Finish(row);
+      if (row.figures.outstanding() + row.figures.scheduled == 0) Finish(row);
     }
   });
 }

@@ -101,7 +101,7 @@ std::string NameIn(const schema::Request& request) {
 
 void SubscriptionCommands::Register(broker::RpcServer& server) {
   auto handle = [this, &server](const char* method, auto handler) {
-    server.Handle(method, AnsweringRepeats(pool_, handler));
+    server.HandleChange(method, AnsweringRepeats(pool_, handler));
   };
   handle("subscription.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
   handle("subscription.update", [this](const auto& r, auto d) { Update(r, std::move(d)); });

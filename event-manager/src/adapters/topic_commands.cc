@@ -77,7 +77,7 @@ Result<std::vector<StoredEntity>> ClearOrganization(pg::Transaction& tx, const s
 
 void TopicCommands::Register(broker::RpcServer& server) {
   auto handle = [this, &server](const char* method, auto handler) {
-    server.Handle(method, AnsweringRepeats(pool_, handler));
+    server.HandleChange(method, AnsweringRepeats(pool_, handler));
   };
   handle("topic.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
   handle("topic.update", [this](const auto& r, auto d) { Update(r, std::move(d)); });

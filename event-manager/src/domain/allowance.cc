@@ -14,18 +14,15 @@ Allowance::Account& Allowance::Open(const Uuid& subscription, const std::string&
   if (!fresh) return account;
   account.subscription_ = subscription;
   account.org_ = &orgs_[org];
-  if (auto told = told_.find(subscription); told != told_.end()) {
-    account.settled_ = told->second.settled;
-    account.circuit_ = told->second.circuit;
-    if (account.circuit_.state != schema::CircuitState::kClosed) broken_.insert(subscription);
-  }
+  if (auto told = told_.find(subscription); told != told_.end()) Hear(account, told->second);
   return account;
 }
 
 void Allowance::Forget(const Uuid& subscription) {
   auto it = accounts_.find(subscription);
   if (it == accounts_.end()) return;
-  *it->second.org_ -= it->second.outstanding_;
+  it->second.org_->outstanding -= it->second.outstanding_;
+  it->second.org_->scheduled -= it->second.free_scheduled_;
   total_ -= it->second.outstanding_;
   SetExhausted(subscription, false);
   broken_.erase(subscription);
@@ -68,19 +65,25 @@ void Allowance::SetOthers(const std::unordered_map<Uuid, int64_t>& matched) {
   }
 }
 
-void Allowance::SetSettled(const Uuid& subscription, int64_t settled,
+void Allowance::SetSettled(const Uuid& subscription, int64_t settled, int64_t scheduled,
                            const schema::Circuit& circuit) {
-  told_[subscription] = {settled, circuit};
+  Told& told = told_[subscription];
+  told = {settled, scheduled, circuit};
   auto it = accounts_.find(subscription);
   if (it == accounts_.end()) return;
-  it->second.settled_ = settled;
-  it->second.circuit_ = circuit;
-  if (circuit.state == schema::CircuitState::kClosed) {
-    broken_.erase(subscription);
-  } else {
-    broken_.insert(subscription);
-  }
+  Hear(it->second, told);
   Changed(it->second);
+}
+
+void Allowance::Hear(Account& account, const Told& told) {
+  account.settled_ = told.settled;
+  account.scheduled_ = told.scheduled;
+  account.circuit_ = told.circuit;
+  if (told.circuit.state == schema::CircuitState::kClosed) {
+    broken_.erase(account.subscription_);
+  } else {
+    broken_.insert(account.subscription_);
+  }
 }
 
 void Allowance::Tick(WallTime now) {
@@ -94,9 +97,25 @@ int64_t Allowance::HighMark(const Account& account) const {
   return std::max<int64_t>(1, std::min(limits_.deliveries, by_size));
 }
 
+// How much of what is scheduled takes no allowance.
+int64_t Allowance::FreeScheduled(const Account& account) const {
+  int64_t most = limits_.scheduled;
+  if (account.mean_bytes_ >= 1) {
+    auto by_size =
+        static_cast<int64_t>(static_cast<double>(limits_.scheduled_bytes) / account.mean_bytes_);
+    most = std::min(most, by_size);
+  }
+  int64_t others = account.org_->scheduled - account.free_scheduled_;
+  most = std::min(most, limits_.scheduled_organization - others);
+  return std::max<int64_t>(0, std::min(account.scheduled_, most));
+}
+
 void Allowance::Changed(Account& account) {
-  int64_t now = std::max<int64_t>(0, account.ours_ + account.others_ - account.settled_);
-  *account.org_ += now - account.outstanding_;
+  int64_t free = FreeScheduled(account);
+  account.org_->scheduled += free - account.free_scheduled_;
+  account.free_scheduled_ = free;
+  int64_t now = std::max<int64_t>(0, account.ours_ + account.others_ - account.settled_ - free);
+  account.org_->outstanding += now - account.outstanding_;
   total_ += now - account.outstanding_;
   account.outstanding_ = now;
   Judge(account);
@@ -111,7 +130,7 @@ void Allowance::Judge(Account& account) {
                 now_ms_ - account.circuit_.since_ms > limits_.patience.count();
   if (broken || account.outstanding_ >= high) {
     SetExhausted(account.subscription_, true);
-  } else if (account.outstanding_ <= high / 2) {
+  } else if (account.outstanding_ <= high - high / 8) {
     SetExhausted(account.subscription_, false);
   }
 }
@@ -134,7 +153,7 @@ bool Allowance::stopped(const std::string& org) const {
   if (limits_.deliveries == 0) return false;
   if (total_ >= limits_.total) return true;
   auto it = orgs_.find(org);
-  return it != orgs_.end() && it->second >= limits_.organization;
+  return it != orgs_.end() && it->second.outstanding >= limits_.organization;
 }
 
 int64_t Allowance::outstanding(const Uuid& subscription) const {

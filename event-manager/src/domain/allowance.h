@@ -15,9 +15,11 @@ namespace dispatch {
 
 /// How much may be fed to each subscription (DESIGN section 4): a high mark less what was matched
 /// and is not settled yet. What is settled comes from function-manager, late: that only slows. A
-/// subscription without allowance is *exhausted* until half of it is free again, so that it does
-/// not go to and fro. One that has half of it free has *plenty*: those that are exhausted need not
-/// hold it back. Pure; one owner.
+/// subscription without allowance is *exhausted* until an eighth of it is free again: it does not go
+/// to and fro with each delivery, and yet function-manager, which tells what it settled up to 0.2 s
+/// late, never runs dry. One that has half of it free has *plenty*: those that are exhausted need
+/// not hold it back. What is scheduled for later takes no allowance, up to a high mark of its own:
+/// more of it does, so that it is bounded, too. Pure; one owner.
 class Allowance {
  public:
   struct Limits {
@@ -25,6 +27,9 @@ class Allowance {
     int64_t bytes = 32 * 1024 * 1024;  // of them, from the mean size of its events
     int64_t organization = 1'000'000;  // deliveries of all its subscriptions
     int64_t total = 2'000'000;
+    int64_t scheduled = 100'000;  // deliveries of a subscription that wait for their time
+    int64_t scheduled_bytes = int64_t{1} << 30;
+    int64_t scheduled_organization = 500'000;
     std::chrono::milliseconds patience{5'000};  // with a circuit that does not close
   };
 
@@ -50,7 +55,8 @@ class Allowance {
   /// What other instances matched, of all subscriptions: those that are not in it have none.
   void SetOthers(const std::unordered_map<Uuid, int64_t>& matched);
   /// What function-manager says.
-  void SetSettled(const Uuid& subscription, int64_t settled, const schema::Circuit& circuit);
+  void SetSettled(const Uuid& subscription, int64_t settled, int64_t scheduled,
+                  const schema::Circuit& circuit);
   /// Looks again at circuits that are open, and at who may go on.
   void Tick(WallTime now);
 
@@ -70,10 +76,17 @@ class Allowance {
  private:
   struct Told {
     int64_t settled = 0;
+    int64_t scheduled = 0;
     schema::Circuit circuit;
+  };
+  struct Organization {
+    int64_t outstanding = 0;
+    int64_t scheduled = 0;  // that take no allowance
   };
 
   int64_t HighMark(const Account& account) const;
+  int64_t FreeScheduled(const Account& account) const;
+  void Hear(Account& account, const Told& told);
   void Changed(Account& account);
   void Judge(Account& account);
   void SetExhausted(const Uuid& subscription, bool exhausted);
@@ -84,7 +97,7 @@ class Allowance {
   int64_t now_ms_ = 0;
   std::unordered_map<Uuid, Account> accounts_;
   std::unordered_map<Uuid, Told> told_;  // also of those that are not open here yet
-  std::unordered_map<std::string, int64_t> orgs_;
+  std::unordered_map<std::string, Organization> orgs_;
   std::unordered_set<Uuid> exhausted_;
   std::unordered_set<Uuid> broken_;  // with an open circuit
   int64_t total_ = 0;
@@ -98,11 +111,13 @@ class Allowance::Account {
  private:
   friend class Allowance;
   Uuid subscription_;
-  int64_t* org_ = nullptr;
+  Organization* org_ = nullptr;
   int64_t ours_ = 0;    // matched in partitions of this instance
   int64_t others_ = 0;  // and of the others, as last read
   int64_t settled_ = 0;
-  int64_t outstanding_ = 0;  // as counted in the sums
+  int64_t scheduled_ = 0;
+  int64_t outstanding_ = 0;     // as counted in the sums
+  int64_t free_scheduled_ = 0;  // likewise
   double mean_bytes_ = 0;
   schema::Circuit circuit_;
 };

@@ -5,6 +5,7 @@
 #include "broker-adapters/topics.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "schema/delivery_time.h"
 
 namespace dispatch {
 
@@ -42,7 +43,7 @@ int32_t InvocationWriter::PartitionFor(const std::string* key, const Uuid& topic
 }
 
 void InvocationWriter::Write(const schema::Topic& topic, const broker::Record& record,
-                             const std::string* key, const Uuid& stream,
+                             const cloudevents::Event& event, const Uuid& stream,
                              std::vector<schema::Target> targets, std::function<void()> done) {
   schema::Invocation invocation;
   invocation.org = topic.org;
@@ -54,6 +55,8 @@ void InvocationWriter::Write(const schema::Topic& topic, const broker::Record& r
   invocation.stream = stream;
   invocation.chunks = static_cast<int32_t>((targets.size() + kMaxTargets - 1) / kMaxTargets);
   invocation.event = {record.key, record.headers, record.value};
+  invocation.deliver_at_ms = cloudevents::DeliverAtMs(event, record.timestamp_ms);
+  const std::string* key = event.Find("partitionkey");
   int32_t partition = PartitionFor(key, topic.uuid, record.partition, record.offset, partitions_);
 
   struct Pending {

@@ -21,15 +21,16 @@ class InvocationWriter {
   static constexpr size_t kMaxTargets = 256;
   /// So many neighbours in a source partition share an invocations partition, and with it a request
   /// to Kafka: a request an event costs the broker a core at 3,000 events/s.
-  static constexpr int64_t kRun = 16;
+  static constexpr int64_t kRun = 64;
 
   InvocationWriter(broker::GaplessProducer& producer, int32_t partitions)
       : producer_(producer), partitions_(partitions) {}
 
   /// Calls `done` when every chunk is in the log. `targets` must not be empty. An event that fits
-  /// no record is dead-lettered by reference instead.
-  void Write(const schema::Topic& topic, const broker::Record& record, const std::string* key,
-             const Uuid& stream, std::vector<schema::Target> targets, std::function<void()> done);
+  /// no record is dead-lettered by reference instead. `event` is what the record holds.
+  void Write(const schema::Topic& topic, const broker::Record& record,
+             const cloudevents::Event& event, const Uuid& stream,
+             std::vector<schema::Target> targets, std::function<void()> done);
 
   /// Writes a record that is no CloudEvent to the dead letters, with its raw bytes.
   void WriteUnparsable(const schema::Topic& topic, const broker::Record& record,

@@ -52,7 +52,7 @@ TEST_F(InvocationWriterTest, ManyTargetsGoInChunksOfOnePartition) {
   record.offset = 41;
   record.value = "{}";
   int done = 0;
-  writer_->Write(topic_, record, nullptr, Uuid{}, targets, [&] { ++done; });
+  writer_->Write(topic_, record, {}, Uuid{}, targets, [&] { ++done; });
   EXPECT_EQ(done, 0);
   loop_.RunFor(std::chrono::seconds(1));
   EXPECT_EQ(done, 1);
@@ -83,13 +83,28 @@ TEST_F(InvocationWriterTest, ThePartitionFollowsTheKeyOrThePosition) {
   for (auto [partition, events] : spread) EXPECT_EQ(events, InvocationWriter::kRun);
 }
 
+TEST_F(InvocationWriterTest, TheTimeOfAnEventGoesWithIt) {
+  broker::Record record;
+  record.timestamp_ms = 1'700'000'000'000;
+  cloudevents::Event event;
+  event.Set("deliverat", "2023-11-14T22:14:20Z");
+  writer_->Write(topic_, record, event, Uuid{}, {schema::Target{}}, [] {});
+  event.Set("deliverat", "2023-11-14T22:13:19Z");  // before the record
+  writer_->Write(topic_, record, event, Uuid{}, {schema::Target{}}, [] {});
+  loop_.RunFor(std::chrono::seconds(1));
+  auto written = Written();
+  ASSERT_EQ(written.size(), 2u);
+  EXPECT_EQ(written[0].deliver_at_ms, record.timestamp_ms + 60'000);
+  EXPECT_EQ(written[1].deliver_at_ms, 0);
+}
+
 TEST_F(InvocationWriterTest, WhatFitsNoRecordIsADeadLetterByReference) {
   broker::Record record;
   record.partition = 1;
   record.offset = 5;
   record.value = std::string(3 * 1024 * 1024, 'x');
   bool done = false;
-  writer_->Write(topic_, record, nullptr, Uuid{}, {schema::Target{}}, [&] { done = true; });
+  writer_->Write(topic_, record, {}, Uuid{}, {schema::Target{}}, [&] { done = true; });
   loop_.RunFor(std::chrono::seconds(1));
   EXPECT_TRUE(done);
   EXPECT_TRUE(Written().empty());

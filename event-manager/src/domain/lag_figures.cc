@@ -91,8 +91,9 @@ LagFigures MeasureLag(const schema::Subscription& subscription, const LagCheckpo
   lag.cancelled = counters.cancelled;
   lag.in_flight = progress.in_flight;
   lag.retrying = progress.retrying;
+  lag.scheduled = progress.scheduled;
   lag.conservation_error = counters.received - counters.settled() - progress.queued -
-                           progress.in_flight - progress.retrying;
+                           progress.in_flight - progress.retrying - progress.scheduled;
   lag.queued = progress.queued + (lag.matched - counters.received);
   lag.mode = subscription.paused ? LagMode::kPaused
              : catching_up       ? LagMode::kCatchingUp

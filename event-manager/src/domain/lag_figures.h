@@ -26,7 +26,8 @@ struct ProgressSum {
   int64_t queued = 0;
   int64_t in_flight = 0;
   int64_t retrying = 0;
-  int64_t oldest_pending_ms = 0;  // source timestamp; 0: nothing pending
+  int64_t scheduled = 0;          // before their time
+  int64_t oldest_pending_ms = 0;  // since when the oldest of the others waits; 0: none
   std::string last_failure;       // of the newest attempt; empty when it went well
   int64_t failing_since_ms = 0;
   int64_t last_success_ms = 0;
@@ -53,19 +54,23 @@ struct LagFigures {
   int64_t queued = 0;  // with what is on its way between the managers
   int64_t in_flight = 0;
   int64_t retrying = 0;
+  int64_t scheduled = 0;  // pending, and nobody waits for it before its time
   int64_t unread = 0;
   int64_t lost = 0;
   /// Taken in, less settled, less what is pending by an independent count: always 0.
   int64_t conservation_error = 0;
   LagMode mode = LagMode::kLive;
   std::vector<PartitionLag> partitions;
-  /// Source timestamp of the oldest event that is pending or unread; 0: there is none.
+  /// Source timestamp of the oldest event that is pending or unread, or the time that one was
+  /// scheduled for; 0: there is none. What is scheduled counts from its time on.
   int64_t oldest_ms = 0;
   int64_t oldest_unread_ms = 0;  // the same of what is unread; 0: none, or not known
   bool oldest_exact = true;
 
-  int64_t pending() const { return queued + in_flight + retrying; }
-  int64_t outstanding() const { return pending() + unread; }
+  /// Pending, but for what is scheduled.
+  int64_t under_way() const { return queued + in_flight + retrying; }
+  int64_t pending() const { return under_way() + scheduled; }
+  int64_t outstanding() const { return under_way() + unread; }
   int64_t settled() const { return delivered + dead_lettered + cancelled; }
 };
 

@@ -19,8 +19,10 @@ constexpr Duration kHandOverRetry = std::chrono::milliseconds(10);
 // fetched.
 constexpr size_t kMostQueued = 4'096;
 constexpr size_t kMostQueuedBytes = 4 * 1024 * 1024;
-// Taken in one turn of the loop: live events do not wait behind all that is queued here.
+// Taken in one turn of the loop, and under way to the invocations: live events do not wait behind
+// all that is queued here.
 constexpr int kTurn = 64;
+constexpr size_t kMostUnwritten = 256;
 }  // namespace
 
 LagSession::LagSession(broker::Broker& broker, Loop& loop, Host& host,
@@ -207,7 +209,7 @@ void LagSession::Process() {
   if (std::exchange(processing_, true)) return;
   int taken = 0;
   bool ours = host_.MayRead();
-  while (ours && !queue_.empty() && leaving_ == Durability::kDurable && !tracker_.full() &&
+  while (ours && !queue_.empty() && leaving_ == Durability::kDurable && MayWrite() &&
          host_.MayFeed(*this)) {
     if (queue_.front().offset >= granted_) {
       host_.CheckpointSoon();
@@ -226,6 +228,10 @@ void LagSession::Process() {
   processing_ = false;
   HandOverIfMet();
   PaceReader();
+}
+
+bool LagSession::MayWrite() const {
+  return !tracker_.full() && tracker_.incomplete() < kMostUnwritten;
 }
 
 void LagSession::ProcessSoon() {
@@ -250,9 +256,9 @@ void LagSession::Take(broker::Record record) {
   }
   host_.MatchLagging(record, *this, [this, alive = std::weak_ptr(alive_), offset = record.offset] {
     if (alive.expired()) return;
-    bool was_full = tracker_.full();
+    bool waited = !MayWrite();
     tracker_.Complete(offset);
-    if (was_full && !tracker_.full() && !queue_.empty()) return Continue();
+    if (waited && MayWrite() && !queue_.empty()) return ProcessSoon();
     HandOverIfMet();
     PaceReader();
     host_.SessionMoved();

@@ -121,6 +121,7 @@ class LagSession : private broker::Reader::Listener {
 
   void Process();
   void ProcessSoon();
+  bool MayWrite() const;
   void Take(broker::Record record);
   void HandOverIfMet();
   void EndMembers();

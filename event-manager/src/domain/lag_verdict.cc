@@ -84,7 +84,9 @@ std::optional<LagVerdict> Standing(const LagSituation& s) {
   if (s.figures.mode == LagMode::kPaused) {
     std::string text = "paused";
     if (s.figures.unread > 0) text += "; " + Count(s.figures.unread) + " unread" + Oldest(s);
-    if (s.figures.pending() > 0) text += "; " + Count(s.figures.pending()) + " still pending";
+    if (s.figures.under_way() > 0) {
+      text += "; " + Count(s.figures.under_way()) + " still pending";
+    }
     return Make(LagState::kPaused, std::move(text));
   }
   if (!s.unowned.empty()) {
@@ -95,13 +97,13 @@ std::optional<LagVerdict> Standing(const LagSituation& s) {
     return Make(LagState::kStopped, cause + "; " + Count(s.figures.unread) + " unread" + Oldest(s),
                 cause);
   }
-  if (s.no_invoker && s.figures.pending() > 0) {
+  if (s.no_invoker && s.figures.under_way() > 0) {
     std::string cause = "no function-manager delivers";
     if (s.progress.heard_ms > 0) {
       cause += ", none was heard since " + Moment(s.progress.heard_ms, s.now_ms);
     }
     return Make(LagState::kStopped,
-                cause + "; " + Count(s.figures.pending()) + " pending" + Oldest(s), cause,
+                cause + "; " + Count(s.figures.under_way()) + " pending" + Oldest(s), cause,
                 s.progress.heard_ms);
   }
   return std::nullopt;
@@ -153,6 +155,17 @@ std::optional<LagVerdict> Refused(const LagSituation& s) {
   return Make(some_pass ? LagState::kFailing : LagState::kStalled,
               fmt::format("{}; {} retrying{}", what, Count(s.figures.retrying), Oldest(s)),
               progress.last_failure, since);
+}
+
+// Nothing more is read before some of it has gone.
+std::optional<LagVerdict> Full(const LagSituation& s) {
+  if (s.most_scheduled == 0 || s.figures.scheduled < s.most_scheduled || s.figures.unread == 0) {
+    return std::nullopt;
+  }
+  std::string cause = fmt::format("{} are scheduled for later, as many as may be (max-scheduled)",
+                                  Count(s.figures.scheduled));
+  return Make(LagState::kSlow,
+              fmt::format("{}; {} unread{}", cause, Count(s.figures.unread), Oldest(s)), cause);
 }
 
 LagVerdict Moving(const LagSituation& s, std::optional<double> drain) {
@@ -265,13 +278,19 @@ LagVerdict JudgeLag(const LagSituation& s) {
   } else if (losing) {
     verdict = *losing;
   } else if (s.figures.outstanding() == 0) {
-    verdict = Make(LagState::kOk, s.figures.matched == 0 ? "nothing has matched yet"
-                                                         : "all is delivered or dead-lettered");
+    verdict = Make(LagState::kOk, s.figures.matched == 0    ? "nothing has matched yet"
+                                  : s.figures.scheduled > 0 ? "all that is due is delivered"
+                                                            : "all is delivered or dead-lettered");
     if (s.figures.lost > 0) verdict.text += fmt::format("; {} were lost before", s.figures.lost);
   } else if (auto refused = Refused(s)) {
     verdict = *refused;
+  } else if (auto full = Full(s)) {
+    verdict = *full;
   } else {
     verdict = Moving(s, drain);
+  }
+  if (s.figures.scheduled > 0 && verdict.state == LagState::kOk) {
+    verdict.text += "; " + Count(s.figures.scheduled) + " scheduled for later";
   }
   verdict.drain_seconds = drain;
   verdict.retention_seconds = RetentionSeconds(s);

@@ -22,6 +22,7 @@ struct LagSituation {
   int64_t retention_ms = 0;        // of the topic; 0: unlimited or unknown
   bool bounded_bytes = false;      // the topic keeps so many bytes at most
   int64_t target_age_ms = 60'000;  // older than that is too slow
+  int64_t most_scheduled = 0;      // of a subscription, without being in the way; 0: unknown
 };
 
 enum class LagState {

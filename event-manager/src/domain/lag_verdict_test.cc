@@ -319,6 +319,35 @@ TEST(LagHistoryTest, SamplesThatComeSoonReplaceTheNewest) {
   EXPECT_LE(history.Trend().span_ms, 62'000);
 }
 
+TEST(LagVerdictTest, WhatIsScheduledIsNotLate) {
+  LagSituation s = Working();
+  Idle(s);
+  s.figures.scheduled = 3;
+  LagVerdict verdict = JudgeLag(s);
+  EXPECT_EQ(verdict.state, LagState::kOk);
+  EXPECT_EQ(verdict.text, "all that is due is delivered; 3 events scheduled for later");
+  EXPECT_DOUBLE_EQ(verdict.drain_seconds.value(), 0.0);
+  EXPECT_EQ(s.figures.pending(), 3);
+  EXPECT_EQ(s.figures.outstanding(), 0);
+  s.trend.unmoved_ms = 60 * kSecond;
+  s.no_invoker = true;
+  EXPECT_EQ(JudgeLag(s).state, LagState::kOk);
+}
+
+TEST(LagVerdictTest, AsMuchIsScheduledAsMayBe) {
+  LagSituation s = Working();
+  s.most_scheduled = 1000;
+  s.figures.scheduled = 1000;
+  EXPECT_EQ(JudgeLag(s).state, LagState::kOk) << "nothing waits for it";
+  s.figures.unread = 5;
+  LagVerdict verdict = JudgeLag(s);
+  EXPECT_EQ(verdict.state, LagState::kSlow);
+  EXPECT_NE(verdict.text.find("1000 events are scheduled for later, as many as may be"),
+            std::string::npos)
+      << verdict.text;
+  EXPECT_NE(verdict.text.find("5 events unread"), std::string::npos) << verdict.text;
+}
+
 TEST(LagFiguresTest, ConservesAndCountsWhatIsBetweenTheManagers) {
   schema::Subscription subscription;
   subscription.uuid.bytes[0] = 1;
@@ -329,19 +358,21 @@ TEST(LagFiguresTest, ConservesAndCountsWhatIsBetweenTheManagers) {
   checkpoint.state.counters.push_back({subscription.uuid, 1, 30, 2});
   checkpoint.cursors[subscription.uuid] = {subscription.uuid, 1, 10, kForever, std::nullopt, 0};
   ProgressSum progress;
-  progress.counters = {25, 20, 1, 1};
+  progress.counters = {27, 20, 1, 1};
   progress.queued = 1;
   progress.in_flight = 1;
   progress.retrying = 1;
+  progress.scheduled = 2;
   auto lag = MeasureLag(subscription, checkpoints, {{5, 50}, {0, 7}}, progress);
   EXPECT_EQ(lag.matched, 30);
-  EXPECT_EQ(lag.queued, 6);
+  EXPECT_EQ(lag.queued, 4);
+  EXPECT_EQ(lag.scheduled, 2);
   EXPECT_EQ(lag.matched, lag.settled() + lag.pending());
   EXPECT_EQ(lag.conservation_error, 0);
   EXPECT_EQ(lag.unread, 10 + 7);
   EXPECT_EQ(lag.lost, 2);
   progress.counters.received = 31;  // the checkpoint is behind
-  progress.retrying = 6;
+  progress.retrying = 4;
   lag = MeasureLag(subscription, checkpoints, {{5, 50}}, progress);
   EXPECT_EQ(lag.matched, 31);
   EXPECT_EQ(lag.conservation_error, 1);

@@ -13,7 +13,6 @@ namespace {
 
 broker::ProducerOptions WriterOptions() {
   broker::ProducerOptions options;
-  options.linger = std::chrono::milliseconds(1);
   options.delivery_timeout = std::chrono::milliseconds(0);
   return options;
 }
@@ -237,9 +236,17 @@ void MatchEngine::OnRevoked(const std::vector<broker::TopicPartition>& partition
   }
   // The last state is saved; what is under way is written again by the next owner, and dropped by
   // function-manager as a repeat.
-  checkpoints_->Save([this, partitions, release = std::move(release)] {
-    for (const auto& partition : partitions) {
-      matchers_.erase(partition);
+  std::vector<std::pair<broker::TopicPartition, int64_t>> leaving;
+  for (const auto& partition : partitions) {
+    auto it = matchers_.find(partition);
+    if (it != matchers_.end()) leaving.emplace_back(partition, it->second->epoch());
+  }
+  checkpoints_->Save([this, leaving = std::move(leaving), release = std::move(release)] {
+    for (const auto& [partition, epoch] : leaving) {
+      auto it = matchers_.find(partition);
+      // The group may not have waited for us, and have given it to us again meanwhile.
+      if (it == matchers_.end() || it->second->epoch() != epoch) continue;
+      matchers_.erase(it);
       log::Info("partition released topic={} partition={}", partition.topic, partition.partition);
     }
     release();

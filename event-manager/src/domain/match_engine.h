@@ -49,8 +49,9 @@ class MatchEngine : private broker::GroupConsumer::Listener,
   void RemoveSubscription(const Uuid& subscription);
 
   /// What function-manager settled of a subscription, and its circuit.
-  void SetSettled(const Uuid& subscription, int64_t settled, const schema::Circuit& circuit) {
-    allowance_.SetSettled(subscription, settled, circuit);
+  void SetSettled(const Uuid& subscription, int64_t settled, int64_t scheduled,
+                  const schema::Circuit& circuit) {
+    allowance_.SetSettled(subscription, settled, scheduled, circuit);
   }
 
   /// Told what retention took before it was read, in all, of a subscription in a partition: again

@@ -219,6 +219,11 @@ Result<json::object> SubscriptionDocument(const json::object& request) {
       FormatDuration(reader.Duration("timeout", d.timeout, milliseconds(100), hours(1)));
   document["maxInFlight"] = reader.Int("maxInFlight", d.max_in_flight, 1, 10'000);
   document["paused"] = reader.Bool("paused", false);
+  std::string history = reader.String("history", "window");
+  if (history != "all" && history != "window" && history != "failures") {
+    reader.Fault("history", "must be all, window or failures: which attempts are kept");
+  }
+  document["history"] = history;
   ReadOrdering(reader, document);
   ReadRateLimit(reader, document);
   std::string dead_letters = reader.String("deadLetterTopic");

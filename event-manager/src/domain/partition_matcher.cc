@@ -151,8 +151,7 @@ void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, c
     engine_.allowance().Charge(*counter.account, BytesOf(record));
   }
   auto counted = targets;
-  engine_.writer().Write(topic_.topic, record, event->Find("partitionkey"), stream,
-                         std::move(targets),
+  engine_.writer().Write(topic_.topic, record, *event, stream, std::move(targets),
                          [this, alive = std::weak_ptr(alive_), counted = std::move(counted),
                           guarded = std::move(guarded)] {
                            if (alive.expired()) return;

@@ -11,8 +11,9 @@ namespace dispatch {
 namespace {
 
 // Fields of a subscription that say where its events go and how.
-constexpr const char* kFollowed[] = {"sink",        "function", "retry",     "timeout",
-                                     "maxInFlight", "ordering", "onFailure", "deadLetterTopic"};
+constexpr const char* kFollowed[] = {"sink",      "function",        "retry",
+                                     "timeout",   "maxInFlight",     "ordering",
+                                     "onFailure", "deadLetterTopic", "history"};
 
 }  // namespace
 

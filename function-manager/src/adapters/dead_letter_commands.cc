@@ -126,9 +126,10 @@ void DeadLetterCommands::Register(broker::RpcServer& server) {
   server.Handle("deadletter.get", [this](const schema::Request& r, Responder respond) {
     Get(r, std::move(respond));
   });
-  server.Handle("deadletter.purge", AnsweringRepeats(pool_, [this](const auto& r, auto respond) {
-                  Purge(r, std::move(respond));
-                }));
+  server.HandleChange("deadletter.purge",
+                      AnsweringRepeats(pool_, [this](const auto& r, auto respond) {
+                        Purge(r, std::move(respond));
+                      }));
 }
 
 void DeadLetterCommands::List(const schema::Request& request, Responder respond) {

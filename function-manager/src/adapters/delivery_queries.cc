@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "function-manager/src/adapters/attempt_rows.h"
 #include "function-manager/src/adapters/columns.h"
 #include "function-manager/src/adapters/dead_letter_rows.h"
 #include "function-manager/src/domain/key_order.h"
@@ -12,14 +13,8 @@ namespace dispatch {
 
 namespace {
 
-constexpr char kAttemptsByPosition[] = R"(
-  select subscription_name, number, at_ms, latency_us, status, outcome, message, answer_head,
-    next_attempt_ms
-  from attempts where topic = $1::uuid and source_partition = $2::int and source_offset = $3::bigint
-    and org = $4
-  order by subscription_name, at_ms, number limit 10000)";
 constexpr char kWaitingByPosition[] = R"(
-  select subscription, attempts, due_ms, last_status, last_error from retries
+  select subscription, attempts, due_ms, deliver_at_ms from retries
   where topic = $1::uuid and source_partition = $2::int and source_offset = $3::bigint
     and org = $4)";
 constexpr char kDeadByPosition[] = R"(
@@ -30,25 +25,19 @@ constexpr char kPurgedByPosition[] = R"(
   select subscription, removed_ms from dead_letter_removals
   where topic = $1::uuid and source_partition = $2::int and source_offset = $3::bigint
     and redrive is null)";
-constexpr char kAttemptsBySubscription[] = R"(
-  select topic, source_partition, source_offset, number, at_ms, latency_us, status, outcome, message,
-    answer_head, next_attempt_ms
-  from attempts where org = $1 and subscription = $2::uuid and at_ms >= $3::bigint
-    and ($4 = '' or outcome = $4)
-  order by at_ms desc limit $5::int)";
-
 std::string Time(int64_t ms) { return schema::FormatRfc3339(FromMillis(ms)); }
 
-json::object AttemptForm(const pg::Row& row, size_t first) {
+json::object AttemptForm(const Attempt& a) {
   json::object attempt;
-  attempt["attempt"] = row.Int(first);
-  attempt["time"] = Time(row.Int(first + 1));
-  attempt["latencyMs"] = static_cast<double>(row.Int(first + 2)) / 1000;
-  attempt["status"] = row.Int(first + 3);
-  attempt["outcome"] = row.Text(first + 4);
-  if (!row.Text(first + 5).empty()) attempt["message"] = row.Text(first + 5);
-  if (!row.Text(first + 6).empty()) attempt["answer"] = row.Text(first + 6);
-  if (row.Int(first + 7) > 0) attempt["nextAttempt"] = Time(row.Int(first + 7));
+  attempt["attempt"] = a.number;
+  attempt["time"] = Time(a.at_ms);
+  attempt["latencyMs"] = static_cast<double>(a.latency_us) / 1000;
+  attempt["status"] = a.status;
+  attempt["outcome"] = a.outcome;
+  if (!a.message.empty()) attempt["message"] = a.message;
+  if (!a.answer_head.empty()) attempt["answer"] = a.answer_head;
+  if (a.next_attempt_ms > 0) attempt["nextAttempt"] = Time(a.next_attempt_ms);
+  if (!a.id.replay.is_nil()) attempt["replay"] = a.id.replay.ToString();
   return attempt;
 }
 
@@ -77,16 +66,21 @@ void DeliveryQueries::Answer(std::function<Result<json::value>(pg::Transaction&)
 void DeliveryQueries::ByPosition(const schema::Request& request, Responder respond) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
-  std::vector<pg::Value> position{json::GetString(*body, "topicUuid"),
-                                  std::to_string(json::GetInt(*body, "partition")),
-                                  std::to_string(json::GetInt(*body, "offset")), request.org};
+  auto topic_uuid = Uuid::Parse(json::GetString(*body, "topicUuid"));
+  if (!topic_uuid.ok()) return respond(topic_uuid.error());
+  Uuid topic = *topic_uuid;
+  auto partition = static_cast<int32_t>(json::GetInt(*body, "partition"));
+  int64_t offset = json::GetInt(*body, "offset");
+  std::vector<pg::Value> position{topic.ToString(), std::to_string(partition),
+                                  std::to_string(offset), request.org};
   // The retry store knows subscriptions by id; the cache knows their names.
   std::map<Uuid, std::string> names;
   subscriptions_.ForEach(schema::kSubscriptionKind, [&](const auto& entity) {
     if (entity->org == request.org) names[entity->uuid] = entity->name;
   });
   Answer(
-      [position, names](pg::Transaction& tx) -> Result<json::value> {
+      [position, names, topic, partition, offset,
+       org = request.org](pg::Transaction& tx) -> Result<json::value> {
         std::map<std::string, json::object> by_subscription;
         auto slot = [&](const std::string& name) -> json::object& {
           auto& entry = by_subscription[name];
@@ -97,15 +91,14 @@ void DeliveryQueries::ByPosition(const schema::Request& request, Responder respo
           }
           return entry;
         };
-        ASSIGN_OR_RETURN(auto attempts, tx.Exec(kAttemptsByPosition, position));
-        for (size_t i = 0; i < attempts.size(); ++i) {
-          auto& entry = slot(attempts[i].Text(0));
-          entry["attempts"].as_array().push_back(AttemptForm(attempts[i], 1));
-          const std::string& outcome = attempts[i].Text(5);
-          if (outcome == "delivered") entry["status"] = "DELIVERED";
+        ASSIGN_OR_RETURN(auto attempts, ReadAttemptsAt(tx, org, topic, partition, offset));
+        for (const Attempt& attempt : attempts) {
+          auto& entry = slot(attempt.subscription);
+          entry["attempts"].as_array().push_back(AttemptForm(attempt));
+          if (attempt.outcome == kDelivered) entry["status"] = "DELIVERED";
           if (entry["status"] == "DELIVERED") continue;
-          if (outcome == "retry") entry["status"] = "RETRYING";
-          if (outcome == "dead-lettered") entry["status"] = "DEAD_LETTERED";
+          if (attempt.outcome == "retry") entry["status"] = "RETRYING";
+          if (attempt.outcome == "dead-lettered") entry["status"] = "DEAD_LETTERED";
         }
         ASSIGN_OR_RETURN(auto waiting, tx.Exec(kWaitingByPosition, position));
         for (size_t i = 0; i < waiting.size(); ++i) {
@@ -113,7 +106,9 @@ void DeliveryQueries::ByPosition(const schema::Request& request, Responder respo
           if (name == names.end()) continue;
           auto& entry = slot(name->second);
           if (entry["status"] == "DELIVERED") continue;
-          entry["status"] = "RETRYING";
+          bool scheduled = waiting[i].Int(1) == 0 && waiting[i].Int(3) == waiting[i].Int(2);
+          entry["status"] = scheduled ? "SCHEDULED" : "RETRYING";
+          if (scheduled) entry["message"] = "scheduled for " + Time(waiting[i].Int(2));
           if (waiting[i].Int(2) == kNeverDue) {
             entry["message"] = "waits behind another event of its partition key";
           } else {
@@ -150,28 +145,34 @@ void DeliveryQueries::List(const schema::Request& request, Responder respond) {
   if (!body.ok()) return respond(body.error());
   auto subscription = SubscriptionOf(subscriptions_, request, *body);
   if (!subscription.ok()) return respond(subscription.error());
-  int64_t since_ms = 0;
+  AttemptQuery query;
   std::string since = json::GetString(*body, "since");
   if (!since.empty()) {
     auto time = schema::ParseRfc3339(since);
     if (!time.ok()) return respond(Error{Code::kInvalidArgument, "since: " + time.message()});
-    since_ms = ToMillis(*time);
+    query.since_ms = ToMillis(*time);
   }
-  int64_t limit = std::clamp<int64_t>(json::GetInt(*body, "limit", 100), 1, 1000);
+  auto cursor = AttemptCursor::Parse(json::GetString(*body, "cursor"));
+  if (!cursor.ok()) return respond(cursor.error());
+  query.before = *cursor;
+  query.limit =
+      static_cast<size_t>(std::clamp<int64_t>(json::GetInt(*body, "limit", 100), 1, 1000));
+  query.outcome = json::GetString(*body, "status");
   Answer(
-      [org = request.org, subscription = *subscription, since_ms, limit,
-       outcome = json::GetString(*body, "status")](pg::Transaction& tx) -> Result<json::value> {
-        ASSIGN_OR_RETURN(auto rows, tx.Exec(kAttemptsBySubscription,
-                                            {org, subscription.ToString(), std::to_string(since_ms),
-                                             outcome, std::to_string(limit)}));
+      [org = request.org, subscription = *subscription,
+       query](pg::Transaction& tx) -> Result<json::value> {
+        ASSIGN_OR_RETURN(auto found, ReadAttemptsOf(tx, org, subscription, query));
         json::array all;
-        for (size_t i = 0; i < rows.size(); ++i) {
-          json::object attempt = AttemptForm(rows[i], 3);
-          attempt["partition"] = rows[i].Int(1);
-          attempt["offset"] = rows[i].Int(2);
+        for (const Attempt& a : found.attempts) {
+          json::object attempt = AttemptForm(a);
+          attempt["partition"] = a.id.partition;
+          attempt["offset"] = a.id.offset;
           all.push_back(std::move(attempt));
         }
-        return json::value(std::move(all));
+        json::object page;
+        page["items"] = std::move(all);
+        if (found.next) page["next"] = found.next->ToString();
+        return json::value(std::move(page));
       },
       std::move(respond));
 }

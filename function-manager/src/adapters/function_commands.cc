@@ -13,7 +13,7 @@ using schema::kFunctionKind;
 
 void FunctionCommands::Register(broker::RpcServer& server) {
   auto handle = [this, &server](const char* method, auto handler) {
-    server.Handle(method, AnsweringRepeats(pool_, handler));
+    server.HandleChange(method, AnsweringRepeats(pool_, handler));
   };
   handle("function.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
   handle("function.update", [this](const auto& r, auto d) { Update(r, std::move(d)); });

@@ -4,23 +4,11 @@
 
 #include "common/log.h"
 #include "common/metrics.h"
-#include "function-manager/src/adapters/columns.h"
+#include "function-manager/src/adapters/attempt_rows.h"
 
 namespace dispatch {
 
 namespace {
-
-constexpr char kInsert[] = R"(
-  insert into attempts (topic, source_partition, source_offset, subscription, generation, replay,
-    number, at_ms, latency_us, status, outcome, message, answer_head, next_attempt_ms, org,
-    subscription_name)
-  select * from unnest($1::uuid[], $2::int[], $3::bigint[], $4::uuid[], $5::int[], $6::uuid[],
-    $7::int[], $8::bigint[], $9::bigint[], $10::int[], $11::text[], $12::text[], $13::text[],
-    $14::bigint[], $15::text[], $16::text[]))";
-
-constexpr char kSweep[] = R"(
-  delete from attempts where ctid = any(array(
-    select ctid from attempts where at_ms < $1::bigint limit 20000)))";
 
 const metrics::Counter& Dropped() {
   static const auto counter = metrics::GetCounter("dispatch_attempts_unrecorded_total",
@@ -28,98 +16,111 @@ const metrics::Counter& Dropped() {
   return counter;
 }
 
+std::vector<Attempt> TakeSome(std::deque<Attempt>& queue, size_t most) {
+  size_t count = std::min(queue.size(), most);
+  std::vector<Attempt> taken;
+  taken.reserve(count);
+  std::move(queue.begin(), queue.begin() + static_cast<ptrdiff_t>(count),
+            std::back_inserter(taken));
+  queue.erase(queue.begin(), queue.begin() + static_cast<ptrdiff_t>(count));
+  return taken;
+}
+
 }  // namespace
+
+struct PgAttemptLog::Batch {
+  OpenSlices slices;
+  std::vector<Attempt> failures;
+  std::vector<Attempt> successes;
+  size_t attempts = 0;
+  size_t rows = 0;
+};
 
 PgAttemptLog::PgAttemptLog(Loop& loop, pg::Pool& pool, Options options)
     : loop_(loop), pool_(pool), options_(options) {}
 
-void PgAttemptLog::Start() {
-  started_ = true;
-  Tick();
-  Sweep();
-}
-
 PgAttemptLog::~PgAttemptLog() {
   loop_.Cancel(tick_);
-  loop_.Cancel(sweep_);
+  loop_.Cancel(tend_);
+}
+
+void PgAttemptLog::Start() {
+  Tend();
+  Tick();
 }
 
 void PgAttemptLog::Record(Attempt attempt) {
+  bool success = attempt.outcome == kDelivered;
   // The last tenth of the room is for failures: a success is the less interesting news.
-  bool success = attempt.outcome == "delivered";
   size_t room = success ? options_.max_queue / 10 * 9 : options_.max_queue;
-  if (queue_.size() >= room) return Dropped().Add();
-  queue_.push_back(std::move(attempt));
-  if (queue_.size() >= options_.batch && started_ && !writing_) Write();
+  if (queued() >= room) return Dropped().Add();
+  (success ? successes_ : failures_).push_back(std::move(attempt));
+  if (much() && !writing_ && slices_.kept != 0) Write();
 }
 
 void PgAttemptLog::Tick() {
   tick_ = loop_.After(options_.flush_interval, [this] { Tick(); });
-  if (!queue_.empty() && !writing_) Write();
+  if (queued() > 0 && !writing_ && slices_.kept != 0 && loop_.Steady() >= not_before_) Write();
 }
 
 void PgAttemptLog::Write() {
-  size_t count = std::min(queue_.size(), options_.batch);
-  auto batch = std::make_shared<std::vector<Attempt>>();
-  batch->reserve(count);
-  for (size_t i = 0; i < count; ++i) {
-    batch->push_back(std::move(queue_.front()));
-    queue_.pop_front();
-  }
+  auto batch = std::make_shared<Batch>();
+  batch->slices = slices_;
+  batch->failures = TakeSome(failures_, options_.failures);
+  batch->successes = TakeSome(successes_, options_.successes);
+  batch->attempts = batch->failures.size() + batch->successes.size();
   writing_ = true;
   pool_.Run(
       [batch](pg::Transaction& tx) -> Status {
-        Columns columns(16);
-        for (const auto& a : *batch) {
-          columns.Id(a.id)
-              .Int(a.number)
-              .Int(a.at_ms)
-              .Int(a.latency_us)
-              .Int(a.status)
-              .Text(a.outcome)
-              .Text(CleanText(a.message))
-              .Text(CleanText(a.answer_head))
-              .Int(a.next_attempt_ms)
-              .Text(a.org)
-              .Text(a.subscription);
-        }
-        RETURN_IF_ERROR(tx.Exec(kInsert, columns.Arrays()));
-        return {};
+        auto blocks = PackAttempts(batch->successes);
+        batch->rows = batch->failures.size() + blocks.size();
+        return WriteAttempts(tx, batch->slices, batch->failures, blocks);
       },
-      [this, alive = std::weak_ptr(alive_), batch](Status status) {
-        if (alive.expired()) return;
-        writing_ = false;
-        if (!status.ok()) {
-          Dropped().Add(static_cast<double>(batch->size()));
-          if (log::Sometimes("attempts.write")) {
-            log::Warning("attempts not recorded count={} error=\"{}\"", batch->size(),
-                         status.message());
-          }
-        } else if (queue_.size() >= options_.batch) {
-          return Write();
-        }
-        if (flushed_ && (queue_.empty() || !status.ok())) std::exchange(flushed_, nullptr)();
+      [this, alive = std::weak_ptr(alive_), batch](const Status& status) {
+        if (!alive.expired()) Written(*batch, status);
       });
 }
 
+void PgAttemptLog::Written(const Batch& batch, const Status& status) {
+  writing_ = false;
+  if (!status.ok()) {
+    Dropped().Add(static_cast<double>(batch.attempts));
+    if (log::Sometimes("attempts.write")) {
+      log::Warning("attempts not recorded count={} error=\"{}\"", batch.attempts, status.message());
+    }
+    Tend();  // the slice may be gone, as after a long stop
+  }
+  auto pause = std::chrono::milliseconds(batch.rows);
+  not_before_ = loop_.Steady() + std::clamp<Duration>(pause, options_.flush_interval,
+                                                      options_.longest_flush_interval);
+  bool more = flushed_ ? queued() > 0 : much();
+  if (status.ok() && more) return Write();
+  if (flushed_) std::exchange(flushed_, nullptr)();
+}
+
 void PgAttemptLog::Flush(std::function<void()> done) {
-  if (queue_.empty() && !writing_) return done();
+  if ((queued() == 0 && !writing_) || slices_.kept == 0) return done();
   flushed_ = std::move(done);
   if (!writing_) Write();
 }
 
-void PgAttemptLog::Sweep() {
-  sweep_ = loop_.After(options_.sweep_interval, [this] { Sweep(); });
-  std::string before = std::to_string(ToMillis(loop_.Now()) - options_.retention.count());
-  pool_.Run(
-      [before](pg::Transaction& tx) -> Status {
-        RETURN_IF_ERROR(tx.Exec(kSweep, {before}));
-        return {};
+void PgAttemptLog::Tend() {
+  if (std::exchange(tending_, true)) return;
+  loop_.Cancel(tend_);
+  pool_.Query<OpenSlices>(
+      [limits = options_.slices, now_ms = ToMillis(loop_.Now())](pg::Transaction& tx) {
+        return TendSlices(tx, limits, now_ms);
       },
-      [](Status status) {
-        if (!status.ok() && log::Sometimes("attempts.sweep")) {
-          log::Warning("old attempts not deleted error=\"{}\"", status.message());
+      [this, alive = std::weak_ptr(alive_)](Result<OpenSlices> open) {
+        if (alive.expired()) return;
+        tending_ = false;
+        if (open.ok()) slices_ = *open;
+        if (!open.ok() && log::Sometimes("attempts.slices")) {
+          log::Warning("slices of attempts not tended error=\"{}\"", open.message());
         }
+        bool waiting = slices_.kept == 0;
+        tend_ = loop_.After(waiting ? std::chrono::seconds(1) : options_.tend_interval,
+                            [this] { Tend(); });
       });
 }
 

@@ -43,9 +43,13 @@ constexpr char kNote[] = R"(
   on conflict (partition, topic, source_partition, source_offset, subscription, generation, replay)
   do update set crashes = excluded.crashes)";
 
+// By the second, of which the first is told.
 constexpr char kWaiting[] = R"(
-  select partition, subscription, count(*), min(source_timestamp_ms)
-  from retries where partition = any($1::int[]) group by partition, subscription)";
+  select partition, subscription, count(*), min(since_ms), delayed
+  from (select partition, subscription, deliver_at_ms > 0 as delayed,
+      case when deliver_at_ms > 0 then deliver_at_ms else source_timestamp_ms end as since_ms
+    from retries where partition = any($1::int[])) waiting
+  group by partition, subscription, delayed, since_ms / 1000)";
 
 constexpr char kBlocked[] = R"(
   select partition, subscription, ordering_key, count(*), min(sequence),
@@ -64,11 +68,11 @@ constexpr char kSave[] = R"(
 constexpr char kUpsert[] = R"(
   with written as (insert into retries (partition, topic, source_partition, source_offset, subscription, generation,
     replay, due_ms, attempts, first_attempt_ms, source_timestamp_ms, last_status, last_error, org,
-    topic_name, event, sequence, ordering_key)
+    topic_name, event, sequence, ordering_key, deliver_at_ms)
   select * from unnest($1::int[], $2::uuid[], $3::int[], $4::bigint[], $5::uuid[], $6::int[],
     $7::uuid[], $8::bigint[], $9::int[], $10::bigint[], $11::bigint[], $12::int[], $13::text[],
     $14::text[], $15::text[], $16::bytea[], $17::bigint[],
-    $18::bytea[])
+    $18::bytea[], $19::bigint[])
   on conflict (partition, topic, source_partition, source_offset, subscription, generation, replay)
   do update set due_ms = excluded.due_ms, attempts = excluded.attempts,
     first_attempt_ms = excluded.first_attempt_ms, last_status = excluded.last_status,
@@ -87,24 +91,45 @@ constexpr char kDelete[] = R"(
     and r.source_partition = v.source_partition and r.source_offset = v.source_offset
     and r.subscription = v.subscription and r.generation = v.generation and r.replay = v.replay)";
 
+// `whole`: how many there are before bytes are counted.
 constexpr char kLoadDue[] = R"(
   select topic, source_partition, source_offset, subscription, generation, replay, due_ms, attempts,
     first_attempt_ms, source_timestamp_ms, last_status, last_error, org, topic_name, event,
-    sequence, ordering_key
-  from retries where partition = $1::int and due_ms >= $2::bigint and due_ms < $3::bigint
-  order by due_ms limit $4::int)";
+    sequence, ordering_key, deliver_at_ms, whole
+  from (select *, count(*) over () as whole,
+      sum(octet_length(event)) over (order by due_ms rows unbounded preceding) as bytes
+    from (select * from retries
+      where partition = $1::int and due_ms >= $2::bigint and due_ms < $3::bigint
+      order by due_ms limit $4::int) due) sized
+  where bytes - octet_length(event) < $5::bigint
+  order by due_ms)";
 
+// So many bytes of events at once, and one row at least.
+constexpr char kLoadStale[] = R"(
+  select topic, source_partition, source_offset, subscription, generation, replay, due_ms, attempts,
+    first_attempt_ms, source_timestamp_ms, last_status, last_error, org, topic_name, event,
+    sequence, ordering_key, deliver_at_ms
+  from (select *, sum(octet_length(event)) over (rows unbounded preceding) as bytes
+    from retries where partition = $1::int and subscription = $2::uuid and generation < $3::int
+      and ordering_key is null limit $4::int) sized
+  where bytes - octet_length(event) < 8388608)";
+
+// A key may have rows that did not fit, when it is the last.
 constexpr char kLoadKeys[] = R"(
-  select r.topic, r.source_partition, r.source_offset, r.subscription, r.generation, r.replay,
-    r.due_ms, r.attempts, r.first_attempt_ms, r.source_timestamp_ms, r.last_status, r.last_error,
-    r.org, r.topic_name, r.event, r.sequence, r.ordering_key
-  from unnest($2::uuid[], $3::bytea[], $4::bigint[]) with ordinality
-    as k(subscription, ordering_key, sequence, place)
-  cross join lateral (
-    select * from retries r where r.partition = $1::int and r.subscription = k.subscription
-      and r.ordering_key = k.ordering_key and r.sequence >= k.sequence
-    order by r.sequence limit $5::int) r
-  order by k.place, r.sequence)";
+  select topic, source_partition, source_offset, subscription, generation, replay, due_ms, attempts,
+    first_attempt_ms, source_timestamp_ms, last_status, last_error, org, topic_name, event,
+    sequence, ordering_key, deliver_at_ms, place, whole
+  from (select *, count(*) over () as whole, sum(octet_length(event))
+      over (order by place, sequence rows unbounded preceding) as bytes
+    from (select r.*, k.place
+      from unnest($2::uuid[], $3::bytea[], $4::bigint[]) with ordinality
+        as k(subscription, ordering_key, sequence, place)
+      cross join lateral (
+        select * from retries r where r.partition = $1::int and r.subscription = k.subscription
+          and r.ordering_key = k.ordering_key and r.sequence >= k.sequence
+        order by r.sequence limit $5::int) r) found) sized
+  where bytes - octet_length(event) < $6::bigint
+  order by place, sequence)";
 
 Result<std::vector<InvokeClaim>> RunClaim(pg::Transaction& tx,
                                           const std::vector<int32_t>& partitions) {
@@ -128,7 +153,7 @@ Result<std::vector<InvokeClaim>> RunClaim(pg::Transaction& tx,
   ASSIGN_OR_RETURN(auto waiting, tx.Exec(kWaiting, {array}));
   for (size_t i = 0; i < waiting.size(); ++i) {
     claims[static_cast<int32_t>(waiting[i].Int(0))].waiting.push_back(
-        {ReadUuid(waiting[i], 1), waiting[i].Int(2), waiting[i].Int(3)});
+        {ReadUuid(waiting[i], 1), waiting[i].Int(2), waiting[i].Int(3), waiting[i].Text(4) == "t"});
   }
   ASSIGN_OR_RETURN(auto blocked, tx.Exec(kBlocked, {array}));
   for (size_t i = 0; i < blocked.size(); ++i) {
@@ -160,7 +185,7 @@ Result<InvokeStore::SaveResult> RunSave(pg::Transaction& tx, const std::vector<I
   std::set<int32_t> ours;
   for (size_t i = 0; i < rows.size(); ++i) ours.insert(static_cast<int32_t>(rows[i].Int(0)));
 
-  Columns upserts(18);
+  Columns upserts(19);
   Columns deletes(7);
   Columns tried(7);
   InvokeStore::SaveResult result;
@@ -186,7 +211,8 @@ Result<InvokeStore::SaveResult> RunSave(pg::Transaction& tx, const std::vector<I
           .Text(row.topic)
           .Bytes(EncodeEvent(*row.event))
           .Int(row.sequence)
-          .OptionalBytes(row.key);
+          .OptionalBytes(row.key)
+          .Int(row.deliver_at_ms);
     }
     for (const auto& id : save.deletes) deletes.Int(save.partition).Id(id);
     for (const auto& id : save.tried) tried.Int(save.partition).Id(id);
@@ -222,30 +248,46 @@ Result<std::vector<RetryRow>> ReadRows(const pg::Rows& rows) {
     out.event = std::make_shared<const schema::EventData>(std::move(event));
     out.sequence = row.Int(15);
     if (!row.IsNull(16)) out.key = row.Bytes(16);
+    out.deliver_at_ms = row.Int(17);
     all.push_back(std::move(out));
   }
   return all;
 }
 
-Result<std::vector<RetryRow>> RunLoadDue(pg::Transaction& tx, int32_t partition, int64_t from_ms,
-                                         int64_t until_ms, size_t limit) {
-  ASSIGN_OR_RETURN(auto rows, tx.Exec(kLoadDue, {std::to_string(partition), std::to_string(from_ms),
-                                                 std::to_string(until_ms), std::to_string(limit)}));
-  return ReadRows(rows);
+Result<InvokeStore::Due> RunLoadDue(pg::Transaction& tx, int32_t partition, int64_t from_ms,
+                                    int64_t until_ms, InvokeStore::Room room) {
+  ASSIGN_OR_RETURN(auto rows,
+                   tx.Exec(kLoadDue, {std::to_string(partition), std::to_string(from_ms),
+                                      std::to_string(until_ms), std::to_string(room.rows),
+                                      std::to_string(room.bytes)}));
+  InvokeStore::Due due;
+  if (!rows.empty()) {
+    auto whole = static_cast<size_t>(rows[0].Int(18));
+    due.all = rows.size() == whole && whole < room.rows;
+  }
+  ASSIGN_OR_RETURN(due.rows, ReadRows(rows));
+  return due;
 }
 
-Result<std::vector<RetryRow>> RunLoadKeys(pg::Transaction& tx, int32_t partition,
-                                          const std::vector<InvokeStore::KeyFrom>& keys,
-                                          size_t limit) {
+Result<InvokeStore::OfKeys> RunLoadKeys(pg::Transaction& tx, int32_t partition,
+                                        const std::vector<InvokeStore::KeyFrom>& keys, size_t each,
+                                        size_t bytes) {
   Columns columns(3);
   for (const auto& key : keys) {
     columns.Text(key.subscription.ToString()).Bytes(key.key).Int(key.sequence);
   }
   std::vector<Value> values = columns.Arrays();
   values.insert(values.begin(), Value(std::to_string(partition)));
-  values.emplace_back(std::to_string(limit));
+  values.emplace_back(std::to_string(each));
+  values.emplace_back(std::to_string(bytes));
   ASSIGN_OR_RETURN(auto rows, tx.Exec(kLoadKeys, values));
-  return ReadRows(rows);
+  InvokeStore::OfKeys of_keys;
+  of_keys.keys = keys.size();
+  if (!rows.empty() && rows.size() < static_cast<size_t>(rows[0].Int(19))) {
+    of_keys.keys = static_cast<size_t>(rows[rows.size() - 1].Int(18));
+  }
+  ASSIGN_OR_RETURN(of_keys.rows, ReadRows(rows));
+  return of_keys;
 }
 
 }  // namespace
@@ -280,10 +322,23 @@ void PgInvokeStore::Save(std::vector<InvokeSave> saves,
       });
 }
 
-void PgInvokeStore::LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
-                            std::function<void(Result<std::vector<RetryRow>>)> done) {
+void PgInvokeStore::LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, Room room,
+                            std::function<void(Result<Due>)> done) {
+  pool_.Query<Due>(
+      [=](pg::Transaction& tx) { return RunLoadDue(tx, partition, from_ms, until_ms, room); },
+      std::move(done));
+}
+
+void PgInvokeStore::LoadStale(int32_t partition, const Uuid& subscription, int32_t generation,
+                              size_t limit,
+                              std::function<void(Result<std::vector<RetryRow>>)> done) {
   pool_.Query<std::vector<RetryRow>>(
-      [=](pg::Transaction& tx) { return RunLoadDue(tx, partition, from_ms, until_ms, limit); },
+      [=](pg::Transaction& tx) -> Result<std::vector<RetryRow>> {
+        ASSIGN_OR_RETURN(auto rows,
+                         tx.Exec(kLoadStale, {std::to_string(partition), subscription.ToString(),
+                                              std::to_string(generation), std::to_string(limit)}));
+        return ReadRows(rows);
+      },
       std::move(done));
 }
 
@@ -322,11 +377,11 @@ void PgInvokeStore::NoteTrial(std::optional<TrialNote> begin,
       std::move(done));
 }
 
-void PgInvokeStore::LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
-                             std::function<void(Result<std::vector<RetryRow>>)> done) {
-  pool_.Query<std::vector<RetryRow>>(
-      [partition, keys = std::move(keys), limit](pg::Transaction& tx) {
-        return RunLoadKeys(tx, partition, keys, limit);
+void PgInvokeStore::LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t each,
+                             size_t bytes, std::function<void(Result<OfKeys>)> done) {
+  pool_.Query<OfKeys>(
+      [partition, keys = std::move(keys), each, bytes](pg::Transaction& tx) {
+        return RunLoadKeys(tx, partition, keys, each, bytes);
       },
       std::move(done));
 }

@@ -176,7 +176,7 @@ RedriveCommands::~RedriveCommands() { loop_.Cancel(tidy_); }
 
 void RedriveCommands::Register(broker::RpcServer& server) {
   auto change = [this, &server](const char* method, auto handler) {
-    server.Handle(method, AnsweringRepeats(pool_, handler));
+    server.HandleChange(method, AnsweringRepeats(pool_, handler));
   };
   change("redrive.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
   change("redrive.cancel", [this](const auto& r, auto d) { Cancel(r, std::move(d)); });
@@ -196,10 +196,12 @@ void RedriveCommands::Create(const schema::Request& request, Responder respond) 
        now_ms = ToMillis(loop_.Now())](pg::Transaction& tx) {
         return Once(tx, request, [&] { return Insert(tx, redrive, request.org, id, now_ms); });
       },
-      [respond = std::move(respond)](Result<broker::RpcReply> reply) {
+      [this, alive = std::weak_ptr(alive_),
+       respond = std::move(respond)](Result<broker::RpcReply> reply) {
         if (reply.code() == Code::kAlreadyExists) {
           return respond(Error{Code::kConflict, "another redrive of this subscription has begun"});
         }
+        if (reply.ok() && !alive.expired()) begun_();
         respond(std::move(reply));
       });
 }

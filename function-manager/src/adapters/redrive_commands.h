@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "broker-adapters/rpc.h"
@@ -14,8 +15,10 @@ namespace dispatch {
 /// again. The work itself is the owners' of the invocations partitions (redrive_jobs.h).
 class RedriveCommands {
  public:
-  RedriveCommands(Loop& loop, pg::Pool& pool, const broker::StateTable& subscriptions)
-      : loop_(loop), pool_(pool), subscriptions_(subscriptions) {}
+  /// `begun` runs when a redrive was made.
+  RedriveCommands(Loop& loop, pg::Pool& pool, const broker::StateTable& subscriptions,
+                  std::function<void()> begun)
+      : loop_(loop), pool_(pool), subscriptions_(subscriptions), begun_(std::move(begun)) {}
   ~RedriveCommands();
 
   void Register(broker::RpcServer& server);
@@ -34,6 +37,7 @@ class RedriveCommands {
   Loop& loop_;
   pg::Pool& pool_;
   const broker::StateTable& subscriptions_;
+  std::function<void()> begun_;
   TimerId tidy_ = kNoTimer;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

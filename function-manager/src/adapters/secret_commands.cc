@@ -49,7 +49,7 @@ bool Uses(const json::object& subscription, const std::string& secret) {
 
 void SecretCommands::Register(broker::RpcServer& server) {
   for (const char* method : {"secret.create", "secret.update"}) {
-    server.Handle(method, [this](schema::Request request, Responder respond) {
+    server.HandleChange(method, [this](schema::Request request, Responder respond) {
       auto body = Open(request);
       if (!body.ok()) return respond(body.error());
       auto write = [this, body = std::move(*body)](const schema::Request& opened, Responder done) {
@@ -58,9 +58,9 @@ void SecretCommands::Register(broker::RpcServer& server) {
       AnsweringRepeats(pool_, write)(std::move(request), std::move(respond));
     });
   }
-  server.Handle("secret.delete", AnsweringRepeats(pool_, [this](const auto& r, auto d) {
-                  Delete(r, std::move(d));
-                }));
+  server.HandleChange("secret.delete", AnsweringRepeats(pool_, [this](const auto& r, auto d) {
+                        Delete(r, std::move(d));
+                      }));
 }
 
 SecretCommands::Responder SecretCommands::Committing(Responder respond) {

@@ -6,6 +6,7 @@
 #include "broker-adapters/topics.h"
 #include "common/crypto.h"
 #include "schema/cloudevents.h"
+#include "schema/delivery_time.h"
 #include "schema/rfc3339.h"
 
 namespace dispatch {
@@ -45,6 +46,11 @@ std::optional<std::string> OrderingKey(const schema::EventData& event) {
     if (key != nullptr) return *key;
   }
   return std::nullopt;
+}
+
+bool WasDelayed(const schema::EventData& event, int64_t source_timestamp_ms) {
+  auto parsed = cloudevents::FromKafka(event);
+  return parsed.ok() && cloudevents::DeliverAtMs(*parsed, source_timestamp_ms) != 0;
 }
 
 schema::DeadLetter LetterOf(const Delivery& delivery, int32_t partition,

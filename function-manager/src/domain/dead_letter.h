@@ -13,6 +13,9 @@ namespace dispatch {
 /// The partition key of an event in the CloudEvents Kafka binding, binary or structured.
 std::optional<std::string> OrderingKey(const schema::EventData& event);
 
+/// Its publisher wanted it to be delivered later: it has no place in the order of its key.
+bool WasDelayed(const schema::EventData& event, int64_t source_timestamp_ms);
+
 /// What is kept of a delivery that has come to its end without success. `partition`: of
 /// dispatch.invocations, whose books count it.
 schema::DeadLetter LetterOf(const Delivery& delivery, int32_t partition,

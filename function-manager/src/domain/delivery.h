@@ -32,6 +32,7 @@ struct Delivery {
   std::string org;
   std::string topic;
   int64_t source_timestamp_ms = 0;
+  int64_t deliver_at_ms = 0;  // not before; 0: at once
   std::shared_ptr<const schema::EventData> event;
 
   State state = State::kHeld;

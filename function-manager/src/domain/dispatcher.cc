@@ -86,6 +86,7 @@ void Dispatcher::Take(DeliveryPtr delivery) {
   if (partition->CrashesOf(delivery->id) >= options_.most_crashes) {
     return Quarantine(delivery, *found.subscription);
   }
+  if (Postpone(delivery, *partition)) return;
   if (!EnterOrder(delivery, *partition, *found.subscription)) return;
   delivery->state = State::kQueued;
   delivery->since = loop_.Steady();
@@ -102,12 +103,28 @@ void Dispatcher::Take(DeliveryPtr delivery) {
   Pump();
 }
 
+// Before its time it waits, and no attempt is spent.
+bool Dispatcher::Postpone(const DeliveryPtr& delivery, InvocationPartition& partition) {
+  std::chrono::milliseconds wait(delivery->deliver_at_ms - now_ms());
+  if (delivery->attempts > 0 || wait.count() <= 0) return false;
+  bool roomy = partition.tracker().half_empty() || delivery->record_offset < 0;
+  bool stays = delivery->has_row || (roomy && wait <= options_.memory_wait);
+  if (!stays && MaySchedule(partition, delivery->id.subscription)) {
+    partition.Spill(*delivery, delivery->deliver_at_ms, false);
+  } else {
+    WaitInMemory(delivery, wait);
+  }
+  return true;
+}
+
 // False: it is not its turn yet.
 bool Dispatcher::EnterOrder(const DeliveryPtr& delivery, InvocationPartition& partition,
                             const schema::Subscription& subscription) {
   if (delivery->key || delivery->has_row || subscription.ordering != schema::Ordering::kKey) {
     return true;
   }
+  // What comes later than it was published has no place in the order of the log.
+  if (delivery->deliver_at_ms != 0) return true;
   delivery->key = OrderingKey(*delivery->event);
   if (!delivery->key) return true;
   KeyOrder& order = partition.order();
@@ -239,6 +256,7 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
   }
   scheduler_.Update(lane.subscription, sink);
   auto ticket = scheduler_.Started(lane, loop_.Steady());
+  MeasureLag();
   if (ticket.probe != 0) host_.CircuitChanged(subscription.uuid);
   Sent sent;
   SetOff(delivery, sent);
@@ -262,6 +280,16 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
                  Answered(sent, uuid, ticket, answer);
                  Pump();
                });
+}
+
+// What is posted now runs behind all that is ready now: so late is an answer that comes now.
+void Dispatcher::MeasureLag() {
+  if (std::exchange(measuring_lag_, true)) return;
+  loop_.Post([this, alive = std::weak_ptr(alive_), begun = loop_.Steady()] {
+    if (alive.expired()) return;
+    measuring_lag_ = false;
+    scheduler_.SetLag(loop_.Steady() - begun);
+  });
 }
 
 void Dispatcher::SetOff(const DeliveryPtr& delivery, Sent& sent) {
@@ -332,7 +360,7 @@ void Dispatcher::Settle(const DeliveryPtr& delivery, InvocationPartition& partit
   partition.Attempted(subscription.uuid, described, now_ms());
   switch (effect) {
     case Effect::kDelivered:
-      Log(*delivery, subscription, answer, "delivered", "", 0);
+      Log(*delivery, subscription, answer, kDelivered, "", 0);
       Finish(delivery, InvocationPartition::Outcome::kDelivered);
       break;
     case Effect::kRetry:
@@ -478,8 +506,16 @@ size_t Dispatcher::in_flight(const InvocationPartition& partition) const {
 void Dispatcher::Log(const Delivery& delivery, const schema::Subscription& subscription,
                      const Answer& answer, const std::string& outcome, const std::string& message,
                      int64_t next_ms) {
+  using schema::History;
+  bool success = outcome == kDelivered;
+  if (success && subscription.history == History::kFailures) return;
   dispatch::Attempt attempt;
   attempt.id = delivery.id;
+  if (!subscription.replay_of.is_nil()) {
+    if (attempt.id.replay.is_nil()) attempt.id.replay = subscription.uuid;
+    attempt.id.subscription = subscription.replay_of;
+  }
+  attempt.keep = subscription.history == History::kAll;
   attempt.org = delivery.org;
   attempt.subscription = subscription.name;
   attempt.number = delivery.attempts;

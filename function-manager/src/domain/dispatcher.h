@@ -95,6 +95,7 @@ class Dispatcher {
   schema::Circuit CircuitOf(const Uuid& subscription);
 
  private:
+  bool Postpone(const DeliveryPtr& delivery, InvocationPartition& partition);
   bool EnterOrder(const DeliveryPtr& delivery, InvocationPartition& partition,
                   const schema::Subscription& subscription);
   void SpillInOrder(InvocationPartition& partition, const DeliveryPtr& delivery, int64_t due_ms,
@@ -110,6 +111,7 @@ class Dispatcher {
   using Sent = std::vector<std::pair<DeliveryPtr, int32_t>>;
 
   void Attempt(Lane& lane, DeliveryPtr delivery);
+  void MeasureLag();
   void SetOff(const DeliveryPtr& delivery, Sent& sent);
   void FillBatch(Lane& lane, Sent& sent, SendRequest& request);
   void Answered(const Sent& sent, const Uuid& subscription, const Scheduler::Ticket& ticket,
@@ -126,6 +128,7 @@ class Dispatcher {
   static void CopyRefused(const std::string& topic, const Status& status);
   void Finish(const DeliveryPtr& delivery, InvocationPartition::Outcome outcome);
   bool MaySpill(InvocationPartition& partition, const Uuid& subscription);
+  bool MaySchedule(InvocationPartition& partition, const Uuid& subscription);
   void MoveAside(InvocationPartition& partition, const DeliveryPtr& delivery, Lane* lane);
   bool IsHog(InvocationPartition& partition, const Uuid& subscription, size_t waiting);
   void ThinOut(InvocationPartition& partition, Lane& lane, std::vector<DeliveryPtr> queued,
@@ -148,6 +151,7 @@ class Dispatcher {
   TrialRun trials_;
   std::unordered_map<int32_t, size_t> in_flight_by_partition_;
   bool pumping_ = false;
+  bool measuring_lag_ = false;
   std::deque<DeliveryPtr> turns_;  // of keys that go on
   bool turning_ = false;
   TimerId resume_ = kNoTimer;  // after our membership was in doubt

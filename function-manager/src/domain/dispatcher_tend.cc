@@ -19,9 +19,17 @@ using std::chrono::milliseconds;
 }  // namespace
 
 bool Dispatcher::MaySpill(InvocationPartition& partition, const Uuid& subscription) {
+  const auto& rows = partition.accounts()[subscription].rows;
   return partition.unsaved_rows() < options_.max_unsaved_rows &&
          partition.rows() < options_.max_rows_per_partition &&
-         partition.accounts()[subscription].rows < options_.max_rows_per_subscription;
+         rows.rows() - rows.scheduled() < options_.max_rows_per_subscription;
+}
+
+// Half of the shard is for what is late.
+bool Dispatcher::MaySchedule(InvocationPartition& partition, const Uuid& subscription) {
+  return partition.unsaved_rows() < options_.max_unsaved_rows &&
+         partition.rows() < options_.max_rows_per_partition / 2 &&
+         partition.accounts()[subscription].rows.scheduled() < options_.max_rows_per_subscription;
 }
 
 void Dispatcher::Return(InvocationPartition& partition, const std::vector<ChosenLetter>& letters) {
@@ -40,7 +48,9 @@ void Dispatcher::Return(InvocationPartition& partition, const std::vector<Chosen
     row.due_ms = now_ms();
     row.event = letter.event;
     row.sequence = letter.sequence;
-    if (found.subscription->ordering == schema::Ordering::kKey) row.key = OrderingKey(*row.event);
+    bool ordered = found.subscription->ordering == schema::Ordering::kKey &&
+                   !WasDelayed(*row.event, row.source_timestamp_ms);
+    if (ordered) row.key = OrderingKey(*row.event);
     partition.Return(letter, std::move(row));
   }
 }
@@ -200,7 +210,8 @@ void Dispatcher::PutBack(InvocationPartition& partition, const DeliveryPtr& deli
     if (!lane.circuit.reason().empty()) delivery->last_error = lane.circuit.reason();
     return Bury(delivery, subscription.name, "attempts-exhausted");
   }
-  int64_t rows = partition.accounts()[subscription.uuid].rows;
+  const auto& all = partition.accounts()[subscription.uuid].rows;
+  int64_t rows = all.rows() - all.scheduled();
   Duration hold = scheduler_.HoldFor(lane, rows, loop_.Steady());
   SpillInOrder(partition, delivery,
                now_ms() + std::chrono::duration_cast<milliseconds>(hold).count(), false);
@@ -216,7 +227,11 @@ void Dispatcher::MoveAside(InvocationPartition& partition, const DeliveryPtr& de
   } else {
     loop_.Cancel(delivery->timer);
   }
-  SpillInOrder(partition, delivery, now_ms() + wait.count(), in_flight);
+  int64_t due_ms = now_ms() + wait.count();
+  if (delivery->attempts == 0 && delivery->deliver_at_ms > now_ms()) {
+    due_ms = delivery->deliver_at_ms;
+  }
+  SpillInOrder(partition, delivery, due_ms, in_flight);
 }
 
 void Dispatcher::SidelineAll(InvocationPartition& partition) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 
 #include "common/clock.h"
@@ -9,7 +10,11 @@ namespace dispatch {
 
 /// How many attempts an endpoint takes at once, found by trying: additive increase while the limit
 /// is used, a cut when it answers 429 or 503, or not at all, at most one a round trip. After a cut
-/// it doubles each round trip up to half of what it had, as TCP does. Pure; one owner.
+/// it doubles each round trip up to half of what it had, as TCP does.
+///
+/// When our own loop lags, it is cut by the part of its round trips that is our lag: what more was
+/// under way would only wait in us, and have everybody else's deliveries wait behind it. An
+/// endpoint that is slow by itself loses nothing by that. Pure; one owner.
 class EndpointLimit {
  public:
   struct Options {
@@ -17,7 +22,8 @@ class EndpointLimit {
     double floor = 1;
     double ceiling = 10'000;
     double cut = 0.5;
-    double quick_until = 32;  // doubles up to here whatever it had
+    double quick_until = 32;  // doubles up to here whatever it had, and our lag cuts no deeper
+    Duration lag = std::chrono::milliseconds(3);  // of our loop, that is none
   };
 
   EndpointLimit() : EndpointLimit(Options{}) {}
@@ -31,8 +37,8 @@ class EndpointLimit {
 
   enum class Sign { kGood, kOverloaded, kNeither };
   void Started() { peak_ = std::max(peak_, ++in_flight_); }
-  /// `started`: when the attempt that ended now was.
-  void Ended(SteadyTime started, SteadyTime now, Sign sign);
+  /// `started`: when the attempt that ended now was. `lag`: how late our loop is.
+  void Ended(SteadyTime started, SteadyTime now, Sign sign, Duration lag = Duration::zero());
 
  private:
   Options options_;

@@ -20,6 +20,9 @@ std::string ToBits(const std::vector<bool>& settled) {
 }
 
 size_t BytesOf(const broker::Record& record) { return record.value ? record.value->size() : 0; }
+size_t BytesOf(const Delivery& delivery) {
+  return delivery.event && delivery.event->value ? delivery.event->value->size() : 0;
+}
 
 }  // namespace
 
@@ -44,8 +47,7 @@ InvocationPartition::InvocationPartition(InvokeClaim claim, OffsetTracker::Limit
   }
   for (const auto& waiting : claim.waiting) {
     Account& account = accounts_[waiting.subscription];
-    account.rows = waiting.rows;
-    account.oldest_row_ms = waiting.oldest_ms;
+    account.rows.Add(waiting.first_ms, waiting.delayed ? waiting.first_ms : 0, waiting.rows);
     account.changed = true;
     rows_ += waiting.rows;
   }
@@ -88,6 +90,7 @@ std::vector<DeliveryPtr> InvocationPartition::TakeIn(const broker::Record& recor
     delivery->org = invocation.org;
     delivery->topic = invocation.topic;
     delivery->source_timestamp_ms = invocation.source_timestamp_ms;
+    delivery->deliver_at_ms = invocation.deliver_at_ms;
     delivery->event = event;
     delivery->record_offset = delivery->sequence = record.offset;
     delivery->record_index = static_cast<uint32_t>(i);
@@ -133,6 +136,7 @@ DeliveryPtr InvocationPartition::TakeRow(RetryRow row) {
   delivery->org = std::move(row.org);
   delivery->topic = std::move(row.topic);
   delivery->source_timestamp_ms = row.source_timestamp_ms;
+  delivery->deliver_at_ms = row.deliver_at_ms;
   delivery->event = std::move(row.event);
   delivery->attempts = row.attempts;
   delivery->first_attempt_ms = row.first_attempt_ms;
@@ -146,7 +150,7 @@ DeliveryPtr InvocationPartition::TakeRow(RetryRow row) {
   bool may_have_been = row.due_ms < suspect_before_ms_ || row.due_ms == kNeverDue;
   delivery->suspect = (suspect_before_ms_ > 0 && may_have_been) || CrashesOf(row.id) > 0;
   Insert(delivery);
-  with_row_.emplace(row.id, delivery);
+  KeepWithRow(delivery);
   return delivery;
 }
 
@@ -172,9 +176,9 @@ void InvocationPartition::Settle(Delivery& delivery, Outcome outcome) {
   if (delivery.has_row) {
     delivery.has_row = false;
     --rows_;
-    if (--account.rows == 0) account.oldest_row_ms = 0;
+    account.rows.Remove(delivery.source_timestamp_ms, delivery.deliver_at_ms);
     ChangeRow(delivery.id, std::nullopt);
-    with_row_.erase(delivery.id);
+    ForgetWithRow(delivery.id);
   }
   Erase(delivery);
 }
@@ -209,18 +213,15 @@ void InvocationPartition::Spill(Delivery& delivery, int64_t due_ms, bool keep) {
   if (!delivery.has_row) {
     delivery.has_row = true;
     ++rows_;
-    ++account.rows;
-    if (delivery.listed) with_row_.emplace(delivery.id, *delivery.place);
-  }
-  if (account.oldest_row_ms == 0 || delivery.source_timestamp_ms < account.oldest_row_ms) {
-    account.oldest_row_ms = delivery.source_timestamp_ms;
+    account.rows.Add(delivery.source_timestamp_ms, delivery.deliver_at_ms);
+    if (delivery.listed) KeepWithRow(*delivery.place);
   }
   if (!keep) delivery.state = Delivery::State::kSpilled;
   ChangeRow(delivery.id,
             RetryRow{delivery.id, delivery.org, delivery.topic, delivery.source_timestamp_ms,
                      delivery.attempts, delivery.first_attempt_ms, due_ms, delivery.last_status,
                      delivery.last_error, delivery.event, delivery.sequence, delivery.key,
-                     fresh || StillFresh(delivery.id)});
+                     fresh || StillFresh(delivery.id), delivery.deliver_at_ms});
   CompletePart(delivery);
 }
 
@@ -232,11 +233,8 @@ int32_t InvocationPartition::CrashesOf(const schema::DeliveryId& id) const {
 void InvocationPartition::Return(const ChosenLetter& letter, RetryRow row) {
   Account& account = accounts_[row.id.subscription];
   --account.counters.dead_lettered;
-  ++account.rows;
+  account.rows.Add(row.source_timestamp_ms, row.deliver_at_ms);
   ++rows_;
-  if (account.oldest_row_ms == 0 || row.source_timestamp_ms < account.oldest_row_ms) {
-    account.oldest_row_ms = row.source_timestamp_ms;
-  }
   account.changed = true;
   dirty_ = true;
   if (row.key) {
@@ -252,8 +250,7 @@ void InvocationPartition::ReturnFailed(const schema::DeliveryId& row) {
   if (it == returns_.end()) return;
   Account& account = accounts_[row.subscription];
   ++account.counters.dead_lettered;
-  --rows_;
-  if (--account.rows == 0) account.oldest_row_ms = 0;
+  RemoveRow(account, row);
   account.changed = true;
   dirty_ = true;
   if (it->second.key) order_.NotReturned({row.subscription, *it->second.key}, it->second.sequence);
@@ -273,7 +270,7 @@ std::set<schema::DeliveryId> InvocationPartition::Known() const {
 
 void InvocationPartition::Drop(Delivery& delivery) {
   delivery.state = Delivery::State::kSpilled;
-  with_row_.erase(delivery.id);
+  ForgetWithRow(delivery.id);
   Erase(delivery);
 }
 
@@ -291,6 +288,17 @@ bool InvocationPartition::unsettled(const Uuid& subscription, const std::string&
          std::any_of(touched_.begin(), touched_.end(), [&](const auto& item) {
            return item.second == key && item.first.subscription == subscription;
          });
+}
+
+void InvocationPartition::KeepWithRow(const DeliveryPtr& delivery) {
+  if (with_row_.emplace(delivery->id, delivery).second) row_bytes_ += BytesOf(*delivery);
+}
+
+void InvocationPartition::ForgetWithRow(const schema::DeliveryId& id) {
+  auto it = with_row_.find(id);
+  if (it == with_row_.end()) return;
+  row_bytes_ -= BytesOf(*it->second);
+  with_row_.erase(it);
 }
 
 void InvocationPartition::Insert(const DeliveryPtr& delivery) {
@@ -373,7 +381,7 @@ std::optional<int64_t> InvocationPartition::Saved() {
     if (changes_.contains(id)) continue;
     if (!earliest || change->due_ms < *earliest) earliest = change->due_ms;
     Erase(*it->second);
-    with_row_.erase(it);
+    ForgetWithRow(id);
   }
   saving_.clear();
   tried_.erase(tried_.begin(), tried_.begin() + static_cast<ptrdiff_t>(tried_saving_));
@@ -392,10 +400,25 @@ void InvocationPartition::SaveFailed() {
 void InvocationPartition::Merged(const schema::DeliveryId& id) {
   Account& account = accounts_[id.subscription];
   --account.counters.received;
-  --account.rows;
-  --rows_;
+  RemoveRow(account, id);
   account.changed = true;
   dirty_ = true;
+}
+
+// A row that is being written does not count after all.
+void InvocationPartition::RemoveRow(Account& account, const schema::DeliveryId& id) {
+  --rows_;
+  for (const auto* changes : {&saving_, &changes_}) {
+    auto it = changes->find(id);
+    if (it == changes->end() || !it->second) continue;
+    return account.rows.Remove(it->second->source_timestamp_ms, it->second->deliver_at_ms);
+  }
+}
+
+void InvocationPartition::Advance(int64_t now_ms) {
+  for (auto& [subscription, account] : accounts_) {
+    if (account.rows.Advance(now_ms)) account.changed = true;
+  }
 }
 
 // It became a row, and that is not being saved yet.
@@ -407,30 +430,35 @@ bool InvocationPartition::StillFresh(const schema::DeliveryId& id) const {
 std::unordered_map<Uuid, InvocationPartition::Pending> InvocationPartition::CountPending() const {
   std::unordered_map<Uuid, Pending> all;
   for (const auto& [subscription, account] : accounts_) {
-    if (account.rows == 0) continue;
+    if (account.rows.rows() == 0) continue;
     Pending& pending = all[subscription];
-    pending.retrying = account.rows;
-    pending.oldest_ms = account.oldest_row_ms;
+    pending.scheduled = account.rows.scheduled();
+    pending.retrying = account.rows.rows() - pending.scheduled;
+    pending.oldest_ms = account.rows.oldest_ms();
   }
   for (const auto& delivery : deliveries_) {
     Pending& pending = all[delivery->id.subscription];
+    auto account = accounts_.find(delivery->id.subscription);
+    bool scheduled = account != accounts_.end() && delivery->deliver_at_ms != 0 &&
+                     account->second.rows.IsScheduled(delivery->deliver_at_ms);
+    int64_t& waiting = scheduled ? pending.scheduled : pending.retrying;
     bool active = delivery->state == Delivery::State::kQueued ||
                   delivery->state == Delivery::State::kInFlight ||
                   delivery->state == Delivery::State::kHeld ||
                   delivery->state == Delivery::State::kFollowing ||
                   delivery->state == Delivery::State::kBurying;
-    if (delivery->has_row && active) --pending.retrying;
+    if (delivery->has_row && active) --waiting;
     if (delivery->state == Delivery::State::kInFlight ||
         delivery->state == Delivery::State::kBurying) {
       ++pending.in_flight;
     } else if (active) {
       ++pending.queued;
     } else if (!delivery->has_row) {
-      ++pending.retrying;
+      ++waiting;
     }
-    if (pending.oldest_ms == 0 || delivery->source_timestamp_ms < pending.oldest_ms) {
-      pending.oldest_ms = delivery->source_timestamp_ms;
-    }
+    if (scheduled) continue;
+    int64_t since_ms = std::max(delivery->source_timestamp_ms, delivery->deliver_at_ms);
+    if (pending.oldest_ms == 0 || since_ms < pending.oldest_ms) pending.oldest_ms = since_ms;
   }
   return all;
 }

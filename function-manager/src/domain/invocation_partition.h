@@ -16,6 +16,7 @@
 #include "function-manager/src/domain/intake.h"
 #include "function-manager/src/domain/invoke_store.h"
 #include "function-manager/src/domain/key_order.h"
+#include "function-manager/src/domain/waiting_rows.h"
 
 namespace dispatch {
 
@@ -71,7 +72,8 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   /// The last snapshot is durable: answers the earliest due time of rows that left memory with it,
   /// if any did.
   std::optional<int64_t> Saved();
-  /// A fresh row of the last snapshot was there already: the two copies are one delivery.
+  /// A fresh row of the last snapshot was there already: the two copies are one delivery. Call
+  /// before Saved.
   void Merged(const schema::DeliveryId& id);
   void SaveFailed();
 
@@ -79,13 +81,13 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
     int64_t queued = 0;
     int64_t in_flight = 0;
     int64_t retrying = 0;
-    int64_t oldest_ms = 0;  // source timestamp; 0: none
-    int64_t total() const { return queued + in_flight + retrying; }
+    int64_t scheduled = 0;  // before their time
+    int64_t oldest_ms = 0;  // since when the oldest of the others waits; 0: none
+    int64_t total() const { return queued + in_flight + retrying + scheduled; }
   };
   struct Account {
     schema::DeliveryCounters counters;
-    int64_t rows = 0;  // in the retry store, as of the next checkpoint
-    int64_t oldest_row_ms = 0;
+    WaitingRows rows;      // in the retry store, as of the next checkpoint
     int64_t taken_ms = 0;  // when something came for it last
     std::string last_failure;
     int64_t failing_since_ms = 0;  // 0: the last attempt went well
@@ -93,6 +95,8 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
     bool changed = false;
   };
   std::unordered_map<Uuid, Account>& accounts() { return accounts_; }
+  /// Lets time pass for what is scheduled: call before CountPending, with what it is to count at.
+  void Advance(int64_t now_ms);
   /// Counts what is pending of every subscription from the deliveries themselves.
   std::unordered_map<Uuid, Pending> CountPending() const;
   /// Everything in memory.
@@ -100,6 +104,7 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   size_t unsaved_rows() const { return changes_.size() + saving_.size(); }
   int64_t rows() const { return rows_; }
   size_t rows_in_memory() const { return with_row_.size(); }
+  size_t row_bytes() const { return row_bytes_; }  // of their events
 
   KeyOrder& order() { return order_; }
   /// True once every `interval`, and whenever some delivery is held.
@@ -134,11 +139,14 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   };
   using Change = std::optional<RetryRow>;  // nothing: the row is deleted
 
+  void KeepWithRow(const DeliveryPtr& delivery);
+  void ForgetWithRow(const schema::DeliveryId& id);
   void Insert(const DeliveryPtr& delivery);
   void Erase(Delivery& delivery);
   void CompletePart(Delivery& delivery);
   bool StillFresh(const schema::DeliveryId& id) const;
   void ChangeRow(const schema::DeliveryId& id, Change change);
+  void RemoveRow(Account& account, const schema::DeliveryId& id);
 
   int32_t partition_;
   int64_t epoch_;
@@ -158,6 +166,7 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
   std::unordered_map<Uuid, Account> accounts_;
   std::list<DeliveryPtr> deliveries_;  // in the order in which they came
   std::map<schema::DeliveryId, DeliveryPtr> with_row_;
+  size_t row_bytes_ = 0;
   int64_t rows_ = 0;
   std::map<schema::DeliveryId, Change> changes_;
   std::map<schema::DeliveryId, Change> saving_;

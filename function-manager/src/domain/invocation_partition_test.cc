@@ -37,13 +37,11 @@ std::shared_ptr<InvocationPartition> Claimed(const InvokeSave& save) {
   claim.epoch = save.epoch + 1;
   claim.position = save.position;
   claim.checkpoint = save.checkpoint;
-  std::map<Uuid, InvokeClaim::Waiting> waiting;
   for (const auto& row : save.upserts) {
-    auto& counts = waiting[row.id.subscription];
-    counts.subscription = row.id.subscription;
-    ++counts.rows;
+    bool delayed = row.deliver_at_ms != 0;
+    claim.waiting.push_back(
+        {row.id.subscription, 1, delayed ? row.deliver_at_ms : row.source_timestamp_ms, delayed});
   }
-  for (const auto& [id, counts] : waiting) claim.waiting.push_back(counts);
   return std::make_shared<InvocationPartition>(claim, OffsetTracker::Limits{});
 }
 
@@ -103,6 +101,45 @@ TEST(InvocationPartitionTest, ASpilledDeliveryIsPendingInTheStoreOnly) {
   save = books->Snapshot();
   EXPECT_EQ(save.deletes.size(), 1u);
   EXPECT_EQ(books->CountPending()[Id(1)].total(), 0);
+}
+
+TEST(InvocationPartitionTest, WhatIsScheduledIsNotLateBeforeItsTime) {
+  auto books = Fresh();
+  auto invocation = Make(7, 2);
+  invocation.deliver_at_ms = 60'000;
+  auto taken = books->TakeIn(At(0), invocation, 0);
+  for (auto& delivery : taken) books->Spill(*delivery, 60'000, false);
+  books->Advance(50'000);
+  auto count = [](const auto& of) { return of->CountPending()[Id(1)]; };
+  EXPECT_EQ(books->position(), 1);
+  EXPECT_EQ(count(books).scheduled, 1);
+  EXPECT_EQ(count(books).retrying, 0);
+  EXPECT_EQ(count(books).oldest_ms, 0);
+
+  auto save = books->Snapshot();
+  ASSERT_EQ(save.upserts.size(), 2u);
+  auto row = save.upserts[0];
+  EXPECT_EQ(row.attempts, 0);
+  auto again = Claimed(save);
+  again->Advance(50'000);
+  EXPECT_EQ(count(again).scheduled, 1);
+  auto early = again->TakeRow(row);  // as the wheel does, a moment before
+  ASSERT_NE(early, nullptr);
+  EXPECT_EQ(early->deliver_at_ms, 60'000);
+  early->state = Delivery::State::kWaiting;
+  EXPECT_EQ(count(again).scheduled, 1);
+  EXPECT_EQ(count(again).total(), 1);
+  again->accounts()[Id(1)].changed = false;
+  again->Advance(61'000);
+  EXPECT_TRUE(again->accounts()[Id(1)].changed) << "it is to be told";
+  EXPECT_EQ(count(again).scheduled, 0);
+  EXPECT_EQ(count(again).retrying, 1);
+  EXPECT_EQ(count(again).oldest_ms, 60'000) << "its age counts from its time on";
+  early->state = Delivery::State::kQueued;
+  EXPECT_EQ(count(again).queued, 1);
+  EXPECT_EQ(count(again).total(), 1);
+  again->Settle(*early, Outcome::kDelivered);
+  EXPECT_EQ(count(again).total(), 0);
 }
 
 TEST(InvocationPartitionTest, AFailedSaveKeepsItsChanges) {

@@ -27,6 +27,7 @@ struct RetryRow {
   int64_t sequence = 0;
   std::optional<std::string> key;  // ordered: behind those of this key with a lower sequence
   bool fresh = false;              // no row of this delivery is known
+  int64_t deliver_at_ms = 0;       // its event's time, when it is to be delivered later
 };
 
 struct InvokeClaim {
@@ -34,10 +35,13 @@ struct InvokeClaim {
   int64_t epoch = 0;  // ours, raised by the claim
   std::optional<int64_t> position;
   schema::InvokeCheckpoint checkpoint;
+  /// Rows of one second: with the source timestamp of the first, or of events that are to be
+  /// delivered later, with the first of their times.
   struct Waiting {
     Uuid subscription;
     int64_t rows = 0;
-    int64_t oldest_ms = 0;  // source timestamp
+    int64_t first_ms = 0;
+    bool delayed = false;
   };
   std::vector<Waiting> waiting;  // what the shard of the retry store holds
   struct Blocked {
@@ -111,9 +115,22 @@ class InvokeStore {
   };
   virtual void Save(std::vector<InvokeSave> saves,
                     std::function<void(Result<SaveResult>)> done) = 0;
-  /// At most `limit` rows of a shard with from_ms <= due < until_ms, by due time.
-  virtual void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
-                       std::function<void(Result<std::vector<RetryRow>>)> done) = 0;
+  /// How much is loaded at once: rows, and bytes of their events; one row at least.
+  struct Room {
+    size_t rows = 0;
+    size_t bytes = 0;
+  };
+  struct Due {
+    std::vector<RetryRow> rows;
+    bool all = true;  // those that were asked for; else some did not fit
+  };
+  /// Rows of a shard with from_ms <= due < until_ms, by due time.
+  virtual void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, Room room,
+                       std::function<void(Result<Due>)> done) = 0;
+  /// At most `limit` rows without a key of a subscription in a shard, of generations before
+  /// `generation`, whenever they are due.
+  virtual void LoadStale(int32_t partition, const Uuid& subscription, int32_t generation,
+                         size_t limit, std::function<void(Result<std::vector<RetryRow>>)> done) = 0;
   struct Chosen {
     std::vector<ChosenLetter> letters;
     bool more = false;  // a redrive is under way: ask again soon
@@ -138,9 +155,14 @@ class InvokeStore {
     std::string key;
     int64_t sequence = 0;
   };
-  /// Of each key at most `limit` rows from a sequence on, by sequence, whenever they are due.
-  virtual void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
-                        std::function<void(Result<std::vector<RetryRow>>)> done) = 0;
+  struct OfKeys {
+    std::vector<RetryRow> rows;
+    size_t keys = 0;  // so many of those asked for are answered; the others did not fit
+  };
+  /// Of each key at most `each` rows from a sequence on, by sequence, whenever they are due; in all
+  /// so many bytes of events, and one row at least.
+  virtual void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t each, size_t bytes,
+                        std::function<void(Result<OfKeys>)> done) = 0;
 };
 
 }  // namespace dispatch

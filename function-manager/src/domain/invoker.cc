@@ -1,6 +1,7 @@
 #include "function-manager/src/domain/invoker.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "broker-adapters/topics.h"
 #include "common/log.h"
@@ -30,6 +31,7 @@ Invoker::Invoker(broker::Broker& broker, Loop& loop, InvokeStore& store, const C
     : broker_(broker),
       loop_(loop),
       store_(store),
+      catalog_(catalog),
       disable_(std::move(disable)),
       options_(std::move(options)),
       producer_(broker.NewProducer(BulkOptions())) {
@@ -62,6 +64,11 @@ void Invoker::Start() {
   WheelTick();
   RedriveTick();
   ProgressTick();
+}
+
+void Invoker::SubscriptionChanged(const Uuid& subscription) {
+  dispatcher_->SubscriptionChanged(subscription);
+  for (auto& [partition, owned] : owned_) NoteStale(owned, subscription);
 }
 
 const InvocationPartition* Invoker::FindPartition(int32_t partition) const {
@@ -143,6 +150,9 @@ void Invoker::Claimed(InvokeClaim claim, uint64_t generation) {
   OpenTrials(claim.unclean_starts);
   owned.books = std::make_shared<InvocationPartition>(std::move(claim), options_.limits,
                                                       ToMillis(loop_.Now()));
+  for (const auto& [subscription, account] : owned.books->accounts()) {
+    NoteStale(owned, subscription);
+  }
   claims_->Start(partition, start, generation);
 }
 
@@ -174,15 +184,18 @@ void Invoker::Release(std::vector<int32_t> partitions, SteadyTime deadline,
     });
     return;
   }
+  std::vector<std::pair<int32_t, int64_t>> leaving;
   for (int32_t partition : partitions) {
     dispatcher_->SidelineAll(*owned_[partition].books);
     owned_[partition].books->MarkDirty();
     owned_[partition].leaving = true;
+    leaving.emplace_back(partition, owned_[partition].books->epoch());
   }
-  checkpoints_->Save([this, partitions, release = std::move(release)] {
-    for (int32_t partition : partitions) {
+  checkpoints_->Save([this, leaving = std::move(leaving), release = std::move(release)] {
+    for (auto [partition, epoch] : leaving) {
       auto it = owned_.find(partition);
-      if (it == owned_.end()) continue;
+      // The group may not have waited for us, and have given it to us again meanwhile.
+      if (it == owned_.end() || it->second.books->epoch() != epoch) continue;
       PublishProgress(it->second);
       owned_.erase(it);
       log::Info("partition released topic={} partition={}", broker::kInvocationsTopic, partition);
@@ -302,10 +315,10 @@ bool Invoker::Saved(const CheckpointLoop::Part& part, CheckpointLoop::Outcome ou
   Owned& owned = it->second;
   switch (outcome) {
     case CheckpointLoop::Outcome::kSaved: {
-      auto earliest = owned.books->Saved();
       for (const auto& [merged_in, id] : save_result_.merged) {
         if (merged_in == partition) owned.books->Merged(id);
       }
+      auto earliest = owned.books->Saved();
       if (!earliest) break;
       owned.loaded_until_ms = std::min(owned.loaded_until_ms, *earliest);
       owned.pulled_back = owned.loading;
@@ -330,7 +343,9 @@ bool Invoker::Saved(const CheckpointLoop::Part& part, CheckpointLoop::Outcome ou
 void Invoker::WheelTick() {
   wheel_timer_ = loop_.After(options_.wheel_interval, [this] { WheelTick(); });
   for (auto& [partition, owned] : owned_) {
-    if (!owned.loading && !owned.revoking && owned.books->rows() > 0) LoadDue(partition);
+    if (owned.loading || owned.revoking || owned.books->rows() == 0) continue;
+    owned.stale_turn = !owned.stale_turn && !owned.stale.empty() && owned.books->reread();
+    owned.stale_turn ? LoadStale(partition) : LoadDue(partition);
   }
 }
 
@@ -339,30 +354,69 @@ void Invoker::LoadDue(int32_t partition) {
   int64_t until = ToMillis(loop_.Now()) + options_.wheel_horizon.count();
   size_t loaded = owned.books->rows_in_memory();
   if (owned.loaded_until_ms >= until || loaded >= options_.wheel_limit) return;
+  InvokeStore::Room room{options_.wheel_limit - loaded, RoomFor(*owned.books, 1)};
+  if (room.bytes == 0) return;
   owned.loading = true;
   owned.books->BeginLoad();
-  size_t limit = options_.wheel_limit - loaded;
-  store_.LoadDue(partition, owned.loaded_until_ms, until, limit,
+  store_.LoadDue(partition, owned.loaded_until_ms, until, room,
                  [this, alive = std::weak_ptr(alive_), books = std::weak_ptr(owned.books),
-                  partition, until, limit](Result<std::vector<RetryRow>> rows) {
+                  partition, until](Result<InvokeStore::Due> due) {
                    if (alive.expired()) return;
                    auto it = owned_.find(partition);
                    if (it == owned_.end() || it->second.books != books.lock()) return;
                    it->second.loading = false;
-                   if (!rows.ok()) return;
+                   if (!due.ok()) return;
                    // Rows that share the last due time may be left: start there again.
-                   int64_t reached = rows->size() < limit ? until : rows->back().due_ms;
+                   int64_t reached = due->all ? until : due->rows.back().due_ms;
                    // A row that left memory while we read pulls the start back.
                    if (!it->second.pulled_back) it->second.loaded_until_ms = reached;
                    it->second.pulled_back = false;
                    int64_t now_ms = ToMillis(loop_.Now());
-                   for (auto& row : *rows) {
+                   for (auto& row : due->rows) {
                      std::chrono::milliseconds wait(std::max<int64_t>(0, row.due_ms - now_ms));
                      if (auto delivery = it->second.books->TakeRow(std::move(row))) {
                        dispatcher_->TakeRow(std::move(delivery), wait);
                      }
                    }
                  });
+}
+
+// ---- rows of subscriptions that are gone, or were rewound ----
+
+void Invoker::NoteStale(Owned& owned, const Uuid& subscription) {
+  auto account = owned.books->accounts().find(subscription);
+  if (account == owned.books->accounts().end() || account->second.rows.rows() == 0) return;
+  auto found = catalog_.Find(subscription, 0, options_.mark_ttl);
+  bool present = found.known == Catalog::Known::kPresent;
+  bool stale =
+      present ? found.subscription->generation > 1 : found.known == Catalog::Known::kDeleted;
+  if (stale) owned.stale.insert(subscription);
+}
+
+// They would be cancelled when they are due, and may be due in a month.
+void Invoker::LoadStale(int32_t partition) {
+  Owned& owned = owned_[partition];
+  Uuid subscription = *owned.stale.begin();
+  auto found = catalog_.Find(subscription, 0, options_.mark_ttl);
+  bool present = found.known == Catalog::Known::kPresent;
+  int32_t generation =
+      present ? found.subscription->generation : std::numeric_limits<int32_t>::max();
+  owned.loading = true;
+  owned.books->BeginLoad();
+  store_.LoadStale(partition, subscription, generation, options_.wheel_limit,
+                   [this, alive = std::weak_ptr(alive_), books = std::weak_ptr(owned.books),
+                    partition, subscription](Result<std::vector<RetryRow>> rows) {
+                     if (alive.expired()) return;
+                     auto it = owned_.find(partition);
+                     if (it == owned_.end() || it->second.books != books.lock()) return;
+                     it->second.loading = it->second.pulled_back = false;
+                     if (!rows.ok()) return;
+                     if (rows->empty()) it->second.stale.erase(subscription);
+                     for (auto& row : *rows) {
+                       auto delivery = it->second.books->TakeRow(std::move(row));
+                       if (delivery != nullptr) dispatcher_->Take(std::move(delivery));
+                     }
+                   });
 }
 
 // ---- keys whose next delivery is in the retry store ----
@@ -378,26 +432,35 @@ void Invoker::LoadKeys(int32_t partition) {
   for (auto& [key, sequence] : owned.books->order().Wanting(most - loaded)) {
     keys.push_back({key.subscription, std::move(key.key), sequence});
   }
-  if (keys.empty()) return;
+  size_t bytes = RoomFor(*owned.books, 2);
+  if (keys.empty() || bytes == 0) return;
   owned.loading = true;
   owned.books->BeginLoad();
-  size_t limit = std::clamp<size_t>((most - loaded) / keys.size(), 1, 200);
-  store_.LoadKeys(partition, keys, limit,
+  size_t each = std::clamp<size_t>((most - loaded) / keys.size(), 1, 200);
+  store_.LoadKeys(partition, keys, each, bytes,
                   [this, alive = std::weak_ptr(alive_), books = std::weak_ptr(owned.books),
-                   partition, keys](Result<std::vector<RetryRow>> rows) {
+                   partition, keys](Result<InvokeStore::OfKeys> of_keys) {
                     if (alive.expired()) return;
                     auto it = owned_.find(partition);
                     if (it == owned_.end() || it->second.books != books.lock()) return;
                     it->second.loading = it->second.pulled_back = false;
-                    if (rows.ok()) KeysLoaded(*it->second.books, keys, std::move(*rows));
+                    if (of_keys.ok()) KeysLoaded(*it->second.books, keys, std::move(*of_keys));
                   });
 }
 
+// Bytes of events that may be loaded yet; the wheel has one share, what is behind it another.
+size_t Invoker::RoomFor(const InvocationPartition& books, size_t share) const {
+  size_t most = share * options_.wheel_bytes / std::max<size_t>(1, owned_.size());
+  return most > books.row_bytes() ? most - books.row_bytes() : 0;
+}
+
 void Invoker::KeysLoaded(InvocationPartition& books, const std::vector<InvokeStore::KeyFrom>& keys,
-                         std::vector<RetryRow> rows) {
+                         InvokeStore::OfKeys of_keys) {
   KeyOrder& order = books.order();
+  auto& rows = of_keys.rows;
   auto row = rows.begin();
-  for (const auto& from : keys) {
+  for (size_t i = 0; i < of_keys.keys; ++i) {
+    const auto& from = keys[i];
     KeyOrder::Key key{from.subscription, from.key};
     bool none = true;
     bool stopped = false;
@@ -420,6 +483,13 @@ void Invoker::KeysLoaded(InvocationPartition& books, const std::vector<InvokeSto
 
 // ---- dead letters that redrives chose ----
 
+void Invoker::NudgeRedrives() {
+  redrives_nudged_ = true;
+  if (redrives_asked_ || redrive_timer_ == kNoTimer) return;
+  loop_.Cancel(redrive_timer_);
+  RedriveTick();
+}
+
 void Invoker::RedriveTick() {
   std::vector<int32_t> partitions;
   std::vector<std::weak_ptr<InvocationPartition>> asked;
@@ -433,11 +503,14 @@ void Invoker::RedriveTick() {
     if (!alive.expired()) redrive_timer_ = loop_.After(delay, [this] { RedriveTick(); });
   };
   if (partitions.empty()) return again(options_.redrive_interval);
+  redrives_asked_ = true;
+  redrives_nudged_ = false;
   store_.LoadChosen(std::move(partitions), ToMillis(loop_.Now()),
                     [this, alive = std::weak_ptr(alive_), asked = std::move(asked),
                      again](Result<InvokeStore::Chosen> chosen) {
                       if (alive.expired()) return;
-                      bool soon = chosen.ok() && chosen->more;
+                      redrives_asked_ = false;
+                      bool soon = (chosen.ok() && chosen->more) || redrives_nudged_;
                       again(soon ? options_.redrive_interval : options_.redrive_idle_interval);
                       if (chosen.ok()) LettersChosen(asked, std::move(chosen->letters));
                     });
@@ -476,6 +549,7 @@ void Invoker::ProgressTick() {
 
 void Invoker::PublishProgress(const Owned& owned) {
   auto& accounts = owned.books->accounts();
+  owned.books->Advance(ToMillis(loop_.Now()));
   bool changed = std::any_of(accounts.begin(), accounts.end(),
                              [](const auto& item) { return item.second.changed; });
   if (!changed) return;
@@ -491,6 +565,7 @@ void Invoker::PublishProgress(const Owned& owned) {
     progress.queued = counts.queued;
     progress.in_flight = counts.in_flight;
     progress.retrying = counts.retrying;
+    progress.scheduled = counts.scheduled;
     progress.oldest_pending_ms = counts.oldest_ms;
     progress.last_failure = account.last_failure;
     progress.written_ms = ToMillis(loop_.Now());

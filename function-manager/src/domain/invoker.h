@@ -37,10 +37,11 @@ class Invoker : private broker::GroupConsumer::Listener,
     Duration wheel_interval = std::chrono::milliseconds(250);
     std::chrono::milliseconds wheel_horizon{1'000};
     size_t wheel_limit = 1'000;
+    size_t wheel_bytes = 64 * 1024 * 1024;  // of events, in all partitions; of keys as many more
     // How often dead letters are looked for that redrives chose: while there is a redrive, and
-    // else.
+    // else, for those that other instances took orders for.
     Duration redrive_interval = std::chrono::milliseconds(100);
-    Duration redrive_idle_interval = std::chrono::seconds(1);
+    Duration redrive_idle_interval = std::chrono::seconds(5);
     int32_t partitions = 16;  // of dispatch.invocations; ours is the share that we own
     std::chrono::milliseconds mark_ttl = std::chrono::hours(24);
     // After an unclean start what may have ended it runs alone, for so long; twice as long after
@@ -58,9 +59,9 @@ class Invoker : private broker::GroupConsumer::Listener,
           Options options);
   ~Invoker() override;
 
-  void SubscriptionChanged(const Uuid& subscription) {
-    dispatcher_->SubscriptionChanged(subscription);
-  }
+  void SubscriptionChanged(const Uuid& subscription);
+  /// A redrive has begun.
+  void NudgeRedrives();
   void Start();
   void Stop(std::function<void()> stopped);
 
@@ -83,6 +84,8 @@ class Invoker : private broker::GroupConsumer::Listener,
     bool leaving = false;         // its last checkpoint is to be written
     bool calm = true;
     SteadyTime since{};
+    std::set<Uuid> stale;  // subscriptions with rows that nobody is to get any more, maybe
+    bool stale_turn = false;
   };
 
   // broker::GroupConsumer::Listener
@@ -120,9 +123,12 @@ class Invoker : private broker::GroupConsumer::Listener,
   void Pace(Owned& owned);
   void WheelTick();
   void LoadDue(int32_t partition);
+  void NoteStale(Owned& owned, const Uuid& subscription);
+  void LoadStale(int32_t partition);
   void LoadKeys(int32_t partition);
   void KeysLoaded(InvocationPartition& books, const std::vector<InvokeStore::KeyFrom>& keys,
-                  std::vector<RetryRow> rows);
+                  InvokeStore::OfKeys of_keys);
+  size_t RoomFor(const InvocationPartition& books, size_t share) const;
   void RedriveTick();
   void LettersChosen(const std::vector<std::weak_ptr<InvocationPartition>>& asked,
                      std::vector<ChosenLetter> letters);
@@ -133,6 +139,7 @@ class Invoker : private broker::GroupConsumer::Listener,
   broker::Broker& broker_;
   Loop& loop_;
   InvokeStore& store_;
+  const Catalog& catalog_;
   Disable disable_;
   Options options_;
   std::unique_ptr<broker::Producer> producer_;
@@ -145,6 +152,8 @@ class Invoker : private broker::GroupConsumer::Listener,
   TimerId wheel_timer_ = kNoTimer;
   TimerId progress_timer_ = kNoTimer;
   TimerId redrive_timer_ = kNoTimer;
+  bool redrives_asked_ = false;  // and not answered
+  bool redrives_nudged_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -45,6 +45,8 @@ class Scheduler {
   void ForEach(const std::function<void(Lane&)>& visit);
   /// This instance's share of the installation, 0 to 1, for rate limits.
   void SetShare(double share);
+  /// How late the loop is.
+  void SetLag(Duration lag) { lag_ = lag; }
 
   void Push(Lane& lane, DeliveryPtr delivery);
   /// The lane whose first delivery is to be attempted now; null for none.
@@ -86,6 +88,7 @@ class Scheduler {
   std::function<double()> random_;
   Options options_;
   double share_ = 1;
+  Duration lag_{0};
   int32_t in_flight_ = 0;
   std::unordered_map<std::string, int32_t> org_in_flight_;
   std::unordered_map<Uuid, Lane> lanes_;

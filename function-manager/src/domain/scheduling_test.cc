@@ -108,6 +108,36 @@ TEST(EndpointLimitTest, OtherFaultsSayNothing) {
   EXPECT_EQ(limit.limit(), 512);
 }
 
+// One round trip of `took` with every place used, while our loop is `lag` late.
+void LaggingRound(EndpointLimit& limit, SteadyTime& now, Duration took, Duration lag) {
+  int started = 0;
+  for (; limit.MayStart(); ++started) limit.Started();
+  SteadyTime before = now;
+  now += took;
+  for (; started > 0; --started) limit.Ended(before, now, Sign::kGood, lag);
+}
+
+TEST(EndpointLimitTest, WhatOnlyWaitsInOurLoopIsNotStarted) {
+  EndpointLimit limit;
+  SteadyTime now = kStart;
+  // 25 us of work each: what is under way makes the lag.
+  for (int i = 0; i < 50; ++i) {
+    Duration lag = std::chrono::microseconds(25) * limit.limit();
+    LaggingRound(limit, now, lag + std::chrono::milliseconds(1), lag);
+  }
+  EXPECT_GE(limit.limit(), 100);
+  EXPECT_LE(limit.limit(), 180) << "3 ms of work are 120";
+  for (int i = 0; i < 50; ++i) LaggingRound(limit, now, milliseconds(40), milliseconds(20));
+  EXPECT_EQ(limit.limit(), 32) << "no deeper";
+}
+
+TEST(EndpointLimitTest, OurLagCostsASlowEndpointNothing) {
+  EndpointLimit limit;
+  SteadyTime now = kStart;
+  for (int i = 0; i < 10; ++i) LaggingRound(limit, now, std::chrono::seconds(10), milliseconds(20));
+  EXPECT_GE(limit.limit(), 490);
+}
+
 // ---- circuit breaker
 
 struct Circuit {

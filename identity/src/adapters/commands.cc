@@ -78,16 +78,8 @@ void Commands::Run(schema::Request request, Change change, Responder respond) {
 
 void Commands::Audit(const schema::Request& request, const std::string& name,
                      const Status& status) {
-  schema::AuditEntry entry;
-  entry.org = request.org;
-  entry.principal = request.principal;
-  entry.action = request.method;
-  entry.resource = request.method.substr(0, request.method.find('.')) + "/" + name;
-  bool denied = status.code() == Code::kPermissionDenied;
-  entry.outcome = status.ok() ? "allowed" : denied ? "denied" : CodeName(status.code());
-  entry.at_ms = ToMillis(loop_.Now());
-  entry.request_id = crypto::HexEncode(request.correlation_id);
-  audit_.Write(entry);
+  std::string resource = request.method.substr(0, request.method.find('.')) + "/" + name;
+  audit_.WriteChange(request, resource, status, loop_.Now());
 }
 
 }  // namespace dispatch::identity

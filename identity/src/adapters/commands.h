@@ -3,10 +3,10 @@
 #include <functional>
 #include <string>
 
+#include "broker-adapters/audit_log.h"
 #include "broker-adapters/rpc.h"
 #include "common/clock.h"
 #include "common/pg/pool.h"
-#include "identity/src/adapters/audit_log.h"
 #include "identity/src/adapters/mutation.h"
 
 namespace dispatch::identity {
@@ -15,7 +15,7 @@ namespace dispatch::identity {
 /// transaction, writes it to the audit log, refused or not, and tells the relay. One owner.
 class Commands {
  public:
-  Commands(Loop& loop, pg::Pool& pool, AuditLog& audit, std::string service_key,
+  Commands(Loop& loop, pg::Pool& pool, broker::AuditLog& audit, std::string service_key,
            std::function<void()> committed)
       : loop_(loop),
         pool_(pool),
@@ -33,7 +33,7 @@ class Commands {
 
   Loop& loop_;
   pg::Pool& pool_;
-  AuditLog& audit_;
+  broker::AuditLog& audit_;
   const std::string service_key_;
   const std::function<void()> committed_;
 };

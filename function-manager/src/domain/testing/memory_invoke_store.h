@@ -31,15 +31,11 @@ class MemoryInvokeStore : public InvokeStore {
         Shard& shard = shards_[partition];
         ++shard.epoch;
         InvokeClaim claim{partition, shard.epoch, shard.position, shard.checkpoint, {}, {}, 0, {}};
-        std::map<Uuid, InvokeClaim::Waiting> waiting;
         for (const auto& [id, row] : shard.rows) {
-          auto& counts = waiting[id.subscription];
-          counts.subscription = id.subscription;
-          ++counts.rows;
-          if (counts.oldest_ms == 0) counts.oldest_ms = row.source_timestamp_ms;
-          counts.oldest_ms = std::min(counts.oldest_ms, row.source_timestamp_ms);
+          bool delayed = row.deliver_at_ms != 0;
+          claim.waiting.push_back(
+              {id.subscription, 1, delayed ? row.deliver_at_ms : row.source_timestamp_ms, delayed});
         }
-        for (const auto& [subscription, counts] : waiting) claim.waiting.push_back(counts);
         claim.blocked = Blocked(shard);
         shard.unclean_starts = shard.clean ? 0 : shard.unclean_starts + 1;
         shard.clean = false;
@@ -97,18 +93,35 @@ class MemoryInvokeStore : public InvokeStore {
     });
   }
 
-  void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, size_t limit,
-               std::function<void(Result<std::vector<RetryRow>>)> done) override {
-    loop_.After(latency_(), [this, partition, from_ms, until_ms, limit, done = std::move(done)] {
+  void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, Room room,
+               std::function<void(Result<Due>)> done) override {
+    loop_.After(latency_(), [this, partition, from_ms, until_ms, room, done = std::move(done)] {
       if (down_) return done(Error{Code::kUnavailable, "the store is down"});
-      std::vector<RetryRow> rows;
+      Due due;
+      auto& rows = due.rows;
       for (const auto& [id, row] : shards_[partition].rows) {
         if (row.due_ms >= from_ms && row.due_ms < until_ms) rows.push_back(row);
       }
       std::sort(rows.begin(), rows.end(), [](const RetryRow& a, const RetryRow& b) {
         return std::tie(a.due_ms, a.id) < std::tie(b.due_ms, b.id);
       });
-      if (rows.size() > limit) rows.resize(limit);
+      size_t fit = FittingRows(rows, room.bytes, room.rows);
+      due.all = fit == rows.size();
+      rows.resize(fit);
+      loop_.After(latency_(), [done, due = std::move(due)]() mutable { done(std::move(due)); });
+    });
+  }
+
+  void LoadStale(int32_t partition, const Uuid& subscription, int32_t generation, size_t limit,
+                 std::function<void(Result<std::vector<RetryRow>>)> done) override {
+    loop_.After(latency_(), [this, partition, subscription, generation, limit,
+                             done = std::move(done)] {
+      if (down_) return done(Error{Code::kUnavailable, "the store is down"});
+      std::vector<RetryRow> rows;
+      for (const auto& [id, row] : shards_[partition].rows) {
+        bool stale = id.subscription == subscription && id.generation < generation && !row.key;
+        if (stale && rows.size() < limit) rows.push_back(row);
+      }
       loop_.After(latency_(), [done, rows = std::move(rows)]() mutable { done(std::move(rows)); });
     });
   }
@@ -154,26 +167,36 @@ class MemoryInvokeStore : public InvokeStore {
   const std::map<schema::DeliveryId, schema::DeliveryId>& returned() const { return returned_; }
   size_t chosen() const { return chosen_.size(); }
 
-  void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t limit,
-                std::function<void(Result<std::vector<RetryRow>>)> done) override {
-    loop_.After(latency_(), [this, partition, keys = std::move(keys), limit,
-                             done = std::move(done)] {
-      if (down_) return done(Error{Code::kUnavailable, "the store is down"});
-      std::vector<RetryRow> rows;
-      for (const auto& from : keys) {
-        std::map<int64_t, RetryRow> found;
-        for (const auto& [id, row] : shards_[partition].rows) {
-          if (id.subscription != from.subscription || row.key != from.key) continue;
-          if (row.sequence >= from.sequence) found.emplace(row.sequence, row);
-        }
-        size_t left = limit;
-        for (auto& [sequence, row] : found) {
-          if (left-- == 0) break;
-          rows.push_back(std::move(row));
-        }
-      }
-      loop_.After(latency_(), [done, rows = std::move(rows)]() mutable { done(std::move(rows)); });
-    });
+  void LoadKeys(int32_t partition, std::vector<KeyFrom> keys, size_t each, size_t bytes,
+                std::function<void(Result<OfKeys>)> done) override {
+    loop_.After(
+        latency_(), [this, partition, keys = std::move(keys), each, bytes, done = std::move(done)] {
+          if (down_) return done(Error{Code::kUnavailable, "the store is down"});
+          OfKeys found_all;
+          auto& rows = found_all.rows;
+          for (const auto& from : keys) {
+            std::map<int64_t, RetryRow> found;
+            for (const auto& [id, row] : shards_[partition].rows) {
+              if (id.subscription != from.subscription || row.key != from.key) continue;
+              if (row.sequence >= from.sequence) found.emplace(row.sequence, row);
+            }
+            size_t left = each;
+            for (auto& [sequence, row] : found) {
+              if (left-- == 0) break;
+              rows.push_back(std::move(row));
+            }
+            ++found_all.keys;
+            size_t fit = FittingRows(rows, bytes, rows.size());
+            if (fit == rows.size()) continue;
+            rows.resize(fit);
+            const auto& last = rows.back();
+            bool of_this = last.id.subscription == from.subscription && last.key == from.key;
+            if (!of_this) --found_all.keys;
+            break;
+          }
+          loop_.After(latency_(),
+                      [done, all = std::move(found_all)]() mutable { done(std::move(all)); });
+        });
   }
 
   schema::DeliveryCounters Counters(const Uuid& subscription) const {
@@ -196,6 +219,13 @@ class MemoryInvokeStore : public InvokeStore {
   }
 
  private:
+  static size_t FittingRows(const std::vector<RetryRow>& rows, size_t bytes, size_t limit) {
+    size_t fit = 0;
+    for (size_t sum = 0; fit < std::min(rows.size(), limit) && (fit == 0 || sum < bytes); ++fit) {
+      sum += rows[fit].event->value ? rows[fit].event->value->size() : 0;
+    }
+    return fit;
+  }
   struct Shard {
     int64_t epoch = 0;
     std::optional<int64_t> position;

@@ -1,0 +1,179 @@
+// Runs against the PostgreSQL that DISPATCH_TEST_PG_URL names, in a schema of its own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/event_loop.h"
+#include "common/pg/migrations.h"
+#include "common/pg/pool.h"
+#include "function-manager/src/adapters/pg_invoke_store.h"
+#include "function-manager/src/domain/key_order.h"
+
+namespace dispatch::invoke_store_contract {
+namespace {
+
+using namespace std::chrono_literals;
+
+Uuid Id(uint8_t n) {
+  Uuid id;
+  id.bytes[0] = n;
+  return id;
+}
+
+RetryRow Row(int64_t offset, int64_t due_ms, size_t bytes = 10) {
+  RetryRow row;
+  row.id = {Id(100), 0, offset, Id(1), 1, Uuid{}};
+  row.org = "acme";
+  row.topic = "orders";
+  row.source_timestamp_ms = 1'000 + offset;
+  row.due_ms = due_ms;
+  row.sequence = offset;
+  schema::EventData event;
+  event.value = std::string(bytes, 'x');
+  row.event = std::make_shared<const schema::EventData>(std::move(event));
+  return row;
+}
+
+class Retries : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* url = getenv("DISPATCH_TEST_PG_URL");
+    if (url == nullptr) {
+      GTEST_SKIP() << "set DISPATCH_TEST_PG_URL to a PostgreSQL database to run this";
+    }
+    pg::PoolOptions options{.url = url, .connections = 1};
+    outside_ = std::make_unique<pg::Pool>(options, loop_);
+    Script("drop schema if exists retries_contract cascade; create schema retries_contract");
+    options.url += options.url.find('?') == std::string::npos ? '?' : '&';
+    options.url += "options=-csearch_path%3Dretries_contract";
+    pool_ = std::make_unique<pg::Pool>(options, loop_);
+    auto migrated = pg::Migrate(*pool_, Migrations());
+    ASSERT_TRUE(migrated.ok()) << migrated.message();
+    store_ = std::make_unique<PgInvokeStore>(*pool_);
+  }
+  void TearDown() override {
+    if (outside_) Script("drop schema if exists retries_contract cascade");
+  }
+  void Script(const std::string& sql) {
+    auto status = outside_->RunNow([&](pg::Transaction& tx) { return tx.ExecScript(sql); });
+    ASSERT_TRUE(status.ok()) << status.message();
+  }
+  template <typename T>
+  T Await(const std::function<void(std::function<void(Result<T>)>)>& ask) {
+    std::optional<Result<T>> slot;
+    ask([&](Result<T> result) { slot.emplace(std::move(result)); });
+    EXPECT_TRUE(loop_.RunUntil([&] { return slot.has_value(); }, 20s));
+    EXPECT_TRUE(slot->ok()) << slot->message();
+    return slot->ok() ? std::move(**slot) : T{};
+  }
+  InvokeClaim Claim() {
+    auto claims = Await<std::vector<InvokeClaim>>([&](auto done) { store_->Claim({3}, done); });
+    return claims.empty() ? InvokeClaim{} : claims[0];
+  }
+  void Save(const InvokeClaim& claim, std::vector<RetryRow> rows) {
+    InvokeSave save;
+    save.partition = 3;
+    save.epoch = claim.epoch;
+    save.upserts = std::move(rows);
+    auto result = Await<InvokeStore::SaveResult>([&](auto done) { store_->Save({save}, done); });
+    EXPECT_TRUE(result.fenced.empty());
+  }
+  InvokeStore::Due Due(int64_t from_ms, int64_t until_ms, InvokeStore::Room room) {
+    return Await<InvokeStore::Due>(
+        [&](auto done) { store_->LoadDue(3, from_ms, until_ms, room, done); });
+  }
+  static std::vector<int64_t> Offsets(const std::vector<RetryRow>& rows) {
+    std::vector<int64_t> offsets;
+    for (const auto& row : rows) offsets.push_back(row.id.offset);
+    return offsets;
+  }
+
+  EventLoop loop_;
+  std::unique_ptr<pg::Pool> outside_;
+  std::unique_ptr<pg::Pool> pool_;
+  std::unique_ptr<PgInvokeStore> store_;
+};
+
+TEST_F(Retries, WhatIsDueIsLoadedByRowsAndBytes) {
+  auto claim = Claim();
+  std::vector<RetryRow> rows;
+  for (int64_t i = 0; i < 10; ++i) rows.push_back(Row(i, 5'000 + i, 1'000));
+  rows.push_back(Row(50, 9'000));
+  Save(claim, rows);
+  auto due = Due(0, 6'000, {100, 1'000'000});
+  EXPECT_TRUE(due.all);
+  EXPECT_EQ(due.rows.size(), 10u);
+  EXPECT_EQ(due.rows[0].due_ms, 5'000);
+  EXPECT_EQ(due.rows[0].event->value->size(), 1'000u);
+  due = Due(0, 6'000, {4, 1'000'000});
+  EXPECT_FALSE(due.all);
+  EXPECT_EQ(Offsets(due.rows), (std::vector<int64_t>{0, 1, 2, 3}));
+  due = Due(5'003, 6'000, {100, 2'500});
+  EXPECT_FALSE(due.all);
+  EXPECT_EQ(Offsets(due.rows), (std::vector<int64_t>{3, 4, 5}));
+  due = Due(0, 6'000, {100, 1});
+  EXPECT_EQ(due.rows.size(), 1u) << "one at least";
+  due = Due(7'000, 8'000, {100, 1});
+  EXPECT_TRUE(due.all);
+  EXPECT_TRUE(due.rows.empty());
+}
+
+TEST_F(Retries, RowsOfKeysThatDoNotFitAreNotTakenForNone) {
+  auto claim = Claim();
+  std::vector<RetryRow> rows;
+  for (int64_t i = 0; i < 9; ++i) {
+    rows.push_back(Row(i, kNeverDue, 1'000));
+    rows.back().key = "k" + std::to_string(i % 3);
+  }
+  Save(claim, rows);
+  auto load = [&](size_t each, size_t bytes) {
+    std::vector<InvokeStore::KeyFrom> keys{
+        {Id(1), "none", 0}, {Id(1), "k0", 0}, {Id(1), "k1", 2}, {Id(1), "k2", 0}};
+    return Await<InvokeStore::OfKeys>(
+        [&](auto done) { store_->LoadKeys(3, keys, each, bytes, done); });
+  };
+  auto found = load(10, 1'000'000);
+  EXPECT_EQ(found.keys, 4u);
+  EXPECT_EQ(Offsets(found.rows), (std::vector<int64_t>{0, 3, 6, 4, 7, 2, 5, 8}));
+  EXPECT_EQ(Offsets(load(1, 1'000'000).rows), (std::vector<int64_t>{0, 4, 2}));
+  found = load(10, 3'500);
+  EXPECT_EQ(found.keys, 3u);
+  EXPECT_EQ(Offsets(found.rows), (std::vector<int64_t>{0, 3, 6, 4}));
+}
+
+TEST_F(Retries, AClaimKnowsWhatWaitsBySecondsAndWhatIsScheduled) {
+  auto claim = Claim();
+  std::vector<RetryRow> rows{Row(0, 5'000), Row(1, 6'000), Row(1'500, 7'000), Row(2, 60'500),
+                             Row(3, 60'700)};
+  rows[3].deliver_at_ms = 60'500;
+  rows[4].deliver_at_ms = 60'700;
+  Save(claim, rows);
+  auto again = Claim();
+  EXPECT_EQ(again.epoch, claim.epoch + 1);
+  std::map<std::pair<bool, int64_t>, int64_t> waiting;
+  for (const auto& w : again.waiting) waiting[{w.delayed, w.first_ms}] = w.rows;
+  EXPECT_EQ(waiting, (std::map<std::pair<bool, int64_t>, int64_t>{
+                         {{false, 1'000}, 2}, {{false, 2'500}, 1}, {{true, 60'500}, 2}}));
+  auto due = Due(60'000, 61'000, {10, 1'000});
+  ASSERT_EQ(due.rows.size(), 2u);
+  EXPECT_EQ(due.rows[1].deliver_at_ms, 60'700);
+}
+
+TEST_F(Retries, StaleRowsAreFoundWheneverTheyAreDue) {
+  auto claim = Claim();
+  std::vector<RetryRow> rows{Row(0, 5'000), Row(1, 50'000), Row(2, 5'000), Row(3, 5'000)};
+  rows[1].id.generation = 2;
+  rows[2].id.subscription = Id(2);
+  rows[3].key = "k";  // comes in its turn
+  Save(claim, rows);
+  auto load = [&](int32_t generation, size_t limit) {
+    return Await<std::vector<RetryRow>>(
+        [&](auto done) { store_->LoadStale(3, Id(1), generation, limit, done); });
+  };
+  EXPECT_EQ(Offsets(load(2, 10)), std::vector<int64_t>{0});
+  EXPECT_EQ(load(3, 10).size(), 2u);
+  EXPECT_EQ(load(3, 1).size(), 1u);
+  EXPECT_TRUE(load(1, 10).empty());
+}
+
+}  // namespace
+}  // namespace dispatch::invoke_store_contract
