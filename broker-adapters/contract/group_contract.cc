@@ -170,9 +170,8 @@ TEST_P(GroupTest, ARestartedInstanceGetsTheTopicsOfNow) {
   victim->consumer->Subscribe({kept, gone});
   ASSERT_TRUE(driver->RunUntil([&] { return victim->owned.size() == 3; }));
   victim.reset();  // without leaving: a crash
-  ASSERT_TRUE(AwaitStatus([&](auto done) {
-                broker->admin().DeleteTopic(gone, std::move(done));
-              }).ok());
+  ASSERT_TRUE(
+      AwaitStatus([&](auto done) { broker->admin().DeleteTopic(gone, std::move(done)); }).ok());
   Member again(*broker, group, kEarliest, "a");
   again.consumer->Subscribe({kept});
   ASSERT_TRUE(driver->RunUntil([&] { return again.owned == Owned{{kept, 0}}; }));

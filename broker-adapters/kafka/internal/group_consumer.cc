@@ -223,8 +223,8 @@ class GroupCore : public Consumer {
 
   // A static member that returns is given what its name had, whatever it subscribes to now: topics
   // that are gone, and none of those that are new. Only a member that joins again with something
-  // else is asked for. So it subscribes to one topic less at first, and then to all; the cooperative
-  // protocol goes on meanwhile. With one topic it is the assignment that tells.
+  // else is asked for. So it subscribes to one topic less at first, and then to all; the
+  // cooperative protocol goes on meanwhile. With one topic it is the assignment that tells.
   void JoinAgain(const std::vector<TopicPartition>& given) {
     if (!std::exchange(returning_, false) || closing_ || topics_.empty()) return;
     bool wrong = given.empty() || std::any_of(given.begin(), given.end(), [&](auto& tp) {
@@ -372,7 +372,7 @@ class GroupCore : public Consumer {
   std::vector<std::string> topics_;
   SteadyTime subscribed_;
   bool classic_ = false;
-  const bool named_;  // it began with an instance id, and so with the classic protocol
+  const bool named_;        // it began with an instance id, and so with the classic protocol
   bool returning_ = false;  // under its name, and not asked for its topics yet
   std::optional<SteadyTime> fenced_;
   Membership membership_;

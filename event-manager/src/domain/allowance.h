@@ -15,11 +15,11 @@ namespace dispatch {
 
 /// How much may be fed to each subscription (DESIGN section 4): a high mark less what was matched
 /// and is not settled yet. What is settled comes from function-manager, late: that only slows. A
-/// subscription without allowance is *exhausted* until an eighth of it is free again: it does not go
-/// to and fro with each delivery, and yet function-manager, which tells what it settled up to 0.2 s
-/// late, never runs dry. One that has half of it free has *plenty*: those that are exhausted need
-/// not hold it back. What is scheduled for later takes no allowance, up to a high mark of its own:
-/// more of it does, so that it is bounded, too. Pure; one owner.
+/// subscription without allowance is *exhausted* until an eighth of it is free again: it does not
+/// go to and fro with each delivery, and yet function-manager, which tells what it settled up to
+/// 0.2 s late, never runs dry. One that has half of it free has *plenty*: those that are exhausted
+/// need not hold it back. What is scheduled for later takes no allowance, up to a high mark of its
+/// own: more of it does, so that it is bounded, too. Pure; one owner.
 class Allowance {
  public:
   struct Limits {

@@ -212,6 +212,8 @@ void LagSession::Process() {
   while (ours && !queue_.empty() && leaving_ == Durability::kDurable && MayWrite() &&
          host_.MayFeed(*this)) {
     if (queue_.front().offset >= granted_) {
+      // Nothing is before it: a gap may be longer than any grant from where we stand.
+      seen_ = std::max(seen_, queue_.front().offset);
       host_.CheckpointSoon();
       break;
     }

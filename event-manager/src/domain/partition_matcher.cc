@@ -88,7 +88,7 @@ broker::TopicPartition PartitionMatcher::topic_partition() const {
 void PartitionMatcher::OnRecord(const broker::Record& record) {
   if (!held_.empty() || held(record.offset)) {
     held_.push_back(record);
-    if (held_.size() == 1 && record.offset >= granted_) CheckpointSoon();
+    if (held_.size() == 1) AskForGrant();
     return Pace();
   }
   Take(record);
@@ -100,8 +100,15 @@ void PartitionMatcher::TakeHeld() {
     held_.pop_front();
     Take(record);
   }
-  if (!held_.empty() && held_.front().offset >= granted_) CheckpointSoon();
+  AskForGrant();
   Pace();
+}
+
+void PartitionMatcher::AskForGrant() {
+  if (held_.empty() || held_.front().offset < granted_) return;
+  // Nothing is before it: a gap may be longer than any grant from where we stand.
+  next_ = std::max(next_, held_.front().offset);
+  CheckpointSoon();
 }
 
 void PartitionMatcher::Take(const broker::Record& record) {

@@ -149,6 +149,7 @@ class PartitionMatcher : private LagSession::Host {
   void SessionChanged();
   void Take(const broker::Record& record);
   void TakeHeld();
+  void AskForGrant();
   template <typename Wanted>
   void Match(const broker::Record& record, const Uuid& stream, const Wanted& wanted,
              std::function<void()> done);
