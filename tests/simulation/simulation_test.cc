@@ -220,7 +220,7 @@ TEST(SimulationTest, InstancesCutOffFromKafkaHarmNothing) {
   options.event_managers = 2;
   options.function_managers = 2;
   options.hangs = true;
-  options.isolation = true;
+  options.isolation = options.late = true;
   RunSeeds(options, Seeds(500), true);
 }
 
@@ -231,7 +231,7 @@ TEST(SimulationTest, InstancesCutOffWhileSubscriptionsFallBehindHarmNothing) {
   options.function_managers = 2;
   options.hangs = true;
   options.allowance = 6;
-  options.isolation = true;
+  options.isolation = options.late = true;
   RunSeeds(options, Seeds(500), true);
 }
 
@@ -246,7 +246,7 @@ TEST_P(PlantedBugTest, IsFound) {
   options.event_managers = 2;
   options.function_managers = 2;
   options.hangs = true;
-  options.isolation = true;
+  options.isolation = options.late = true;
   options.planted = GetParam().bug;
   for (options.seed = 1; options.seed <= 500; ++options.seed) {
     World world(options);

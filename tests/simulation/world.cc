@@ -426,10 +426,10 @@ void World::Fault() {
 }
 
 // It owns its partitions no more when others have them, and does not know. Ends after Heal, too.
-// Half of them are cut off from their database as well, and what they ask arrives late.
+// Half of them may be cut off from their database as well, and what they ask arrives late.
 void World::Isolate() {
   bool match = Chance(0.5);
-  bool late = Chance(0.5);
+  bool late = options_.late && Chance(0.5);
   size_t i = random_() % (match ? event_managers_.size() : function_managers_.size());
   auto name = (match ? "event-manager-" : "function-manager-") + std::to_string(i);
   auto cut = [this, match, late, i, name](bool begin) {

@@ -34,6 +34,7 @@ class World {
     bool store_faults = true;
     bool broker_faults = true;
     bool isolation = false;  // of one instance, longer than its session or shorter
+    bool late = false;       // half of those that are cut off reach their database late, too
     bool endpoint_faults = true;
     bool pauses = true;
     bool resumes = true;  // all at the end; else what is paused then stays so
