@@ -178,10 +178,8 @@ bool LagSession::finished() const {
 void LagSession::Saved() {
   if (durability_ == Durability::kSaving) durability_ = Durability::kDurable;
   if (hand_over_ == Durability::kSaving) hand_over_ = Durability::kDurable;
-  if (holding_ && hand_over_ == Durability::kDurable && open_ == 0) {
-    holding_ = false;
-    host_.HoldLive(false);
-  }
+  // One that is parked does not find out by itself.
+  if (open_ == 0 || !started()) LetLiveGo();
   if (leaving_ == Durability::kSaving) leaving_ = Durability::kDurable;
   granted_ = std::max(granted_, granting_);
   if (started()) Process();

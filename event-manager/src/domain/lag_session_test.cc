@@ -31,6 +31,7 @@ class LagSessionTest : public ::testing::Test, private LagSession::Host {
     }
     loop_.RunFor(seconds(1));
     subscription_.bytes[0] = 1;
+    replay_.bytes[0] = 2;
   }
 
   /// One member, which was read up to `position`; an owner before may have read it up to `reach`.
@@ -39,6 +40,7 @@ class LagSessionTest : public ::testing::Test, private LagSession::Host {
     state.position = position;
     state.granted = 100;
     state.members.push_back({subscription_, 1, 0, std::nullopt});
+    if (replay_end_ != kForever) state.members.push_back({replay_, 1, 0, std::nullopt});
     LagSession::Host& host = *this;
     session_ = std::make_unique<LagSession>(*broker_, loop_, host, state, OffsetTracker::Limits{},
                                             true, reach);
@@ -48,6 +50,9 @@ class LagSessionTest : public ::testing::Test, private LagSession::Host {
 
   int64_t live_next_ = 0;
   bool ours_ = true;
+  bool feed_ = true;
+  int64_t replay_end_ = kForever;  // there is a replay, up to here; then there is no allowance
+  int holds_ = 0;
   Offsets matched_;
   Offsets handed_over_;
   testing::SimulatedLoop loop_;
@@ -62,22 +67,25 @@ class LagSessionTest : public ::testing::Test, private LagSession::Host {
     handed_over_.push_back(offset);
     return true;
   }
-  int64_t EndOf(const LagSession::Member&) const override { return kForever; }
-  void Ended(const LagSession::Member&, int64_t) override {}
+  int64_t EndOf(const LagSession::Member& member) const override {
+    return member.subscription == replay_ ? replay_end_ : kForever;
+  }
+  void Ended(const LagSession::Member&, int64_t) override { feed_ = false; }
   void MatchLagging(const broker::Record& record, const LagSession& session,
                     std::function<void()> done) override {
     if (session.Serves(subscription_, record.offset)) matched_.push_back(record.offset);
     done();
   }
-  void HoldLive(bool) override {}
+  void HoldLive(bool hold) override { holds_ += hold ? 1 : -1; }
   void SessionLost(const LagSession&, int64_t, int64_t) override {}
   void SessionMoved() override {}
-  bool MayFeed(const LagSession&) const override { return true; }
+  bool MayFeed(const LagSession&) const override { return feed_; }
   const GrantLimits& grants() const override { return grants_; }
   bool MayRead() const override { return ours_; }
   void CheckpointSoon() override {}
 
   Uuid subscription_;
+  Uuid replay_;
   GrantLimits grants_;
 };
 
@@ -107,6 +115,21 @@ TEST_F(LagSessionTest, TakesNothingWhileThePartitionMayBeSomebodyElses) {
   loop_.RunFor(seconds(1));
   EXPECT_EQ(matched_, (Offsets{2, 3, 4, 5, 6}));
   EXPECT_EQ(handed_over_, (Offsets{7}));
+}
+
+/// A session that is parked while the end of a member is not durable yet: what holds the shared
+/// reader has to let it go when it is, or neither would ever go on.
+TEST_F(LagSessionTest, HoldsNobodyWhileItIsParked) {
+  live_next_ = 8;
+  replay_end_ = 5;
+  Start(0, 0);
+  EXPECT_EQ(matched_, (Offsets{0, 1, 2, 3, 4}));
+  EXPECT_EQ(holds_, 1);
+  session_->Park();
+  EXPECT_EQ(holds_, 1) << "the end is not durable";
+  session_->Snapshot();
+  session_->Saved();
+  EXPECT_EQ(holds_, 0);
 }
 
 }  // namespace
