@@ -16,9 +16,9 @@ constexpr int64_t kJoinDistance = 1'000;
 constexpr Duration kLostRetry = std::chrono::milliseconds(500);
 constexpr Duration kHandOverRetry = std::chrono::milliseconds(10);
 // Of what is read and may not be taken yet. Above, the reader is paused, which costs it what it has
-// fetched.
-constexpr size_t kMostQueued = 4'096;
-constexpr size_t kMostQueuedBytes = 4 * 1024 * 1024;
+// fetched, and up to a second until librdkafka fetches again: half of this has to last so long.
+constexpr size_t kMostQueued = 16'384;
+constexpr size_t kMostQueuedBytes = 16 * 1024 * 1024;
 // Taken in one turn of the loop, and under way to the invocations: live events do not wait behind
 // all that is queued here.
 constexpr int kTurn = 64;

@@ -23,7 +23,7 @@ class EndpointLimit {
     double ceiling = 10'000;
     double cut = 0.5;
     double quick_until = 32;  // doubles up to here whatever it had, and our lag cuts no deeper
-    Duration lag = std::chrono::milliseconds(3);  // of our loop, that is none
+    Duration lag = std::chrono::milliseconds(10);  // of our loop, that is none
   };
 
   EndpointLimit() : EndpointLimit(Options{}) {}

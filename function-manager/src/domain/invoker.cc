@@ -17,6 +17,16 @@ broker::TopicPartition InvocationsOf(int32_t partition) {
   return {broker::kInvocationsTopic, partition};
 }
 
+// Of a subscription in a partition, since it was last told.
+constexpr int64_t kManySettled = 64;
+constexpr Duration kBusyFor = std::chrono::seconds(1);
+
+bool ManySettled(InvocationPartition& books) {
+  return std::any_of(books.accounts().begin(), books.accounts().end(), [](const auto& item) {
+    return item.second.counters.settled() - item.second.told >= kManySettled;
+  });
+}
+
 broker::ProducerOptions BulkOptions() {
   broker::ProducerOptions options;
   options.linger = std::chrono::milliseconds(5);
@@ -43,6 +53,7 @@ Invoker::Invoker(broker::Broker& broker, Loop& loop, InvokeStore& store, const C
 Invoker::~Invoker() {
   loop_.Cancel(wheel_timer_);
   loop_.Cancel(progress_timer_);
+  loop_.Cancel(busy_timer_);
   loop_.Cancel(redrive_timer_);
 }
 
@@ -196,7 +207,7 @@ void Invoker::Release(std::vector<int32_t> partitions, SteadyTime deadline,
       auto it = owned_.find(partition);
       // The group may not have waited for us, and have given it to us again meanwhile.
       if (it == owned_.end() || it->second.books->epoch() != epoch) continue;
-      PublishProgress(it->second);
+      PublishProgress(it->second, 0);
       owned_.erase(it);
       log::Info("partition released topic={} partition={}", broker::kInvocationsTopic, partition);
     }
@@ -541,21 +552,35 @@ void Invoker::ProgressTick() {
   for (auto& [partition, owned] : owned_) {
     keys += owned.books->order().keys();
     blocked += owned.books->order().blocked();
-    PublishProgress(owned);
+    if (ManySettled(*owned.books)) busy_until_ = loop_.Steady() + kBusyFor;
+    PublishProgress(owned, 0);
     owned.books->intake().Expire(expired);
   }
   dispatcher_->Report(keys, blocked);
+  if (busy_timer_ == kNoTimer) BusyTick();
 }
 
-void Invoker::PublishProgress(const Owned& owned) {
+// event-manager feeds a subscription by what is settled: at full speed its allowance is used up in
+// less than progress_interval, and nothing would come for the rest of that.
+void Invoker::BusyTick() {
+  busy_timer_ = kNoTimer;
+  if (loop_.Steady() >= busy_until_) return;
+  busy_timer_ = loop_.After(options_.busy_interval, [this] { BusyTick(); });
+  for (auto& [partition, owned] : owned_) PublishProgress(owned, kManySettled);
+}
+
+void Invoker::PublishProgress(const Owned& owned, int64_t least) {
   auto& accounts = owned.books->accounts();
   owned.books->Advance(ToMillis(loop_.Now()));
-  bool changed = std::any_of(accounts.begin(), accounts.end(),
-                             [](const auto& item) { return item.second.changed; });
-  if (!changed) return;
+  auto wanted = [least](const InvocationPartition::Account& account) {
+    return account.changed && account.counters.settled() - account.told >= least;
+  };
+  bool any = std::any_of(accounts.begin(), accounts.end(),
+                         [&](const auto& item) { return wanted(item.second); });
+  if (!any) return;
   auto pending = owned.books->CountPending();
   for (auto& [subscription, account] : accounts) {
-    if (!account.changed) continue;
+    if (!wanted(account)) continue;
     const auto& counts = pending[subscription];
     schema::Progress progress;
     progress.subscription = subscription;
@@ -586,6 +611,7 @@ void Invoker::PublishProgress(const Owned& owned) {
     };
     if (!producer_->Produce(std::move(record), std::move(told)).ok()) return;
     account.changed = false;
+    account.told = account.counters.settled();
   }
 }
 
@@ -596,6 +622,7 @@ void Invoker::Stop(std::function<void()> stopped) {
     checkpoints_->Stop();
     loop_.Cancel(wheel_timer_);
     loop_.Cancel(progress_timer_);
+    loop_.Cancel(busy_timer_);
     loop_.Cancel(redrive_timer_);
     stopped();
   });

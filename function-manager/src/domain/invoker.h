@@ -30,6 +30,7 @@ class Invoker : private broker::GroupConsumer::Listener,
     std::string instance_id;
     Duration checkpoint_interval = std::chrono::milliseconds(100);
     Duration progress_interval = std::chrono::milliseconds(200);
+    Duration busy_interval = std::chrono::milliseconds(50);  // where many were settled since
     Duration claim_retry = std::chrono::milliseconds(500);
     Duration revoke_wait = std::chrono::seconds(3);  // for attempts under way
     OffsetTracker::Limits limits{4'096, 8 * 1024 * 1024, 1'000'000};
@@ -133,7 +134,10 @@ class Invoker : private broker::GroupConsumer::Listener,
   void LettersChosen(const std::vector<std::weak_ptr<InvocationPartition>>& asked,
                      std::vector<ChosenLetter> letters);
   void ProgressTick();
-  void PublishProgress(const Owned& owned);
+  void BusyTick();
+  /// Of the subscriptions of which at least so many more are settled than was told; 0: that
+  /// changed.
+  void PublishProgress(const Owned& owned, int64_t least);
   void BadRecord(const broker::Record& record, const Error& error);
 
   broker::Broker& broker_;
@@ -151,6 +155,8 @@ class Invoker : private broker::GroupConsumer::Listener,
   InvokeStore::SaveResult save_result_;                  // of the save that was answered last
   TimerId wheel_timer_ = kNoTimer;
   TimerId progress_timer_ = kNoTimer;
+  TimerId busy_timer_ = kNoTimer;
+  SteadyTime busy_until_{};
   TimerId redrive_timer_ = kNoTimer;
   bool redrives_asked_ = false;  // and not answered
   bool redrives_nudged_ = false;
