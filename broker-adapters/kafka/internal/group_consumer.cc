@@ -227,11 +227,13 @@ class GroupCore : public Consumer {
   // cooperative protocol goes on meanwhile. With one topic it is the assignment that tells.
   void JoinAgain(const std::vector<TopicPartition>& given) {
     if (!std::exchange(returning_, false) || closing_ || topics_.empty()) return;
-    bool wrong = given.empty() || std::any_of(given.begin(), given.end(), [&](auto& tp) {
-                   return std::find(topics_.begin(), topics_.end(), tp.topic) == topics_.end();
-                 });
-    if (topics_.size() == 1 && !wrong) return;
-    if (topics_.size() == 1) rd_kafka_unsubscribe(rk_.get());
+    if (topics_.size() == 1) {
+      bool right = !given.empty() && std::all_of(given.begin(), given.end(), [&](auto& tp) {
+        return tp.topic == topics_.front();
+      });
+      if (right) return;
+      rd_kafka_unsubscribe(rk_.get());
+    }
     SendSubscription();
   }
 

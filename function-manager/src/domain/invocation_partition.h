@@ -94,6 +94,7 @@ class InvocationPartition : public std::enable_shared_from_this<InvocationPartit
     int64_t last_success_ms = 0;
     bool changed = false;
     int64_t told = 0;  // settled, as progress told last
+    int64_t untold() const { return counters.settled() - told; }
   };
   std::unordered_map<Uuid, Account>& accounts() { return accounts_; }
   /// Lets time pass for what is scheduled: call before CountPending, with what it is to count at.

@@ -22,9 +22,8 @@ constexpr int64_t kManySettled = 64;
 constexpr Duration kBusyFor = std::chrono::seconds(1);
 
 bool ManySettled(InvocationPartition& books) {
-  return std::any_of(books.accounts().begin(), books.accounts().end(), [](const auto& item) {
-    return item.second.counters.settled() - item.second.told >= kManySettled;
-  });
+  return std::any_of(books.accounts().begin(), books.accounts().end(),
+                     [](const auto& item) { return item.second.untold() >= kManySettled; });
 }
 
 broker::ProducerOptions BulkOptions() {
@@ -573,7 +572,7 @@ void Invoker::PublishProgress(const Owned& owned, int64_t least) {
   auto& accounts = owned.books->accounts();
   owned.books->Advance(ToMillis(loop_.Now()));
   auto wanted = [least](const InvocationPartition::Account& account) {
-    return account.changed && account.counters.settled() - account.told >= least;
+    return account.changed && account.untold() >= least;
   };
   bool any = std::any_of(accounts.begin(), accounts.end(),
                          [&](const auto& item) { return wanted(item.second); });
