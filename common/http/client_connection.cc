@@ -295,8 +295,9 @@ void ClientConnection::OnEnd(bool clean, const std::string& why) {
   if (phase_ != Phase::kBusy) return Close();
   if (!got_bytes_) return Fail(FailureKind::kReset, why);
   BeastError error;
-  if (clean) parser_->put_eof(error);
-  if (clean && !error && parser_->is_done()) return MessageDone(false);
+  bool begun = parser_->got_some();  // after an interim answer there may be nothing more
+  if (clean && begun) parser_->put_eof(error);
+  if (clean && begun && !error && parser_->is_done()) return MessageDone(false);
   Fail(FailureKind::kReset, "connection closed in the middle of the answer");
 }
 

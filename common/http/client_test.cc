@@ -166,6 +166,18 @@ TEST_F(HttpClient, DoesNotRepeatOnceAByteOfTheAnswerCame) {
   EXPECT_EQ(listener.peers.size(), 1u);
 }
 
+// Found by tests/fuzz/http_client_fuzz.cc: it was an answer of status 0.
+TEST_F(HttpClient, AnInterimAnswerAndTheEndAreNoAnswer) {
+  RawListener listener(loop_);
+  auto slot = Post(Url(listener.port()));
+  RawPeer& peer = Accept(listener);
+  peer.Send("HTTP/1.1 100 Continue\r\n\r\n");
+  peer.ShutdownWrite();
+  auto outcome = Wait(slot);
+  EXPECT_EQ(outcome.failure, FailureKind::kReset);
+  EXPECT_THAT(outcome.message, HasSubstr("in the middle of the answer"));
+}
+
 TEST_F(HttpClient, AnIdleConnectionThatSpeaksIsClosed) {
   RawListener listener(loop_);
   auto slot = Post(Url(listener.port()));
