@@ -230,6 +230,11 @@ bool ClientConnection::OnData(std::string_view data) {
     BeastError error;
     size_t used = parser_->put(boost::asio::buffer(data.data(), data.size()), error);
     data.remove_prefix(used);
+    int status = parser_->status();
+    if (parser_->head_done() && (status < 100 || status == 101)) {
+      Fail(FailureKind::kProtocol, fmt::format("answer of status {}", status));
+      return false;
+    }
     if (!HandOn()) return false;
     if (parser_->cut()) {
       response_.truncated = true;
@@ -242,8 +247,7 @@ bool ClientConnection::OnData(std::string_view data) {
       return false;
     }
     if (!parser_->is_done()) continue;
-    int status = parser_->status();
-    if (status >= 100 && status < 200 && status != 101) {
+    if (status < 200) {
       if (++interim_ > kMaxInterim) {
         Fail(FailureKind::kProtocol, "too many interim answers");
         return false;
@@ -253,10 +257,6 @@ bool ClientConnection::OnData(std::string_view data) {
       parser_->header_limit(kMaxHead);
       if (exchange_->request.method == "HEAD") parser_->skip(true);
       continue;
-    }
-    if (status == 101 || status < 100) {
-      Fail(FailureKind::kProtocol, fmt::format("answer of status {}", status));
-      return false;
     }
     // What follows an answer nobody asked for; what is unsent, the server did not want.
     bool reusable = parser_->keep_alive() && data.empty() && out_.empty();

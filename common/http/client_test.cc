@@ -205,6 +205,8 @@ TEST_F(HttpClient, NamesWhatIsWrongWithAnAnswer) {
       {"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabc", FailureKind::kProtocol},
       {"HTTP/1.1 200 OK\r\nX: " + std::string(100'000, 'x'), FailureKind::kProtocol},
       {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", FailureKind::kProtocol},
+      {"HTTP/1.1 050 No Such\r\n\r\nuntil the end", FailureKind::kProtocol},
+      {"HTTP/1.1 099 No Such\r\nContent-Length: 2\r\n\r\nab", FailureKind::kProtocol},
   };
   for (const Case& c : cases) {
     RawListener listener(loop_);
