@@ -28,7 +28,7 @@ void Try(std::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 9) {
+  switch (data[0] % 10) {
     case 0:
       Try<Request>(bytes);
       break;
@@ -53,8 +53,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 7:
       Try<MatchCheckpoint>(bytes);
       break;
-    default:
+    case 8:
       Try<InvokeCheckpoint>(bytes);
+      break;
+    default:
+      Try<PackedAttempts>(bytes);
   }
   return 0;
 }
