@@ -366,6 +366,14 @@ wire::MatchCheckpoint ToWire(const MatchCheckpoint& in) {
     out.counters[i].generation = in.counters[i].generation;
     out.counters[i].matched = in.counters[i].matched;
     out.counters[i].lost = in.counters[i].lost;
+    const FilterErrors& errors = in.counters[i].filter_errors;
+    if (errors.events == 0) continue;
+    wire::FilterErrors wire;
+    wire.events = errors.events;
+    wire.kinds = errors.kinds;
+    wire.last_offset = errors.last_offset;
+    wire.last_ms = errors.last_ms;
+    out.counters[i].__set_filter_errors(wire);
   }
   for (const auto& session : in.sessions) {
     wire::LagSession wire;
@@ -400,8 +408,11 @@ wire::MatchCheckpoint ToWire(const MatchCheckpoint& in) {
 MatchCheckpoint FromWire(wire::MatchCheckpoint&& in) {
   MatchCheckpoint out;
   out.completed = FromWire(in.completed);
-  for (const auto& c : in.counters) {
-    out.counters.push_back({ToUuid(c.subscription), c.generation, c.matched, c.lost});
+  for (auto& c : in.counters) {
+    out.counters.push_back({ToUuid(c.subscription), c.generation, c.matched, c.lost, {}});
+    if (!c.__isset.filter_errors) continue;
+    auto& e = c.filter_errors;
+    out.counters.back().filter_errors = {e.events, std::move(e.kinds), e.last_offset, e.last_ms};
   }
   for (const auto& wire : in.sessions) {
     MatchCheckpoint::Session session{

@@ -133,7 +133,7 @@ AuditEntry MakeAudit() {
 MatchCheckpoint MakeMatch() {
   MatchCheckpoint m;
   m.completed = {{5, 9}};
-  m.counters = {{Id(1), 2, 30, 4}};
+  m.counters = {{Id(1), 2, 30, 4, {}}};
   m.sessions = {
       {Id(40), 3, {{4, 5}}, {{Id(1), 2, 3, 9}, {Id(2), 1, 4, std::nullopt}}, std::nullopt}};
   return m;
@@ -144,6 +144,12 @@ MatchCheckpoint MakeMatchWithGrants() {
   m.sessions = {{Id(40), 3, {}, {}, 7}};
   m.granted = 20;
   m.retired = {{Id(1), 2, 3, 9}};
+  return m;
+}
+
+MatchCheckpoint MakeMatchWithErrors() {
+  MatchCheckpoint m;
+  m.counters = {{Id(1), 2, 30, 4, {3, {{"cast", 1}, {"missingAttribute", 2}}, 17, 5}}};
   return m;
 }
 
@@ -247,6 +253,11 @@ TEST(GoldenTest, MatchCheckpointWithGrants) {
   Check(MakeMatchWithGrants(),
         "190c190c191c181028292a2b2c2d2e2f30313233343536371606190c190c160e001628191c1810010203"
         "0405060708090a0b0c0d0e0f101504160616120000");
+}
+TEST(GoldenTest, MatchCheckpointWithErrors) {
+  Check(MakeMatchWithErrors(),
+        "190c191c18100102030405060708090a0b0c0d0e0f101504163c16081c16061b028604636173740210"
+        "6d697373696e67417474726962757465041622160a0000190c00");
 }
 TEST(GoldenTest, InvokeCheckpoint) {
   Check(MakeInvoke(),

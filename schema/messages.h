@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -180,6 +181,14 @@ struct AuditEntry {
 
 using Range = std::pair<int64_t, int64_t>;  // half-open
 
+/// Events of a partition for which the evaluation of a subscription's filters ended with an error.
+struct FilterErrors {
+  int64_t events = 0;
+  std::map<std::string, int64_t> kinds;  // events by kind ("cast"); one may have several
+  int64_t last_offset = 0;
+  int64_t last_ms = 0;  // when that was matched
+};
+
 /// event-manager's checkpoint of one event partition (a blob in PostgreSQL).
 struct MatchCheckpoint {
   struct Matched {
@@ -187,6 +196,7 @@ struct MatchCheckpoint {
     int32_t generation = 0;
     int64_t matched = 0;
     int64_t lost = 0;
+    FilterErrors filter_errors;
   };
   /// A lagging reader under way: its stream id, how far it is, whom it serves and where.
   struct Session {

@@ -163,11 +163,20 @@ struct Range {
   2: i64 limit
 }
 
+// Events for which the evaluation of the filters ended with an error.
+struct FilterErrors {
+  1: i64 events
+  2: map<string, i64> kinds
+  3: i64 last_offset
+  4: i64 last_ms
+}
+
 struct Matched {
   1: binary subscription
   2: i32 generation
   3: i64 matched
   4: i64 lost
+  5: optional FilterErrors filter_errors
 }
 
 struct SessionMember {

@@ -21,6 +21,16 @@ enum class ErrorKind : uint8_t {
   kGeneric,
 };
 
+inline constexpr ErrorKind kErrorKinds[] = {
+    ErrorKind::kParse,
+    ErrorKind::kMath,
+    ErrorKind::kCast,
+    ErrorKind::kMissingAttribute,
+    ErrorKind::kMissingFunction,
+    ErrorKind::kFunctionEvaluation,
+    ErrorKind::kGeneric,
+};
+
 /// As the conformance suite writes it: "missingAttribute".
 std::string_view ErrorKindName(ErrorKind kind);
 /// "a String", "an Integer", "a Boolean".

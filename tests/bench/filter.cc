@@ -124,11 +124,13 @@ void Index(const std::string& name, const std::vector<std::string>& kinds, int c
   auto event = Order();
   if (kinds.size() == 1) event.Set("type", "com.example.kind7");
   std::vector<const CompiledSubscription*> hits;
-  size_t looked_at = index.Match(event, &hits);
+  std::vector<MatchIndex::Fault> faults;
+  size_t looked_at = index.Match(event, &hits, &faults);
   size_t matched = hits.size();
   double rate = Rate([&] {
     hits.clear();
-    index.Match(event, &hits);
+    faults.clear();
+    index.Match(event, &hits, &faults);
   });
   double each = EvaluationRate(entries) / count;
   fmt::print(

@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import settled_ids
+from lib.wait import eventually
 
 EVENTS = {
     "a": {"type": "order.created", "source": "/eu/shop", "subject": "7"},
@@ -129,6 +130,46 @@ def test_changed_filter_holds_for_what_comes_after(org, topic, receiver, subscri
     org.publish(topic, "new", id="4")
     org.settled(called, matched=2)
     assert settled_ids(hook) == ["1", "4"]
+
+
+def test_errors_of_evaluation_are_counted(stack, org, topic, receiver, subscribe):
+    """An event for which a filter ends with an error is no match: how many, why and which is told."""
+    hook, all_hook = receiver.endpoint(), receiver.endpoint()
+    called = subscribe(hook.url, filters=[{"sql": "INT(priority) > 5"}])
+    follower = subscribe(all_hook.url, filters=[])
+
+    def errors_of(count, **kinds):
+        def told():
+            s = org.statistics(called)
+            errors = s["evaluationErrors"]
+            assert errors["events"] == count and errors["kinds"] == kinds and s["unread"] == 0, s
+            return s
+
+        return eventually(told, f"{count} errors are told", 10)
+
+    assert "last" not in errors_of(0)["evaluationErrors"]
+    org.publish(topic, priority="high")
+    last = org.publish(topic)
+    org.settled(follower, matched=2)
+    s = errors_of(2, cast=1, missingAttribute=1)
+    assert s["matched"] == 0
+    at = s["evaluationErrors"]["last"]
+    assert (at["partition"], at["offset"]) == (last["partition"], last["offset"]), (at, last)
+    verdict = s["verdict"]
+    assert verdict["state"] == "OK" and "cast, missingAttribute" in verdict["text"], verdict
+    org.publish(topic, priority="9", id="9")
+    org.publish(topic, priority="1")
+    s = org.settled(called, matched=1)
+    assert settled_ids(hook) == ["9"] and s["evaluationErrors"]["events"] == 2, s
+    assert s["verdict"]["text"] == "all is delivered or dead-lettered"
+    assert org.statistics(follower)["evaluationErrors"] == {"events": 0, "kinds": {}}
+
+    def metric():
+        name = "dispatch_subscription_filter_errors_total"
+        assert stack.metric("event-manager", name, subscription=called) == 2
+        return True
+
+    eventually(metric, "the metric is of the last look", 15)
 
 
 @pytest.mark.parametrize(

@@ -481,10 +481,12 @@ TEST_F(Verbs, ListsDeadLettersAndLag) {
   ASSERT_EQ(m.Run({"dead-letters", "s", "0-17"}), 0);
   EXPECT_THAT(m.out, HasSubstr("event:\n  id: \"1\""));
   m.Answer(200, R"({"subscriptions": [{"name": "s", "topic": "o", "mode": "live", "unread": 3,
+      "matched": 12, "evaluationErrors": {"events": 2, "kinds": {"cast": 2}},
       "pending": {"queued": 1, "inFlight": 2, "retrying": 4, "scheduled": 3}}],
       "topics": [{"name": "o", "partitions": [{"partition": 0, "position": 5, "end": 8, "lag": 3}]}]})");
   ASSERT_EQ(m.Run({"lag", "--partitions"}), 0) << m.err;
   EXPECT_THAT(m.out, HasSubstr("7 (4 retrying) +3 scheduled"));
+  EXPECT_THAT(m.out, HasSubstr("12 (2 errors)"));
   EXPECT_THAT(m.out, HasSubstr("o      0          5         8    3"));
 }
 

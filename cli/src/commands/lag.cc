@@ -25,6 +25,15 @@ std::string Pending(const json::object& subscription) {
   return text;
 }
 
+// "12 (3 errors)": for so many events a filter could not tell.
+std::string Matched(const json::object& subscription) {
+  std::string text = std::to_string(json::GetInt(subscription, "matched"));
+  const auto* errors = json::GetObject(subscription, "evaluationErrors");
+  int64_t events = errors != nullptr ? json::GetInt(*errors, "events") : 0;
+  if (events > 0) text += fmt::format(" ({} error{})", events, events == 1 ? "" : "s");
+  return text;
+}
+
 std::string Seconds(double seconds) {
   if (seconds < 120) return fmt::format("{:.1f} s", seconds);
   if (seconds < 7'200) return fmt::format("{:.0f} min", seconds / 60);
@@ -73,7 +82,7 @@ const std::vector<Column>& SubscriptionColumns() {
                                               FieldColumn("TOPIC", "topic"),
                                               FieldColumn("MODE", "mode"),
                                               FieldColumn("UNREAD", "unread"),
-                                              FieldColumn("MATCHED", "matched"),
+                                              {"MATCHED", Matched},
                                               FieldColumn("DELIVERED", "delivered"),
                                               {"PENDING", Pending},
                                               FieldColumn("DEAD", "deadLettered"),
@@ -122,10 +131,12 @@ class Lag : public Command {
     info_.summary = "how far each subscription is behind";
     info_.text =
         "UNREAD events lie ahead in the topic; MATCHED = DELIVERED + DEAD + cancelled + PENDING.\n"
-        "LOST ones were gone by retention before they could be read. OLDEST is the age of the "
-        "oldest\n"
-        "event that is unread or pending, DRAIN the time until none is, as things go (-: never).\n"
-        "What hurts most comes first.\n";
+        "For those in (errors) a CESQL filter ended with an error, which is no match; kinds and "
+        "the\n"
+        "place of the last are in -o json. LOST ones were gone by retention before they could be\n"
+        "read. OLDEST is the age of the oldest event that is unread or pending, DRAIN the time "
+        "until\n"
+        "none is, as things go (-: never). What hurts most comes first.\n";
     info_.flags = {{.name = "partitions", .help = "also each partition of the topics"},
                    {.name = "watch", .help = "again and again, until Ctrl-C", .letter = 'w'},
                    {.name = "interval", .value = "DURATION", .help = "of --watch (default 2s)"}};

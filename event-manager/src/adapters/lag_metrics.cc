@@ -68,6 +68,9 @@ void OwnNames(Families& out, const LagBoard::Subscription& row, int64_t now_ms) 
         figures.cancelled);
   count("dispatch_subscription_lost_total", "Events that retention took before they were read",
         figures.lost);
+  count("dispatch_subscription_filter_errors_total",
+        "Events for which the evaluation of the filters ended with an error",
+        figures.filter_errors.events);
   auto pending = [&](const char* state, int64_t value) {
     Labels with = labels;
     with["state"] = state;

@@ -25,6 +25,18 @@ json::object VerdictForm(const LagVerdict& verdict) {
   return form;
 }
 
+json::object ErrorForm(const FilterErrorSum& errors) {
+  json::object kinds;
+  for (const auto& [kind, events] : errors.kinds) kinds[kind] = events;
+  json::object form{{"events", errors.events}, {"kinds", std::move(kinds)}};
+  if (errors.last_ms > 0) {
+    form["last"] = {{"time", Time(errors.last_ms)},
+                    {"partition", errors.last_partition},
+                    {"offset", errors.last_offset}};
+  }
+  return form;
+}
+
 json::array PartitionForms(const std::vector<PartitionLag>& partitions, const char* position) {
   json::array forms;
   for (size_t p = 0; p < partitions.size(); ++p) {
@@ -89,6 +101,7 @@ json::object LagReport::Form(const LagBoard::Subscription& row) const {
                     {"scheduled", figures.scheduled}};
   out["unread"] = figures.unread;
   out["lost"] = figures.lost;
+  out["evaluationErrors"] = ErrorForm(figures.filter_errors);
   out["mode"] = LagModeName(figures.mode);
   auto seconds = [this](int64_t ms) {
     return std::max(0.0, static_cast<double>(ToMillis(loop_.Now()) - ms) / 1000);

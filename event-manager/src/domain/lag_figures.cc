@@ -10,6 +10,7 @@ struct Place {
   int64_t next = 0;
   int64_t matched = 0;
   int64_t lost = 0;
+  schema::FilterErrors filter_errors;
   bool catching_up = false;
 };
 
@@ -29,6 +30,7 @@ Place PlaceIn(const LagCheckpoint& checkpoint, const schema::Subscription& subsc
     if (counter.subscription != subscription.uuid) continue;
     place.matched += counter.matched;
     place.lost += counter.lost;
+    place.filter_errors = counter.filter_errors;
   }
   auto cursor = checkpoint.cursors.find(subscription.uuid);
   if (cursor != checkpoint.cursors.end()) {
@@ -48,6 +50,15 @@ Place PlaceIn(const LagCheckpoint& checkpoint, const schema::Subscription& subsc
 }
 
 }  // namespace
+
+void FilterErrorSum::Add(int32_t partition, const schema::FilterErrors& errors) {
+  events += errors.events;
+  for (const auto& [kind, count] : errors.kinds) kinds[kind] += count;
+  if (errors.last_ms <= last_ms) return;
+  last_partition = partition;
+  last_offset = errors.last_offset;
+  last_ms = errors.last_ms;
+}
 
 const char* LagModeName(LagMode mode) {
   switch (mode) {
@@ -72,6 +83,7 @@ LagFigures MeasureLag(const schema::Subscription& subscription, const LagCheckpo
     auto it = checkpoints.find({subscription.topic_uuid, partition});
     if (it != checkpoints.end()) place = PlaceIn(it->second, subscription, place.next);
     lag.matched += place.matched;
+    lag.filter_errors.Add(partition, place.filter_errors);
     // A replay has nothing to do with what is beyond its end.
     int64_t end = std::min(ends[p].latest, subscription.End(partition));
     int64_t earliest = std::min(ends[p].earliest, subscription.End(partition));

@@ -38,6 +38,17 @@ struct ProgressSum {
 enum class LagMode { kLive, kCatchingUp, kPaused };
 const char* LagModeName(LagMode mode);
 
+/// Events for which the evaluation of the filters ended with an error, in all partitions.
+struct FilterErrorSum {
+  int64_t events = 0;
+  std::map<std::string, int64_t> kinds;  // events by kind
+  int32_t last_partition = 0;
+  int64_t last_offset = 0;
+  int64_t last_ms = 0;  // 0: there is none
+
+  void Add(int32_t partition, const schema::FilterErrors& errors);
+};
+
 struct PartitionLag {
   int64_t next = 0;      // the first offset that is not matched yet
   int64_t end = 0;       // of the log
@@ -57,6 +68,7 @@ struct LagFigures {
   int64_t scheduled = 0;  // pending, and nobody waits for it before its time
   int64_t unread = 0;
   int64_t lost = 0;
+  FilterErrorSum filter_errors;
   /// Taken in, less settled, less what is pending by an independent count: always 0.
   int64_t conservation_error = 0;
   LagMode mode = LagMode::kLive;

@@ -168,6 +168,29 @@ std::optional<LagVerdict> Full(const LagSituation& s) {
               fmt::format("{}; {} unread{}", cause, Count(s.figures.unread), Oldest(s)), cause);
 }
 
+// "3 events (cast, missingAttribute), the last at 10:02 UTC"
+std::string Errors(const LagSituation& s) {
+  const auto& errors = s.figures.filter_errors;
+  std::string kinds;
+  for (const auto& [kind, events] : errors.kinds) kinds += (kinds.empty() ? "" : ", ") + kind;
+  return fmt::format("{} ({}), the last at {}", Count(errors.events), kinds,
+                     Moment(errors.last_ms, s.now_ms));
+}
+
+// Nothing is outstanding.
+LagVerdict Idle(const LagSituation& s) {
+  if (s.figures.matched > 0) {
+    return Make(LagState::kOk, s.figures.scheduled > 0 ? "all that is due is delivered"
+                                                       : "all is delivered or dead-lettered");
+  }
+  LagVerdict verdict = Make(LagState::kOk, "nothing has matched yet");
+  if (s.figures.filter_errors.events > 0) {
+    verdict.text += "; its filters ended with an error for " + Errors(s);
+    verdict.cause = "the filters end with errors";
+  }
+  return verdict;
+}
+
 LagVerdict Moving(const LagSituation& s, std::optional<double> drain) {
   const auto& trend = s.trend;
   std::string left = Count(s.figures.outstanding());
@@ -278,9 +301,7 @@ LagVerdict JudgeLag(const LagSituation& s) {
   } else if (losing) {
     verdict = *losing;
   } else if (s.figures.outstanding() == 0) {
-    verdict = Make(LagState::kOk, s.figures.matched == 0    ? "nothing has matched yet"
-                                  : s.figures.scheduled > 0 ? "all that is due is delivered"
-                                                            : "all is delivered or dead-lettered");
+    verdict = Idle(s);
     if (s.figures.lost > 0) verdict.text += fmt::format("; {} were lost before", s.figures.lost);
   } else if (auto refused = Refused(s)) {
     verdict = *refused;

@@ -48,6 +48,22 @@ const std::vector<Case>& Cases() {
          s.trend = {};
        },
        LagState::kOk, "nothing has matched yet"},
+      {"never matched, with errors",
+       [](auto& s) {
+         s.figures = {};
+         s.trend = {};
+         s.figures.filter_errors.Add(1, {2, {{"cast", 2}, {"math", 1}}, 40, kNow - 90 * kSecond});
+         s.figures.filter_errors.Add(0, {1, {{"cast", 1}}, 3, kNow - 300 * kSecond});
+       },
+       LagState::kOk,
+       "nothing has matched yet; its filters ended with an error for 3 events (cast, "
+       "math), the last at "},
+      {"matched, with errors",
+       [](auto& s) {
+         Idle(s);
+         s.figures.filter_errors.Add(0, {1, {{"cast", 1}}, 3, kNow});
+       },
+       LagState::kOk, "all is delivered or dead-lettered"},
       {"lost long ago",
        [](auto& s) {
          Idle(s);
@@ -390,6 +406,23 @@ TEST(LagFiguresTest, WhatRetentionPassedIsLostWhileNobodyReads) {
   auto lag = MeasureLag(subscription, checkpoints, {{20, 50}}, {});
   EXPECT_EQ(lag.lost, 2 + 8);
   EXPECT_EQ(lag.unread, 30);
+}
+
+TEST(LagFiguresTest, AddsTheErrorsOfItsPartitions) {
+  schema::Subscription subscription;
+  subscription.uuid.bytes[0] = 1;
+  LagCheckpoints checkpoints;
+  for (int32_t p = 0; p < 2; ++p) {
+    auto& counters = checkpoints[{subscription.topic_uuid, p}].state.counters;
+    counters.push_back({Uuid{}, 1, 0, 0, {9, {{"math", 9}}, 9, 9'000}});  // another's
+    counters.push_back({subscription.uuid, 1, 0, 0, {1 + p, {{"cast", 1}}, 5 + p, 700 - p}});
+  }
+  auto errors = MeasureLag(subscription, checkpoints, {{0, 9}, {0, 9}, {0, 9}}, {}).filter_errors;
+  EXPECT_EQ(errors.events, 3);
+  EXPECT_EQ(errors.kinds, (std::map<std::string, int64_t>{{"cast", 2}}));
+  EXPECT_EQ(errors.last_ms, 700);
+  EXPECT_EQ(errors.last_partition, 0);
+  EXPECT_EQ(errors.last_offset, 5);
 }
 
 TEST(LagFiguresTest, PausedAndCatchingUp) {

@@ -98,7 +98,8 @@ const MatchIndex::Entry* MatchIndex::Find(const Uuid& subscription) const {
 }
 
 size_t MatchIndex::Match(const cloudevents::Event& event,
-                         std::vector<const CompiledSubscription*>* out) const {
+                         std::vector<const CompiledSubscription*>* out,
+                         std::vector<Fault>* faults) const {
   EventView view(event);
   size_t looked_at = 0;
   ++lookups_;
@@ -109,7 +110,9 @@ size_t MatchIndex::Match(const cloudevents::Event& event,
         placed->seen = lookups_;
       }
       ++looked_at;
-      if (placed->entry->Matches(view)) out->push_back(placed->entry);
+      cesql::ErrorSet errors;
+      if (placed->entry->Matches(view, &errors)) out->push_back(placed->entry);
+      if (faults != nullptr && !errors.empty()) faults->push_back({placed->entry, errors});
     }
   };
   table_.Lookup(view, hold);

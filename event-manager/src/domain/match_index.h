@@ -51,10 +51,17 @@ class MatchIndex {
   size_t size() const { return all_.size(); }
   const std::unordered_map<Uuid, Entry>& all() const { return all_; }
 
-  /// Appends every subscription whose type and filters hold, each once. Returns how many it had to
-  /// look at.
-  size_t Match(const cloudevents::Event& event,
-               std::vector<const CompiledSubscription*>* out) const;
+  /// A subscription whose filters were evaluated with an error.
+  struct Fault {
+    const CompiledSubscription* subscription;
+    cesql::ErrorSet errors;
+  };
+
+  /// Appends every subscription whose type and filters hold, each once, and to `faults`, if given,
+  /// those whose CESQL ended with an error; what could not match, by the index, was not evaluated.
+  /// Returns how many it had to look at.
+  size_t Match(const cloudevents::Event& event, std::vector<const CompiledSubscription*>* out,
+               std::vector<Fault>* faults = nullptr) const;
 
  private:
   struct Placed {

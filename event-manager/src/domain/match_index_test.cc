@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <random>
+#include <utility>
 
 namespace dispatch::match_index_test {
 namespace {
@@ -89,6 +91,38 @@ TEST(MatchIndexTest, LooksOnlyAtWhatMayMatch) {
   size_t looked_at = index.Match(event, &hits);
   EXPECT_EQ(hits.size(), 4u);
   EXPECT_LE(looked_at, 8u);
+}
+
+TEST(MatchIndexTest, TellsWhoseEvaluationEndedWithAnError) {
+  MatchIndex index;
+  index.Put(Compile(1, "", R"([{"sql":"priority > 5"}])"));
+  index.Put(Compile(2, "", R"([{"any":[{"sql":"NOT tenant"},{"sql":"EXISTS id"}]}])"));
+  index.Put(Compile(3, "a", R"([{"sql":"priority > 5"}])"));
+  index.Put(Compile(4, "b", R"([{"sql":"priority > 5"}])"));
+  cloudevents::Event event;
+  for (auto [name, value] : {std::pair("id", "1"), {"type", "a"}, {"priority", "high"}}) {
+    event.Set(name, value);
+  }
+  std::vector<const CompiledSubscription*> hits;
+  std::vector<MatchIndex::Fault> faults;
+  index.Match(event, &hits, &faults);
+  std::map<int, cesql::ErrorSet> errors;
+  for (const auto& fault : faults) {
+    errors.emplace(fault.subscription->subscription.uuid.bytes[0], fault.errors);
+  }
+  ASSERT_EQ(errors.size(), 3u);  // 4 is for another type: it is not evaluated
+  EXPECT_EQ(errors[1], cesql::ErrorSet(cesql::ErrorKind::kCast));
+  EXPECT_TRUE(errors[2].Contains(cesql::ErrorKind::kMissingAttribute));
+  EXPECT_EQ(errors[3], errors[1]);
+  ASSERT_EQ(hits.size(), 1u);
+  EXPECT_EQ(hits[0]->subscription.uuid.bytes[0], 2) << "one branch fails, the other holds";
+  event.Set("priority", "7");
+  event.Set("tenant", "false");
+  hits.clear();
+  faults.clear();
+  index.Match(event, &hits, &faults);
+  EXPECT_EQ(hits.size(), 3u);
+  EXPECT_TRUE(faults.empty());
 }
 
 TEST(MatchIndexTest, ASubscriptionUnderSeveralKeysIsFoundOnce) {

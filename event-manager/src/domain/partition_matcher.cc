@@ -143,7 +143,16 @@ void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, c
                                             ToMillis(engine_.loop().Now()), std::move(guarded));
   }
   hits_.clear();
-  topic_.index.Match(*event, &hits_);
+  faults_.clear();
+  topic_.index.Match(*event, &hits_, &faults_);
+  std::erase_if(faults_, [&](const MatchIndex::Fault& fault) {
+    return !fault.subscription->Serves(id_.partition, record.offset) ||
+           !wanted(fault.subscription->subscription.uuid);
+  });
+  std::vector<Faulty> faulty;
+  for (const auto& fault : faults_) {
+    faulty.push_back({fault.subscription->subscription.uuid, fault.errors});
+  }
   std::vector<schema::Target> targets;
   for (const auto* hit : hits_) {
     const auto& s = hit->subscription;
@@ -151,23 +160,43 @@ void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, c
     if (!serves) continue;
     if (auto generation = wanted(s.uuid)) targets.push_back({s.uuid, *generation, s.version});
   }
-  if (targets.empty()) return guarded();
+  if (targets.empty()) {
+    CountFaulty(faulty, record.offset);
+    return guarded();
+  }
   for (const auto& target : targets) {
     Counter& counter = CounterOf(target.subscription, target.generation);
     ++counter.charged;
     engine_.allowance().Charge(*counter.account, BytesOf(record));
   }
   auto counted = targets;
-  engine_.writer().Write(topic_.topic, record, *event, stream, std::move(targets),
-                         [this, alive = std::weak_ptr(alive_), counted = std::move(counted),
-                          guarded = std::move(guarded)] {
-                           if (alive.expired()) return;
-                           for (const auto& target : counted) {
-                             auto it = counters_.find(target.subscription);
-                             if (it != counters_.end()) ++it->second.total.matched;
-                           }
-                           guarded();
-                         });
+  engine_.writer().Write(
+      topic_.topic, record, *event, stream, std::move(targets),
+      [this, alive = std::weak_ptr(alive_), counted = std::move(counted),
+       faulty = std::move(faulty), offset = record.offset, guarded = std::move(guarded)] {
+        if (alive.expired()) return;
+        CountFaulty(faulty, offset);
+        for (const auto& target : counted) {
+          auto it = counters_.find(target.subscription);
+          if (it != counters_.end()) ++it->second.total.matched;
+        }
+        guarded();
+      });
+}
+
+// With the record's completion, as what matched: else a crash would count some twice.
+void PartitionMatcher::CountFaulty(const std::vector<Faulty>& faulty, int64_t offset) {
+  for (const auto& [subscription, errors] : faulty) {
+    auto cursor = cursors_.find(subscription);
+    if (cursor == cursors_.end()) continue;
+    auto& sum = CounterOf(subscription, cursor->second.generation).total.filter_errors;
+    ++sum.events;
+    for (auto kind : cesql::kErrorKinds) {
+      if (errors.Contains(kind)) ++sum.kinds[std::string(cesql::ErrorKindName(kind))];
+    }
+    sum.last_offset = offset;
+    sum.last_ms = ToMillis(engine_.loop().Now());
+  }
 }
 
 void PartitionMatcher::MatchLagging(const broker::Record& record, const LagSession& session,

@@ -111,6 +111,11 @@ class PartitionMatcher : private LagSession::Host {
     Allowance::Account* account = nullptr;
   };
 
+  struct Faulty {
+    Uuid subscription;
+    cesql::ErrorSet errors;
+  };
+
   // LagSession::Host
   broker::TopicPartition topic_partition() const override;
   int64_t live_next() const override { return std::max(next_, reach_); }
@@ -150,6 +155,7 @@ class PartitionMatcher : private LagSession::Host {
   void Take(const broker::Record& record);
   void TakeHeld();
   void AskForGrant();
+  void CountFaulty(const std::vector<Faulty>& faulty, int64_t offset);
   template <typename Wanted>
   void Match(const broker::Record& record, const Uuid& stream, const Wanted& wanted,
              std::function<void()> done);
@@ -192,6 +198,7 @@ class PartitionMatcher : private LagSession::Host {
   std::unordered_set<Uuid> saving_changed_;
   std::unordered_set<Uuid> saving_removed_;
   std::vector<const CompiledSubscription*> hits_;  // kept for its storage
+  std::vector<MatchIndex::Fault> faults_;          // and so
   int holds_ = 0;
   bool change_hold_ = false;
   std::deque<broker::Record> held_;  // came while the shared reader was held; in order
