@@ -49,6 +49,24 @@ class Publisher:
                 self.accepted.append(sent["id"])
 
 
+def test_sigkill_counts_errors_of_evaluation_once(healthy, org, topic, receiver, subscribe):
+    """With what is complete: what is read again counts once."""
+    hook = receiver.endpoint()
+    called = subscribe(hook.url, filters=[{"sql": "INT(priority) > 5"}])
+    for _ in range(5):
+        org.publish_batch(topic, [event(priority="high") for _ in range(100)])
+    healthy.kill("event-manager")
+    healthy.restart("event-manager")
+    org.publish(topic, priority="9")
+
+    def counted():
+        s = org.settled(called, matched=1, bound=BACK)
+        assert s["evaluationErrors"]["kinds"] == {"cast": 500}, s
+        return True
+
+    eventually(counted, "each is counted once", BACK)
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_sigkill_under_load_loses_nothing(healthy, org, topic, hook, receiver, subscribe, service):
     """Neither of the load, nor a delivery that waits for its next try, nor one that waits for an

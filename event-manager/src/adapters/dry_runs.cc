@@ -11,6 +11,14 @@
 
 namespace dispatch {
 
+namespace {
+
+// A topic that was made a moment ago comes here over the state topic.
+constexpr int kLooks = 10;
+constexpr Duration kLookAgain = std::chrono::milliseconds(100);
+
+}  // namespace
+
 /// One of them: asks for the log's ends, reads the sample with a reader of its own, looks at a few
 /// records at a turn.
 class DryRuns::Run : public std::enable_shared_from_this<DryRuns::Run>,
@@ -154,7 +162,7 @@ void DryRuns::Register(broker::RpcServer& server) {
   });
 }
 
-void DryRuns::Start(const schema::Request& request, Responder respond) {
+void DryRuns::Start(const schema::Request& request, Responder respond, int looks) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
   schema::RequestReader reader(*body);
@@ -166,6 +174,13 @@ void DryRuns::Start(const schema::Request& request, Responder respond) {
   if (!document.ok()) return respond(document.error());
   std::string topic = json::GetString(*document, "topic");
   if (state_.Find(schema::kTopicKind, request.org + "/" + topic) == nullptr) {
+    if (looks < kLooks) {
+      loop_.After(kLookAgain, [this, alive = std::weak_ptr(alive_), request,
+                               respond = std::move(respond), looks] {
+        if (!alive.expired()) Start(request, respond, looks + 1);
+      });
+      return;
+    }
     return respond(Error{Code::kUnprocessable,
                          "topic '" + topic + "' does not exist; create it first",
                          false,

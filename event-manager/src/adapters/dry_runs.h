@@ -34,13 +34,14 @@ class DryRuns {
   using Responder = broker::RpcServer::Responder;
   class Run;
 
-  void Start(const schema::Request& request, Responder respond);
+  void Start(const schema::Request& request, Responder respond, int looks = 1);
 
   broker::Broker& broker_;
   Loop& loop_;
   const broker::StateTable& state_;
   const Options options_;
   std::unordered_set<std::shared_ptr<Run>> runs_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace dispatch
