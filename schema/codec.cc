@@ -262,7 +262,7 @@ wire::Progress ToWire(const Progress& in) {
   out.written_ms = in.written_ms;
   if (in.circuit) {
     wire::Circuit circuit;
-    circuit.state = static_cast<wire::CircuitState::type>(in.circuit->state);
+    circuit.state = static_cast<int32_t>(in.circuit->state);
     circuit.since_ms = in.circuit->since_ms;
     circuit.reason = in.circuit->reason;
     out.__set_circuit(circuit);
@@ -287,8 +287,8 @@ Progress FromWire(wire::Progress&& in) {
   out.written_ms = in.written_ms;
   if (in.__isset.circuit) {
     // A state of a later version is none that holds anything back.
-    auto state = static_cast<int>(in.circuit.state);
-    if (state < 0 || state > static_cast<int>(CircuitState::kHalfOpen)) state = 0;
+    int32_t state = in.circuit.state;
+    if (state < 0 || state > static_cast<int32_t>(CircuitState::kHalfOpen)) state = 0;
     out.circuit = Circuit{static_cast<CircuitState>(state), in.circuit.since_ms,
                           std::move(in.circuit.reason)};
   }

@@ -281,6 +281,18 @@ TEST(CodecTest, ClaimedSizesAreNotAllocated) {
   EXPECT_FALSE(Decode<Invocation>(*crypto::HexDecode("18808080800400")).ok());
 }
 
+// Found by tests/fuzz/messages_fuzz.cc: undefined behaviour, which the sanitizer sees.
+TEST(CodecTest, ACircuitStateOfALaterVersionIsClosed) {
+  for (int32_t state : {3, 24, -1}) {
+    Progress progress = MakeProgressWithCircuit();
+    progress.circuit->state = static_cast<CircuitState>(state);
+    auto decoded = Decode<Progress>(Encode(progress));
+    ASSERT_TRUE(decoded.ok()) << decoded.message();
+    EXPECT_EQ(decoded->circuit->state, CircuitState::kClosed) << state;
+    EXPECT_EQ(decoded->circuit->reason, progress.circuit->reason);
+  }
+}
+
 TEST(CodecTest, UnknownFieldsAreSkipped) {
   // A later version's field 100 (i32 5) before the end.
   std::string bytes = Encode(MakeProgress());

@@ -101,14 +101,8 @@ struct DeliveryCounters {
   4: i64 cancelled
 }
 
-enum CircuitState {
-  CLOSED = 0
-  OPEN = 1
-  HALF_OPEN = 2
-}
-
 struct Circuit {
-  1: CircuitState state
+  1: i32 state // 0 closed, 1 open, 2 half open; a Thrift enum of another value is undefined in C++
   2: i64 since_ms
   3: string reason
 }
