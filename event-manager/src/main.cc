@@ -70,6 +70,13 @@ std::vector<Config::Setting> Settings() {
                       .help = "deliveries that wait for their time, of all its subscriptions",
                       .min = 0,
                       .max = 1'000'000'000});
+  settings.push_back({.name = "catch-up-lateness",
+                      .type = Config::Type::kDuration,
+                      .default_value = "5ms",
+                      .help = "how much later than at best live events may come because of "
+                              "subscriptions that catch up, which slow down for it; 0: no bound",
+                      .min = 0,
+                      .max = 60'000'000});
   settings.push_back({.name = "lag-interval",
                       .type = Config::Type::kDuration,
                       .default_value = "5s",
@@ -206,6 +213,8 @@ class EventManager {
     options.allowance.total = config.Int("max-pending-total");
     options.allowance.scheduled = config.Int("max-scheduled");
     options.allowance.scheduled_organization = config.Int("max-scheduled-per-organization");
+    options.catch_up.lateness = std::chrono::duration_cast<std::chrono::milliseconds>(
+        config.GetDuration("catch-up-lateness"));
     return options;
   }
   static LagMonitor::Options MonitorOptions(const Config& config) {

@@ -16,9 +16,9 @@ constexpr int64_t kJoinDistance = 1'000;
 constexpr Duration kLostRetry = std::chrono::milliseconds(500);
 constexpr Duration kHandOverRetry = std::chrono::milliseconds(10);
 // Of what is read and may not be taken yet. Above, the reader is paused, which costs it what it has
-// fetched, and up to a second until librdkafka fetches again: half of this has to last so long.
-constexpr size_t kMostQueued = 16'384;
-constexpr size_t kMostQueuedBytes = 16 * 1024 * 1024;
+// fetched.
+constexpr size_t kMostQueued = 4'096;
+constexpr size_t kMostQueuedBytes = 8 * 1024 * 1024;
 // Taken in one turn of the loop, and under way to the invocations: live events do not wait behind
 // all that is queued here.
 constexpr int kTurn = 64;
@@ -219,6 +219,7 @@ void LagSession::Process() {
       ProcessSoon();
       break;
     }
+    if (!TakeTurn()) break;
     broker::Record record = std::move(queue_.front());
     queue_.pop_front();
     queued_bytes_ -= BytesOf(record);
@@ -232,6 +233,18 @@ void LagSession::Process() {
 
 bool LagSession::MayWrite() const {
   return !tracker_.full() && tracker_.incomplete() < kMostUnwritten;
+}
+
+// While the shared reader waits for us there is no time to lose.
+bool LagSession::TakeTurn() {
+  if (holding_) return true;
+  if (awaits_turn_) return false;
+  awaits_turn_ = !host_.TakeTurn([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    awaits_turn_ = false;
+    Continue();
+  });
+  return !awaits_turn_;
 }
 
 void LagSession::ProcessSoon() {

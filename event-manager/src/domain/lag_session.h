@@ -49,6 +49,9 @@ class LagSession : private broker::Reader::Listener {
     /// Whether more may be fed to the members: false while one of them has no allowance. Told of
     /// changes by Continue.
     virtual bool MayFeed(const LagSession& session) const = 0;
+    /// Whether one more record may be taken now, beside what is live; if not, `again` runs when
+    /// it is to be asked once more.
+    virtual bool TakeTurn(std::function<void()> again) = 0;
     virtual const GrantLimits& grants() const = 0;
     /// The partition is ours, as far as the group has told us lately. The reader is no member of
     /// the group: it would read on when somebody else owns the partition.
@@ -122,6 +125,7 @@ class LagSession : private broker::Reader::Listener {
   void Process();
   void ProcessSoon();
   bool MayWrite() const;
+  bool TakeTurn();
   void Take(broker::Record record);
   void HandOverIfMet();
   void EndMembers();
@@ -159,6 +163,7 @@ class LagSession : private broker::Reader::Listener {
   size_t queued_bytes_ = 0;
   bool processing_ = false;
   bool process_posted_ = false;
+  bool awaits_turn_ = false;
   bool paused_ = false;
   // The shared reader is held from before a hand-over until that is durable: what it would match
   // for the member before then would come again, after a crash, under our stream id.

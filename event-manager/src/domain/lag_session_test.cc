@@ -51,6 +51,8 @@ class LagSessionTest : public ::testing::Test, private LagSession::Host {
   int64_t live_next_ = 0;
   bool ours_ = true;
   bool feed_ = true;
+  int turns_ = 1'000;
+  std::function<void()> again_;
   int64_t replay_end_ = kForever;  // there is a replay, up to here; then there is no allowance
   int holds_ = 0;
   Offsets matched_;
@@ -80,6 +82,14 @@ class LagSessionTest : public ::testing::Test, private LagSession::Host {
   void SessionLost(const LagSession&, int64_t, int64_t) override {}
   void SessionMoved() override {}
   bool MayFeed(const LagSession&) const override { return feed_; }
+  bool TakeTurn(std::function<void()> again) override {
+    if (turns_ > 0) {
+      --turns_;
+      return true;
+    }
+    again_ = std::move(again);
+    return false;
+  }
   const GrantLimits& grants() const override { return grants_; }
   bool MayRead() const override { return ours_; }
   void CheckpointSoon() override {}
@@ -103,6 +113,25 @@ TEST_F(LagSessionTest, WritesAgainAllThatAnOwnerBeforeMayHaveWritten) {
   Start(2, 7);
   EXPECT_EQ(matched_, (Offsets{2, 3, 4, 5, 6}));
   EXPECT_EQ(handed_over_, (Offsets{7}));
+}
+
+TEST_F(LagSessionTest, TakesWhatItMayBesideWhatIsLive) {
+  live_next_ = 2'000;
+  turns_ = 3;
+  Start(0, 0);
+  EXPECT_EQ(matched_, (Offsets{0, 1, 2}));
+  turns_ = 2;
+  session_->Continue();  // for another reason
+  EXPECT_EQ(matched_.size(), 3u);
+  again_();
+  EXPECT_EQ(matched_, (Offsets{0, 1, 2, 3, 4}));
+  // Close to the shared reader, which waits: all at once.
+  live_next_ = 10;
+  again_();
+  session_->Continue();
+  loop_.RunFor(seconds(1));
+  EXPECT_EQ(matched_.size(), 10u);
+  EXPECT_EQ(handed_over_, (Offsets{10}));
 }
 
 TEST_F(LagSessionTest, TakesNothingWhileThePartitionMayBeSomebodyElses) {

@@ -17,6 +17,8 @@ broker::ProducerOptions WriterOptions() {
   return options;
 }
 
+constexpr Duration kTurnsTick = std::chrono::milliseconds(10);
+
 }  // namespace
 
 MatchEngine::MatchEngine(broker::Broker& broker, Loop& loop, MatchStore& store, Options options)
@@ -27,12 +29,17 @@ MatchEngine::MatchEngine(broker::Broker& broker, Loop& loop, MatchStore& store, 
       producer_(broker, loop, WriterOptions()),
       writer_(producer_, options_.invocations_partitions),
       allowance_(options_.allowance),
+      pace_(options_.catch_up),
+      rate_gauge_(metrics::GetGauge("dispatch_catch_up_rate_limit",
+                                    "Records a second that lagging readers may take beside what "
+                                    "is live; 0: no limit")),
       session_slots_(options_.max_sessions) {
   allowance_.OnChanged([this] { TendSoon(); });
 }
 
 MatchEngine::~MatchEngine() {
   allowance_.OnChanged({});
+  loop_.Cancel(turns_timer_);
   matchers_.clear();
 }
 
@@ -278,6 +285,8 @@ void MatchEngine::Match(const std::vector<broker::Record>& records) {
       "dispatch_event_bytes_read_total", "Bytes that the shared read took from event topics");
   events_read.Add(static_cast<double>(records.size()));
   double bytes = 0;
+  SteadyTime steady = loop_.Steady();
+  int64_t now_ms = ToMillis(loop_.Now());
   PartitionMatcher* matcher = nullptr;
   broker::TopicPartition current;
   for (const auto& record : records) {
@@ -288,6 +297,7 @@ void MatchEngine::Match(const std::vector<broker::Record>& records) {
       matcher = it == matchers_.end() ? nullptr : it->second.get();
     }
     if (record.value) bytes += static_cast<double>(record.value->size());
+    pace_.Live(steady, now_ms - record.timestamp_ms);
     if (matcher != nullptr) matcher->OnRecord(record);
   }
   bytes_read.Add(bytes);
@@ -345,6 +355,31 @@ void MatchEngine::Tend() {
   allowance_.Tick(loop_.Now());
   TendAll();
   ReadOthers();
+}
+
+bool MatchEngine::TakeTurn(std::function<void()> again) {
+  if (pace_.open(loop_.Steady())) {
+    pace_.Take();
+    return true;
+  }
+  pace_.Refuse();
+  turns_.push_back(std::move(again));
+  if (turns_timer_ == kNoTimer) turns_timer_ = loop_.After(kTurnsTick, [this] { GiveTurns(); });
+  return false;
+}
+
+// In the order in which they asked: who is refused once more is the last.
+void MatchEngine::GiveTurns() {
+  turns_timer_ = kNoTimer;
+  for (size_t n = turns_.size(); n > 0 && pace_.open(loop_.Steady()); --n) {
+    auto again = std::move(turns_.front());
+    turns_.pop_front();
+    again();
+  }
+  if (!turns_.empty() && turns_timer_ == kNoTimer) {
+    turns_timer_ = loop_.After(kTurnsTick, [this] { GiveTurns(); });
+  }
+  rate_gauge_.Set(pace_.rate().value_or(0));
 }
 
 // Who got allowance goes on at once, and not with the next tick: at full speed the allowance is

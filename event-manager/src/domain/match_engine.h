@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,6 +14,8 @@
 #include "broker-adapters/checkpoint_loop.h"
 #include "broker-adapters/gapless_producer.h"
 #include "broker-adapters/partition_claims.h"
+#include "common/metrics.h"
+#include "event-manager/src/domain/catch_up_pace.h"
 #include "event-manager/src/domain/invocation_writer.h"
 #include "event-manager/src/domain/match_store.h"
 #include "event-manager/src/domain/partition_matcher.h"
@@ -36,6 +39,7 @@ class MatchEngine : private broker::GroupConsumer::Listener,
     int max_sessions = 4;
     Allowance::Limits allowance;
     GrantLimits grants;
+    CatchUpPace::Limits catch_up;
     Duration others_interval = std::chrono::seconds(1);
     Duration membership_limit = std::chrono::seconds(6);  // the group's session timeout
   };
@@ -96,6 +100,7 @@ class MatchEngine : private broker::GroupConsumer::Listener,
   void ReturnSessionSlot() override;
   bool session_slots_wanted() const override { return slots_wanted_; }
   Allowance& allowance() override { return allowance_; }
+  bool TakeTurn(std::function<void()> again) override;
   const GrantLimits& grants() const override { return options_.grants; }
   bool confirmed() const override {
     return consumer_->membership_age() <= options_.membership_limit;
@@ -113,6 +118,7 @@ class MatchEngine : private broker::GroupConsumer::Listener,
   void Claimed(const std::vector<broker::TopicPartition>& partitions, uint64_t generation,
                std::vector<PartitionState> states);
   void Match(const std::vector<broker::Record>& records);
+  void GiveTurns();
   void TendSoon();
   void TendAll();
   void ReadOthers();
@@ -127,6 +133,10 @@ class MatchEngine : private broker::GroupConsumer::Listener,
   broker::GaplessProducer producer_;
   InvocationWriter writer_;
   Allowance allowance_;
+  CatchUpPace pace_;
+  std::deque<std::function<void()>> turns_;  // lagging readers that wait for one
+  TimerId turns_timer_ = kNoTimer;
+  metrics::Gauge rate_gauge_;
   Lost lost_;
   std::map<std::string, std::unique_ptr<TopicEntry>> topics_;  // by Kafka name
   std::unordered_map<Uuid, std::string> topic_names_;

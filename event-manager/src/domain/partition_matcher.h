@@ -45,6 +45,8 @@ class PartitionMatcher : private LagSession::Host {
     /// Somebody asked for one in vain.
     virtual bool session_slots_wanted() const = 0;
     virtual Allowance& allowance() = 0;
+    /// As LagSession::Host::TakeTurn.
+    virtual bool TakeTurn(std::function<void()> again) = 0;
     virtual const GrantLimits& grants() const = 0;
     /// The group has confirmed us lately: else somebody else may own what was ours.
     virtual bool confirmed() const = 0;
@@ -125,6 +127,7 @@ class PartitionMatcher : private LagSession::Host {
   bool MayFeed(const LagSession& session) const override;
   void MatchLagging(const broker::Record& record, const LagSession& session,
                     std::function<void()> done) override;
+  bool TakeTurn(std::function<void()> again) override { return engine_.TakeTurn(std::move(again)); }
   const GrantLimits& grants() const override { return engine_.grants(); }
   bool MayRead() const override { return !stopped_ && engine_.confirmed(); }
   void HoldLive(bool hold) override;
