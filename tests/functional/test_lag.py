@@ -106,8 +106,8 @@ def test_metrics_equal_the_figures(stack, org, topic, hook):
     eventually(equal, "the metrics are those of the last look", 15)
     group = f"{org.org_name}.{hook.subscription}"
     samples = stack.metrics("event-manager")
-    lag = [v for k, v in samples.items() if k.startswith("kafka_consumergroup_lag{") and group in k]
-    assert lag == [0]
+    lag = [k for k in samples if k.startswith("kafka_consumergroup_lag{") and f'"{group}"' in k]
+    assert [samples[k] for k in lag] == [0], {k: samples[k] for k in lag}
     for name in ("dispatch.event-manager", "dispatch.function-manager"):
         assert stack.metric("event-manager", "kafka_consumergroup_members", consumergroup=name) == 1
 
