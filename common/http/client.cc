@@ -14,6 +14,10 @@ namespace dispatch::http {
 
 namespace internal {
 
+namespace {
+constexpr size_t kMostUrls = 1'024;
+}
+
 ClientCore::ClientCore(EventLoop& the_loop, ClientOptions the_options)
     : loop(the_loop), options(std::move(the_options)), resolver(the_loop) {}
 
@@ -25,7 +29,7 @@ void ClientCore::Send(ClientRequest request, Client::Callback done) {
   exchange->place = exchanges.insert(exchanges.end(), exchange);
   Prolong(*exchange);
   sending_ = true;
-  auto url = ParseUrl(exchange->request.url);
+  auto url = UrlOf(exchange->request.url);
   bool headers = IsToken(exchange->request.method);
   for (const auto& [name, value] : exchange->request.headers) {
     headers = headers && IsToken(name) && IsFieldValue(value);
@@ -37,20 +41,28 @@ void ClientCore::Send(ClientRequest request, Client::Callback done) {
   } else {
     exchange->url = std::move(*url);
     HttpVersion version = exchange->request.version;
-    bool tls = exchange->url.tls;
+    bool tls = exchange->url->tls;
     bool http2 = tls ? version != HttpVersion::kHttp11 : version == HttpVersion::kHttp2;
-    std::string key = fmt::format("{}{}{}:{}", tls ? 's' : 'p', http2 ? '2' : '1',
-                                  exchange->url.host, exchange->url.port);
+    const std::string& key = http2 ? exchange->url->key2 : exchange->url->key1;
     auto& pool = pools[key];
     if (!pool) {
       pool = std::make_shared<HostPool>();
-      pool->key = std::move(key);
+      pool->key = key;
       pool->one_by_one = http2;
     }
     auto keep = pool;
     Start(exchange, *keep);
   }
   sending_ = false;
+}
+
+// Most requests go where others went.
+Result<std::shared_ptr<const Url>> ClientCore::UrlOf(const std::string& text) {
+  auto it = urls_.find(text);
+  if (it != urls_.end()) return it->second;
+  ASSIGN_OR_RETURN(Url url, ParseUrl(text));
+  if (urls_.size() >= kMostUrls) urls_.clear();
+  return urls_.emplace(text, std::make_shared<const Url>(std::move(url))).first->second;
 }
 
 void ClientCore::Start(const std::shared_ptr<Exchange>& exchange, HostPool& pool) {

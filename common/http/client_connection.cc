@@ -41,7 +41,7 @@ ClientConnection::~ClientConnection() {
 void ClientConnection::Open(std::shared_ptr<Exchange> exchange) {
   exchange_ = std::move(exchange);
   exchange_->connection = this;
-  const std::string& host = exchange_->url.host;
+  const std::string& host = exchange_->url->host;
   if (const auto* known = core_->resolver.Cached(host)) return OnAddresses(*known);
   core_->resolver.Resolve(host, [self = shared_from_this()](const Result<Addresses>& answer) {
     if (self->phase_ == Phase::kOpening) self->OnAddresses(answer);
@@ -54,24 +54,24 @@ void ClientConnection::OnAddresses(const Result<Addresses>& answer) {
   std::erase_if(addresses_, [](const SocketAddress& address) { return address.IsMetadata(); });
   if (addresses_.empty()) {
     return Fail(FailureKind::kForbiddenAddress,
-                fmt::format("{} is the address of a metadata service", exchange_->url.host));
+                fmt::format("{} is the address of a metadata service", exchange_->url->host));
   }
   if (!core_->options.allow_private_addresses) {
     // What is connected to is what is checked here: a name cannot change its mind in between.
     std::erase_if(addresses_, [](const SocketAddress& address) { return !address.IsPublic(); });
     if (addresses_.empty()) {
       return Fail(FailureKind::kForbiddenAddress,
-                  fmt::format("{} is not a public address", exchange_->url.host));
+                  fmt::format("{} is not a public address", exchange_->url->host));
     }
   }
-  for (auto& address : addresses_) address.set_port(exchange_->url.port);
+  for (auto& address : addresses_) address.set_port(exchange_->url->port);
   ConnectNext();
 }
 
 void ClientConnection::ConnectNext() {
   if (next_address_ == addresses_.size()) {
     return Fail(FailureKind::kConnect,
-                fmt::format("cannot connect to {}: {}", exchange_->url.authority, connect_error_));
+                fmt::format("cannot connect to {}: {}", exchange_->url->authority, connect_error_));
   }
   const SocketAddress& address = addresses_[next_address_++];
   int fd = socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -110,10 +110,10 @@ void ClientConnection::OnConnected() {
   core_->loop.Cancel(connect_timer_);
   connect_timer_ = kNoTimer;
   HttpVersion version = exchange_->request.version;
-  if (!exchange_->url.tls) return Opened(version == HttpVersion::kHttp2);
+  if (!exchange_->url->tls) return Opened(version == HttpVersion::kHttp2);
   const auto& context = core_->Tls();
   if (!context.ok()) return Fail(FailureKind::kTls, context.message());
-  tls_ = (*context)->Open(socket_->native_handle(), exchange_->url.host,
+  tls_ = (*context)->Open(socket_->native_handle(), exchange_->url->host,
                           version != HttpVersion::kHttp11);
   if (!tls_) return Fail(FailureKind::kTls, "TLS cannot be set up");
   phase_ = Phase::kHandshake;
@@ -190,9 +190,9 @@ void ClientConnection::BuildRequest(std::string& out) const {
   const ClientRequest& request = exchange_->request;
   out += request.method;
   out += ' ';
-  out += exchange_->url.target;
+  out += exchange_->url->target;
   out += " HTTP/1.1\r\nHost: ";
-  out += exchange_->url.authority;
+  out += exchange_->url->authority;
   out += "\r\n";
   bool agent = false;
   for (const auto& [name, value] : request.headers) {

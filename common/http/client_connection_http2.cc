@@ -21,7 +21,7 @@ void ClientConnection::StartHttp2() {
 }
 
 void ClientConnection::Multiplex(std::shared_ptr<Exchange> exchange) {
-  auto stream = http2_->Send(exchange->request, exchange->url, core_->options.user_agent);
+  auto stream = http2_->Send(exchange->request, *exchange->url, core_->options.user_agent);
   if (!stream.ok()) {
     exchange->connection = nullptr;
     return core_->Fail(exchange, FailureKind::kProtocol, stream.message());

@@ -49,6 +49,9 @@ Result<Url> ParseUrl(std::string_view text) {
     url.target += '?';
     url.target.append(query.data(), query.size());
   }
+  for (auto [key, version] : {std::pair(&url.key1, '1'), std::pair(&url.key2, '2')}) {
+    *key = fmt::format("{}{}{}:{}", url.tls ? 's' : 'p', version, url.host, url.port);
+  }
   return url;
 }
 

@@ -14,6 +14,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -48,6 +49,8 @@ struct Options {
   int64_t poison = -1;
   int status = 204;
   int size = 1024;
+  bool by_key = false;
+  double skip = 0;
 };
 
 int64_t NowMicros() { return SystemClock().Steady().time_since_epoch().count(); }
@@ -222,7 +225,8 @@ class Sink {
     ++received_;
     if (auto at = request.headers.Get("ce-benchtime")) {
       int64_t due = std::strtoll(std::string(*at).c_str(), nullptr, 10);
-      if (due > 0) latency_.Add(now - due);
+      bool counts = now - first_ >= static_cast<int64_t>(options_.skip * 1e6);
+      if (due > 0 && counts) latency_.Add(now - due);
     }
     auto answer = [writer, status = options_.status] {
       writer->Send(http::Response{status, {}, {}});
@@ -317,7 +321,8 @@ void Produce(EventLoop& loop, broker::Broker& broker, const Options& options) {
 }
 
 /// A straight consumer: reads the topic from its beginning and posts each event; `parallel` posts
-/// under way in all. What sixty lines of a user's own code would do: no retries, no bookkeeping.
+/// under way in all, with --by-key one of each key. What sixty lines of a user's own code would do:
+/// no retries, no bookkeeping.
 class Loop : public broker::Reader::Listener {
  public:
   Loop(EventLoop& loop, broker::Broker& broker, Options options)
@@ -327,6 +332,7 @@ class Loop : public broker::Reader::Listener {
   }
 
   void Run() {
+    loop_.OnTerminate([this](int) { loop_.Stop(); });
     loop_.Run();
     double span = static_cast<double>(NowMicros() - first_) / 1e6;
     Print(
@@ -341,12 +347,34 @@ class Loop : public broker::Reader::Listener {
   }
 
   void OnRecords(std::vector<broker::Record> records) override {
-    for (auto& record : records) waiting_.push_back(std::move(record));
+    for (auto& record : records) Wait(std::move(record));
     Pump();
     Pace();
   }
   void OnPartitionError(const broker::TopicPartition&, const Error& error) override {
     std::cerr << error.message << "\n";
+  }
+
+  void Wait(broker::Record record) {
+    ++count_;
+    if (options_.by_key && record.key) {
+      auto [it, idle] = behind_.try_emplace(*record.key);
+      if (!idle) return it->second.push_back(std::move(record));
+    }
+    waiting_.push_back(std::move(record));
+  }
+
+  void Done(const std::optional<std::string>& key) {
+    --under_way_;
+    --count_;
+    if (!options_.by_key || !key) return;
+    auto it = behind_.find(*key);
+    if (it->second.empty()) {
+      behind_.erase(it);
+    } else {
+      waiting_.push_back(std::move(it->second.front()));
+      it->second.pop_front();
+    }
   }
 
   void Pump() {
@@ -361,8 +389,8 @@ class Loop : public broker::Reader::Listener {
       }
       request.body = std::move(*record.value);
       ++under_way_;
-      client_.Send(std::move(request), [this](http::Client::Outcome) {
-        --under_way_;
+      client_.Send(std::move(request), [this, key = record.key](http::Client::Outcome) {
+        Done(key);
         if (++done_ == options_.count) return loop_.Stop();
         Pump();
         Pace();
@@ -371,7 +399,7 @@ class Loop : public broker::Reader::Listener {
   }
 
   void Pace() {
-    bool pause = waiting_.size() > (paused_ ? 5'000u : 20'000u);
+    bool pause = count_ > (paused_ ? 5'000 : 20'000);
     if (pause == paused_) return;
     paused_ = pause;
     for (int32_t p = 0; p < 4; ++p) {
@@ -384,6 +412,8 @@ class Loop : public broker::Reader::Listener {
   http::Client client_;
   std::unique_ptr<broker::Reader> reader_;
   std::deque<broker::Record> waiting_;
+  std::unordered_map<std::string, std::deque<broker::Record>> behind_;  // one of their key
+  int64_t count_ = 0;                                                   // taken, and not done
   bool paused_ = false;
   int under_way_ = 0;
   int64_t done_ = 0;
@@ -414,6 +444,8 @@ int Main(int argc, char** argv) {
   add("poison", po::value(&o.poison), "sink: answers this id with 500");
   add("delay-ms", po::value(&o.delay_ms), "sink: answer after");
   add("size", po::value(&o.size), "bytes of data");
+  add("skip", po::value(&o.skip), "sink: seconds from its first request on without latencies");
+  add("by-key", po::value(&o.by_key), "loop: 1: one of each key at a time");
   po::positional_options_description positional;
   positional.add("command", 1);
   po::variables_map values;

@@ -22,7 +22,7 @@ struct ClientCore;
 struct Exchange {
   ClientRequest request;
   Client::Callback done;
-  Url url;
+  std::shared_ptr<const Url> url;
   SteadyTime start{};
   TimerId timer = kNoTimer;
   bool finished = false;
@@ -85,13 +85,15 @@ struct ClientCore : std::enable_shared_from_this<ClientCore> {
   bool closed = false;
 
  private:
+  Result<std::shared_ptr<const Url>> UrlOf(const std::string& text);
   void OnTimeout(Exchange* exchange);
   void ServeWaiting(HostPool& pool);
   void CloseExpired(const std::string& key);
   void DropIfUnused(HostPool& pool);
   std::shared_ptr<Exchange> NextWaiting(HostPool& pool);
 
-  bool sending_ = false;  // inside Send: outcomes wait
+  std::unordered_map<std::string, std::shared_ptr<const Url>> urls_;  // those used lately
+  bool sending_ = false;                                              // inside Send: outcomes wait
   std::unique_ptr<Result<std::shared_ptr<TlsContext>>> tls_;
 };
 

@@ -15,6 +15,8 @@ struct Url {
   uint16_t port = 0;
   std::string authority;  // the Host header: with brackets, and the port unless it is the default
   std::string target;     // path and query, as written
+  std::string key1;       // names the connections to there, of HTTP/1.1
+  std::string key2;       // and of HTTP/2
 };
 
 /// Refuses what has no place in an endpoint's URL: other schemes, user names and passwords.

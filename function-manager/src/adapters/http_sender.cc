@@ -63,8 +63,8 @@ std::string BatchOf(const SendRequest& request, const cloudevents::Event& first)
   return body + ']';
 }
 
-http::ClientRequest ToHttp(const SendRequest& request, const cloudevents::Event& event,
-                           int64_t now_s) {
+// Takes the event's data.
+http::ClientRequest ToHttp(const SendRequest& request, cloudevents::Event& event, int64_t now_s) {
   http::ClientRequest out;
   out.url = request.sink.url;
   out.timeout = request.timeout;
@@ -81,7 +81,7 @@ http::ClientRequest ToHttp(const SendRequest& request, const cloudevents::Event&
     for (auto& [name, value] : cloudevents::ToHttpHeaders(event)) {
       out.headers.Add(std::move(name), std::move(value));
     }
-    if (event.data) out.body = *event.data;
+    if (event.data) out.body = std::move(*event.data);
   }
   for (const auto& [name, value] : request.sink.headers) out.headers.Set(name, value);
   out.headers.Set("webhook-id", request.webhook_id);
