@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <ostream>
-#include <thread>
 
 #include "cli/src/command.h"
 #include "cli/src/kinds/kind.h"
@@ -170,7 +169,7 @@ class DeadLetters : public Command {
     while (arguments.Has("wait") && job.is_object() && State(job) == "RUNNING") {
       std::string line = Progress(job);
       if (line != shown) invocation.err << (shown = line) << '\n' << std::flush;
-      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      invocation.environment.sleep(std::chrono::milliseconds(500));
       ASSIGN_OR_RETURN(
           job, CallJson(*api, "GET",
                         path + "/" + PercentEncode(json::GetString(job.get_object(), "id"))));
