@@ -17,11 +17,21 @@ function(dispatch_library name)
   target_link_libraries(${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
 endfunction()
 
+# dispatch_allocator(TARGET): jemalloc in place of glibc's malloc, which takes a quarter more of
+# event-manager's and function-manager's time and twice the memory after a burst. The sanitizers
+# bring their own.
+function(dispatch_allocator target)
+  if(NOT DISPATCH_SANITIZE)
+    target_link_libraries(${target} PRIVATE PkgConfig::JEMALLOC)
+  endif()
+endfunction()
+
 # dispatch_service(NAME target...): an executable from src/main.cc.
 function(dispatch_service name)
   add_executable(${name} src/main.cc)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${ARGN})
+  dispatch_allocator(${name})
 endfunction()
 
 # dispatch_tests(NAME [LABEL label] [SUFFIX _test] [DIRS dir...] [LIBS target...] [SHARDS n])

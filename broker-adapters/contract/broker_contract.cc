@@ -256,6 +256,26 @@ TEST_P(BrokerTest, AReaderPausesAndRemovesExactly) {
   EXPECT_LT(seen[0], kCount);
 }
 
+TEST_P(BrokerTest, AResumedReaderReadsOnAtOnce) {
+  std::string topic = NewTopic(1);
+  Fill(topic, 0, 100);
+  ReaderLog log;
+  auto reader = broker->NewReader("reader", log);
+  reader->Add({topic, 0}, kEarliest);
+  ASSERT_TRUE(driver->RunUntil([&] { return log.records.size() == 100; }));
+  for (size_t round = 1; round <= 6; ++round) {
+    reader->Pause({topic, 0});
+    Fill(topic, 0, 1);
+    driver->RunFor(std::chrono::milliseconds(50 + 150 * round));
+    ASSERT_EQ(log.records.size(), 99 + round);
+    reader->Resume({topic, 0});
+    EXPECT_TRUE(driver->RunUntil([&] { return log.records.size() == 100 + round; },
+                                 std::chrono::milliseconds(300)))
+        << "round " << round;
+    ASSERT_TRUE(driver->RunUntil([&] { return log.records.size() == 100 + round; }));
+  }
+}
+
 TEST_P(BrokerTest, AReaderIsToldOfAMissingTopicAndStartsWhenItComes) {
   std::string topic = Unique("contract");
   ReaderLog log;

@@ -344,6 +344,28 @@ TEST_P(GroupTest, FollowsTheListOfTopicsAndTheirGrowth) {
   EXPECT_EQ(member.losses, 0);
 }
 
+// The classic protocol takes the partitions of a topic that is gone, also before they were started.
+TEST_P(GroupTest, AnAssignmentLostBeforeItsStartIsGotOver) {
+  if (GetParam() == std::string("memory")) GTEST_SKIP() << "takes nothing from a member like that";
+  std::string kept = NewTopic(1);
+  std::string gone = NewTopic(2);
+  std::string other = NewTopic(1);
+  Fill(other, 0, 5);
+  Member member(*broker, Unique("group"), kEarliest, "one");
+  member.consumer->Subscribe({kept});
+  ASSERT_TRUE(driver->RunUntil([&] { return member.owned.size() == 1; }));
+  member.auto_start = false;
+  member.consumer->Subscribe({kept, gone});
+  ASSERT_TRUE(driver->RunUntil([&] { return member.owned.size() == 3; }));
+  member.consumer->Start({gone, 0}, kEarliest, member.generation);
+  auto deleted = AwaitStatus([&](auto d) { broker->admin().DeleteTopic(gone, std::move(d)); });
+  ASSERT_TRUE(deleted.ok()) << deleted.message();
+  member.auto_start = true;
+  member.consumer->Subscribe({kept, other});
+  ASSERT_TRUE(driver->RunUntil([&] { return member.records.size() == 5; }));
+  EXPECT_EQ(member.owned.size(), 2u);
+}
+
 TEST_P(GroupTest, AdminDescribesMembersAndWhatTheyOwn) {
   std::string topic = NewTopic(3);
   std::string group = Unique("group");

@@ -3,6 +3,9 @@
 #include "common/crypto.h"
 #include "common/log.h"
 
+// Read by jemalloc: few threads of a service allocate at the same time, and a record is 1 KB.
+extern "C" const char* malloc_conf = "narenas:2,tcache_max:4096";
+
 namespace dispatch::broker {
 
 std::unique_ptr<ServiceBase> StartOnKafka(Service& service, const std::string& name, int argc,

@@ -26,9 +26,10 @@ void ReadHeaders(const rd_kafka_message_t& message, std::vector<Header>& out) {
   }
 }
 
-void Check(ErrorPtr error, const char* what) {
-  if (!error) return;
+bool Check(ErrorPtr error, const char* what) {
+  if (!error) return true;
   log::Warning("{} failed reason=\"{}\"", what, rd_kafka_error_string(error.get()));
+  return false;
 }
 
 }  // namespace
@@ -101,18 +102,20 @@ void Consumer::Assign(const std::vector<TopicPartition>& partitions) {
   }
 }
 
-void Consumer::Unassign(const std::vector<TopicPartition>& partitions) {
+bool Consumer::Unassign(const std::vector<TopicPartition>& partitions) {
   cached_ = nullptr;
+  std::vector<TopicPartition> assigned;
   for (auto& tp : partitions) {
     auto it = parts_.find(tp);
     if (it == parts_.end()) continue;
     // librdkafka's own flag would outlive the assignment.
     if (it->second.paused) SetPaused(tp, false);
+    if (it->second.assigned) assigned.push_back(tp);
     parts_.erase(it);
   }
-  if (!rk_) return;
-  ListPtr list = MakeList(partitions);
-  Check(ErrorPtr(rd_kafka_incremental_unassign(rk_.get(), list.get())), "unassign");
+  if (!rk_) return true;
+  ListPtr list = MakeList(assigned);  // one that is not assigned would have all refused
+  return Check(ErrorPtr(rd_kafka_incremental_unassign(rk_.get(), list.get())), "unassign");
 }
 
 // rd_kafka_seek is refused in some states (after an out-of-range error, before the first fetch),

@@ -47,7 +47,8 @@ class Consumer : public std::enable_shared_from_this<Consumer> {
   /// Hands the partitions to librdkafka at their `next`.
   void Assign(const std::vector<TopicPartition>& partitions);
   /// Takes them from librdkafka; erases them here first.
-  void Unassign(const std::vector<TopicPartition>& partitions);
+  /// False: librdkafka refused, and waits for an answer it will not get.
+  bool Unassign(const std::vector<TopicPartition>& partitions);
   /// Goes on reading at `offset`, whatever state the partition is in.
   void Move(const TopicPartition& tp, Part& part, int64_t offset);
   /// Does the moves that had to wait.

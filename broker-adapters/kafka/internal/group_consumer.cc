@@ -181,19 +181,22 @@ class GroupCore : public Consumer {
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
       return OnAssign(std::move(partitions));
     }
-    // A rebalance that was under way was overtaken: its answer is not awaited any more.
-    for (auto& tp : partitions) std::erase(assigning_, tp);
     bool lost = rd_kafka_assignment_lost(rk_.get()) != 0;
-    if (partitions.empty() || lost) {
-      if (lost) membership_.Reset();
-      EndRevocation();
-      assigning_.clear();
-      Unassign(partitions);
-      MoveWaiting();
-      if (!partitions.empty()) listener_->OnLost(partitions);
-      return;
+    if (lost) membership_.Reset();
+    // An assignment that waits for its Starts is overtaken: librdkafka forgets it and does not name
+    // it now. Its partitions come again.
+    auto overtaken = std::exchange(assigning_, {});
+    if (!partitions.empty() && !lost && overtaken.empty()) return OnRevoke(std::move(partitions));
+    for (auto& tp : overtaken) {
+      if (std::find(partitions.begin(), partitions.end(), tp) == partitions.end()) {
+        partitions.push_back(std::move(tp));
+      }
     }
-    OnRevoke(std::move(partitions));
+    EndRevocation();
+    bool unassigned = Unassign(partitions);
+    MoveWaiting();
+    if (!partitions.empty()) listener_->OnLost(partitions);
+    if (!unassigned && rk_) Reopen(false);
   }
 
   void OnAssign(std::vector<TopicPartition> partitions) {
@@ -260,7 +263,7 @@ class GroupCore : public Consumer {
     if (ticket != ticket_ || !revoking_ || !rk_) return;
     auto partitions = std::exchange(revoked_, {});
     EndRevocation();
-    Unassign(partitions);
+    if (!Unassign(partitions)) return Reopen(false);
     MoveWaiting();
     if (closing_ && !closing_events_) StartClose();
   }
