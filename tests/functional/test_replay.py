@@ -191,7 +191,8 @@ def test_so_many_at_a_time(org, filled):
 @pytest.mark.disruptive
 def test_a_replay_survives_crashes_of_both_managers(healthy, org, filled):
     hook, called, sent = filled
-    replay = begin(org, called, **{"from": "earliest", "rate": 3})
+    # 2 a second of each partition: it lasts longer than a manager takes to come back.
+    replay = begin(org, called, **{"from": "earliest", "rate": 2})
     for service in ("event-manager", "function-manager"):
         seen = len(hook)
         eventually(lambda seen=seen: len(hook) > seen + 1, "it goes on", 30)
