@@ -315,6 +315,7 @@ wire::DeadLetter ToWire(const DeadLetter& in) {
   if (in.invocations_partition) out.__set_invocations_partition(*in.invocations_partition);
   if (in.sequence) out.__set_sequence(*in.sequence);
   if (in.source_timestamp_ms != 0) out.__set_source_timestamp_ms(in.source_timestamp_ms);
+  if (!in.replay_of.is_nil()) out.__set_replay_of(Bytes(in.replay_of));
   return out;
 }
 
@@ -335,6 +336,7 @@ DeadLetter FromWire(wire::DeadLetter&& in) {
   if (in.__isset.invocations_partition) out.invocations_partition = in.invocations_partition;
   if (in.__isset.sequence) out.sequence = in.sequence;
   if (in.__isset.source_timestamp_ms) out.source_timestamp_ms = in.source_timestamp_ms;
+  out.replay_of = ToUuid(in.replay_of);
   return out;
 }
 

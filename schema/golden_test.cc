@@ -126,6 +126,12 @@ DeadLetter MakeDeadLetterOfBooks() {
   return m;
 }
 
+DeadLetter MakeDeadLetterOfReplay() {
+  DeadLetter m = MakeDeadLetterOfBooks();
+  m.replay_of = Id(30);
+  return m;
+}
+
 AuditEntry MakeAudit() {
   return {"acme", {"key", "k1", "acme"}, "topic.create", "topic/t", "allowed", 5, "r"};
 }
@@ -237,6 +243,13 @@ TEST(GoldenTest, DeadLetterOfBooks) {
         "0818101415161718191a1b1c1d1e1f2021222300180461636d65180174180173180872656a6563746564"
         "1803343034150a15a806160c160e16101c18016b191c180563655f69641801310018027b7d0015061622160a"
         "00");
+}
+TEST(GoldenTest, DeadLetterOfReplay) {
+  Check(MakeDeadLetterOfReplay(),
+        "1c18100102030405060708090a0b0c0d0e0f10150416061810090a0b0c0d0e0f10111213141516171815"
+        "0818101415161718191a1b1c1d1e1f2021222300180461636d65180174180173180872656a6563746564"
+        "1803343034150a15a806160c160e16101c18016b191c180563655f69641801310018027b7d0015061622160a"
+        "18101e1f202122232425262728292a2b2c2d00");
 }
 TEST(GoldenTest, AuditEntry) {
   Check(MakeAudit(),

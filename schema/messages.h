@@ -166,6 +166,7 @@ struct DeadLetter {
   std::optional<int32_t> invocations_partition;
   std::optional<int64_t> sequence;
   int64_t source_timestamp_ms = 0;  // 0: not known
+  Uuid replay_of;  // the subscription that the replay `id.subscription` is of; nil: it is none
 };
 
 /// dispatch.audit

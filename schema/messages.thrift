@@ -140,6 +140,7 @@ struct DeadLetter {
   13: optional i32 invocations_partition
   14: optional i64 sequence
   15: optional i64 source_timestamp_ms
+  16: optional binary replay_of
 }
 
 struct AuditEntry {

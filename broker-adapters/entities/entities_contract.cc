@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -10,8 +9,7 @@
 #include "broker-adapters/entities/entity_store.h"
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/entities/outbox_store_pg.h"
-#include "common/event_loop.h"
-#include "common/pg/pool.h"
+#include "common/pg/testing/own_schema.h"
 
 namespace dispatch::entities_contract {
 namespace {
@@ -23,35 +21,19 @@ std::string ReadFile(const std::string& path) {
   return text.str();
 }
 
-class Entities : public ::testing::Test {
+class Entities : public pg::testing::OwnSchema {
  protected:
+  Entities() : OwnSchema("entities_contract", 4) {}
   void SetUp() override {
-    const char* url = std::getenv("DISPATCH_TEST_PG_URL");
-    if (url == nullptr) {
-      GTEST_SKIP() << "set DISPATCH_TEST_PG_URL to a PostgreSQL database to run this";
-    }
-    pg::PoolOptions options{.url = url, .connections = 1};
-    outside_ = std::make_unique<pg::Pool>(options, loop_);
-    Script(*outside_,
-           "drop schema if exists entities_contract cascade; create schema entities_contract");
-    options.url += options.url.find('?') == std::string::npos ? '?' : '&';
-    options.url += "options=-csearch_path%3Dentities_contract";
-    options.connections = 4;
-    pool_ = std::make_unique<pg::Pool>(options, loop_);
+    OwnSchema::SetUp();
+    if (IsSkipped()) return;
     for (const char* name : {"0001_entities", "0002_idempotency"}) {
       std::string sql = ReadFile(std::string("schema/sql/common/") + name + ".sql");
       ASSERT_FALSE(sql.empty()) << "run from the repository's root";
       Script(*pool_, sql);
     }
   }
-  void TearDown() override {
-    if (outside_) Script(*outside_, "drop schema if exists entities_contract cascade");
-  }
 
-  static void Script(pg::Pool& pool, const std::string& sql) {
-    auto status = pool.RunNow([&](pg::Transaction& tx) { return tx.ExecScript(sql); });
-    ASSERT_TRUE(status.ok()) << status.message();
-  }
   // One transaction on this thread.
   Status Now(const std::function<Status(EntityStore&)>& work) {
     return pool_->RunNow([&](pg::Transaction& tx) {
@@ -76,10 +58,6 @@ class Entities : public ::testing::Test {
     loop_.Run();
     return std::move(*result);
   }
-
-  EventLoop loop_;
-  std::unique_ptr<pg::Pool> outside_;
-  std::unique_ptr<pg::Pool> pool_;
 };
 
 TEST_F(Entities, InsertUpdateAndDeleteWriteTheOutboxToo) {

@@ -77,6 +77,7 @@ CommandPtr MakeDelete();
 CommandPtr MakePublish();
 CommandPtr MakeTail();
 CommandPtr MakeTrace();
+CommandPtr MakeAttempts();
 CommandPtr MakeDeadLetters();
 CommandPtr MakeLag();
 CommandPtr MakePause();

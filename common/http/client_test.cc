@@ -238,7 +238,7 @@ TEST_F(HttpClient, CutsHugeAnswers) {
 TEST_F(HttpClient, HandsOnAStreamPieceByPiece) {
   RawListener listener(loop_);
   std::vector<std::string> pieces;
-  ClientRequest request{.url = Url(listener.port()), .body = "hello", .timeout = 300ms};
+  ClientRequest request{.url = Url(listener.port()), .body = "hello", .timeout = 1s};
   request.max_response_bytes = 8;  // not of the whole
   request.on_piece = [&](std::string_view piece) {
     pieces.emplace_back(piece);
@@ -248,11 +248,13 @@ TEST_F(HttpClient, HandsOnAStreamPieceByPiece) {
   RawPeer& peer = Accept(listener);
   peer.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
   ASSERT_TRUE(Until([&] { return pieces.size() == 1; }));
-  // Together longer than the timeout, which is from piece to piece.
+  // Together longer than the timeout, which is from piece to piece; and far from it each, as the
+  // machine may stand still for a moment.
   for (size_t n = 2; n < 5; ++n) {
-    loop_.RunUntil([] { return false; }, 150ms);
+    loop_.RunUntil([] { return false; }, 350ms);
     peer.Send("3\r\nmor\r\n");
-    ASSERT_TRUE(Until([&] { return pieces.size() == n; })) << n;
+    ASSERT_TRUE(Until([&] { return pieces.size() == n || slot->has_value(); })) << n;
+    ASSERT_EQ(pieces.size(), n) << (*slot)->message;
   }
   auto outcome = Wait(slot);
   EXPECT_EQ(outcome.failure, FailureKind::kNone) << outcome.message;
@@ -266,7 +268,7 @@ TEST_F(HttpClient, AStreamThatFallsSilentFailsAndAnErrorIsNoStream) {
   RawListener listener(loop_);
   int pieces = 0;
   auto stream = [&] {
-    ClientRequest request{.url = Url(listener.port()), .body = "hello", .timeout = 150ms};
+    ClientRequest request{.url = Url(listener.port()), .body = "hello", .timeout = 500ms};
     request.on_piece = [&](std::string_view) { return ++pieces > 0; };
     return Send(std::move(request));
   };
@@ -274,7 +276,7 @@ TEST_F(HttpClient, AStreamThatFallsSilentFailsAndAnErrorIsNoStream) {
   Accept(listener).Send("HTTP/1.1 200 OK\r\n\r\nfirst");
   auto outcome = Wait(slot);
   EXPECT_EQ(outcome.failure, FailureKind::kTimeout);
-  EXPECT_EQ(outcome.message, "no data within 150 ms");
+  EXPECT_EQ(outcome.message, "no data within 500 ms");
   EXPECT_EQ(pieces, 1);
   slot = stream();
   Accept(listener, 1).Send("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone");
@@ -305,6 +307,7 @@ TEST_F(HttpClient, TimesOutOnSilenceAndOnDrip) {
   EXPECT_EQ(outcome.failure, FailureKind::kTimeout);
   EXPECT_GE(outcome.elapsed, 50ms);
 
+  request.timeout = 300ms;  // enough for it to come here
   slot = Send(request);
   RawPeer& peer = Accept(listener, 1);
   peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");

@@ -324,7 +324,7 @@ TEST_F(Http2Client, AResetStreamFailsAloneAndARefusedOneGoesOnceMore) {
 
 TEST_F(Http2Client, ATimeoutGivesUpTheStreamOnly) {
   ClientRequest request = Request("slow");
-  request.timeout = 100ms;
+  request.timeout = 500ms;  // enough for both to come here
   auto slow = Send(std::move(request));
   Http2Peer& peer = Accept();
   Requests(peer, 1);
@@ -377,7 +377,7 @@ TEST_F(Http2Client, StreamsPieceByPiece) {
 }
 
 TEST_F(Http2Client, ADeadConnectionIsFoundByPing) {
-  options_.ping_interval = 50ms;
+  options_.ping_interval = 200ms;  // is dead who takes as long to answer
   auto slot = Send(Request());
   Http2Peer& peer = Accept();
   Requests(peer, 1);

@@ -61,6 +61,15 @@ class Load:
     def accepted_count(self) -> int:
         return sum(len(ids) for ids in self.accepted.values())
 
+    def accepted_since(self, place: tuple, when: float) -> dict[str, int]:
+        """id -> partition."""
+        with self._lock:
+            return {
+                event_id: partition
+                for event_id, (partition, _) in self.accepted[place].items()
+                if self.accepted_at[event_id] >= when
+            }
+
     def _publish(self, number: int) -> None:
         dice = random.Random(self.seed * 1000 + number)
         session = requests.Session()

@@ -1,5 +1,9 @@
 """Fixtures of the functional suite. It needs a running stack: `tests/run functional`, or
-`deploy/local/up` and DISPATCH_HOME; it leaves it running and ready."""
+`deploy/local/up` and DISPATCH_HOME; it leaves it running and ready.
+
+`tests/run` gives it two workers (pytest-xdist) on the one stack. Tests have organisations, topics and
+names of their own, so most do not see each other: the files are dealt out. What stops parts or counts
+what the whole stack did runs in one worker, one test at a time, when all others are through."""
 
 import itertools
 import sys
@@ -13,17 +17,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib.client import Client  # noqa: E402
 from lib.receiver import Receiver  # noqa: E402
 from lib.stack import SERVICES, Stack  # noqa: E402
+from lib.turns import Turns  # noqa: E402
 
 # Every answer that any test of this run got; test_contract.py compares it with the document.
 EXCHANGES: list = []
+TURNS = pytest.StashKey[Turns]()
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "disruptive: stops or kills parts; these tests run last")
+    config.addinivalue_line("markers", "alone: counts what the whole stack did, so others must not")
     config.addinivalue_line("markers", "whole_run: looks at all that the tests before it did")
     config.addinivalue_line("markers", "long: takes long, and runs only when asked for: -m long")
 
 
+@pytest.hookimpl(trylast=True)  # when -k and -m have chosen: nobody waits for what does not run
 def pytest_collection_modifyitems(config, items):
     if "long" not in config.option.markexpr:
         short = [item for item in items if not item.get_closest_marker("long")]
@@ -31,11 +39,39 @@ def pytest_collection_modifyitems(config, items):
         items[:] = short
 
     def place(item):
-        if item.get_closest_marker("whole_run"):
-            return 2
-        return 1 if item.get_closest_marker("disruptive") else 0
+        for number, marker in enumerate(("whole_run", "disruptive", "alone")):
+            if item.get_closest_marker(marker):
+                return 3 - number
+        return 0
 
     items.sort(key=place)
+    if not hasattr(config, "workerinput"):
+        return
+    config.stash[TURNS] = Turns(
+        Path(config.option.basetemp).parent,
+        config.workerinput["workerid"],
+        last=[item.nodeid for item in items if place(item)],
+        others=[item.nodeid for item in items if not place(item)],
+        seen=EXCHANGES,
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from lib.scheduler import ByFile
+
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    turns = item.config.stash.get(TURNS, None)
+    if turns is None:
+        return (yield)
+    turns.begin(item.nodeid)
+    outcome = yield
+    turns.done(item.nodeid)
+    return outcome
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +82,9 @@ def stack() -> Stack:
 
 
 @pytest.fixture(scope="session")
-def exchanges() -> list:
-    return EXCHANGES
+def exchanges(request) -> list:
+    turns = request.config.stash.get(TURNS, None)
+    return EXCHANGES if turns is None else turns.all_exchanges()
 
 
 @pytest.fixture(scope="session")

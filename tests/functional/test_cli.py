@@ -102,6 +102,24 @@ def test_publish_lines_of_standard_input(run, org, topic, hook):
     assert sorted(json.loads(r.body)["n"] for r in hook.requests) == list(range(25))
 
 
+def test_attempts_over_pages(run, org, topic, hook):
+    """More than one page of the server, which has 1,000 at most."""
+    run("publish", topic, "--type", "cli.many", "--count", "1010", "--batch", "1000")
+    org.settled(hook.subscription, matched=1010)
+
+    def listed(*options):
+        return of_json(run("attempts", hook.subscription, "-o", "json", *options))
+
+    eventually(lambda: len(listed("--limit", "5000")) == 1010, "all are on record")
+    places = {(a["partition"], a["offset"]) for a in listed("--limit", "5000")}
+    assert len(places) == 1010
+    assert len(listed("--limit", "1005")) == 1005
+    assert listed("--outcome", "retry") == []
+    shown = run("attempts", hook.subscription, "--limit", "2").stdout.splitlines()
+    assert len(shown) == 3 and "delivered" in shown[1], shown
+    assert "no-such" in run("attempts", "no-such", code=1).stderr
+
+
 def test_dead_letters(run, org, topic, receiver, subscribe):
     endpoint = receiver.endpoint(Answer(400))
     called = subscribe(endpoint.url)

@@ -10,6 +10,8 @@ from lib.receiver import Answer
 from lib.stack import DATABASES, SERVICES
 from lib.wait import eventually
 
+pytestmark = pytest.mark.alone  # other tests have endpoints that the services call as well
+
 
 @pytest.fixture
 def load(org, topic, receiver, subscribe):

@@ -131,8 +131,8 @@ def test_order_by_key_leaves_it_out(org, topic, receiver, subscribe):
 @pytest.mark.disruptive
 def test_survives_kills_in_the_middle(healthy, org, topic, hook):
     """Of both managers; nothing comes early, nothing twice."""
-    ids = [org.publish(topic, delay="7s")["id"] for _ in range(20)]
     begun = time.monotonic()
+    ids = [org.publish(topic, delay="7s")["id"] for _ in range(20)]
     scheduled(org, hook.subscription, 20)
     for service in ("function-manager", "event-manager"):
         healthy.kill(service)
@@ -140,4 +140,4 @@ def test_survives_kills_in_the_middle(healthy, org, topic, hook):
     s = org.settled(hook.subscription, matched=20, bound=40)
     assert s["delivered"] == 20 and adds_up(s), s
     assert sorted(hook.event_ids) == sorted(ids)
-    assert min(r.time for r in hook.requests) - begun >= 6.5
+    assert min(r.time for r in hook.requests) - begun >= 6.9

@@ -41,6 +41,7 @@ def test_unknown_admin_path_is_404(stack, service):
     assert stack.admin(service, "/v1/topics").status_code == 404
 
 
+@pytest.mark.alone
 def test_publishing_is_counted(stack, org, topic):
     before = stack.metric("api-gateway", "dispatch_gateway_events_accepted_total")
     for _ in range(3):
@@ -48,6 +49,7 @@ def test_publishing_is_counted(stack, org, topic):
     assert stack.metric("api-gateway", "dispatch_gateway_events_accepted_total") == before + 3
 
 
+@pytest.mark.alone
 def test_attempts_are_counted(stack, org, topic, hook):
     before = stack.metric(
         "function-manager", "dispatch_delivery_attempts_total", outcome="delivered"

@@ -2,7 +2,7 @@
 
 import pytest
 from lib.client import adds_up, event
-from lib.receiver import Answer
+from lib.receiver import OK, Answer
 from lib.wait import eventually
 
 SUBSCRIPTIONS = "/v1/subscriptions"
@@ -98,6 +98,46 @@ def test_rate_and_cancel(org, filled):
     assert again["finishedTime"] == done["finishedTime"], "cancelling twice is harmless"
 
 
+def test_its_dead_letters_are_in_the_list_of_its_subscription(org, filled):
+    hook, called, sent = filled
+    path = f"{SUBSCRIPTIONS}/{called}/dead-letters"
+    hook.default = Answer(400)
+    replay = begin(org, called, **{"from": {"offsets": [2, 0]}, "to": {"offsets": [5, 0]}})
+    done = ended(org, called, replay)
+    assert done["progress"]["deadLettered"] == done["progress"]["matched"] == 3
+    own = org.publish(org.subscription(called)["topic"])
+    org.settled(called, matched=61)
+    found = eventually(
+        lambda: len(f := org.get(path, expect=200).json()) == 4 and f, "all are listed"
+    )
+    of_it = [letter for letter in found if letter.get("replay") == replay["id"]]
+    assert [(f["partition"], f["offset"]) for f in of_it] == [(0, 2), (0, 3), (0, 4)]
+    assert [f["eventId"] for f in found if "replay" not in f] == [own["id"]]
+    whole = org.get(f"{path}/{of_it[0]['id']}", expect=200).json()
+    assert whole["replay"] == replay["id"] and whole["event"]["source"] == "/tests"
+
+    # A redrive is of the subscription's own.
+    hook.default = OK
+    job = org.post(f"{path}/redrive", {}, expect=202).json()
+    assert job["total"] == 1
+
+    def moved():
+        now = org.get(f"{path}/redrive/{job['id']}", expect=200).json()
+        return now["state"] == "DONE" and now
+
+    assert eventually(moved, "the redrive is done")["moved"] == 1
+
+    def counted():
+        s = org.statistics(called)
+        return (s["delivered"], s["deadLettered"]) == (61, 0) and adds_up(s)
+
+    eventually(counted, "it was delivered")
+    left = org.get(path, expect=200).json()
+    assert sorted(f["id"] for f in left) == sorted(f["id"] for f in of_it)
+    assert org.delete(path, expect=200).json() == {"purged": 3, "left": 0}
+    assert org.get(path, expect=200).json() == []
+
+
 def test_a_paused_subscription_is_replayed_to(org, filled):
     hook, called, _ = filled
     org.post(f"{SUBSCRIPTIONS}/{called}/pause", expect=200)
@@ -151,7 +191,8 @@ def test_so_many_at_a_time(org, filled):
 @pytest.mark.disruptive
 def test_a_replay_survives_crashes_of_both_managers(healthy, org, filled):
     hook, called, sent = filled
-    replay = begin(org, called, **{"from": "earliest", "rate": 3})
+    # 2 a second of each partition: it lasts longer than a manager takes to come back.
+    replay = begin(org, called, **{"from": "earliest", "rate": 2})
     for service in ("event-manager", "function-manager"):
         seen = len(hook)
         eventually(lambda seen=seen: len(hook) > seen + 1, "it goes on", 30)

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <string>
+#include <utility>
 
 #include "tests/simulation/world.h"
 
@@ -9,230 +11,204 @@ namespace {
 
 using simulation::World;
 
-/// DISPATCH_SIMULATION_SEEDS says how many seeds each test runs, DISPATCH_SIMULATION_SEED picks
+enum Duplicates { kOnce, kRepeats };  // kRepeats: a delivery may come again
+
+/// What is let loose, and on how many seeds.
+struct Case {
+  const char* name;
+  uint64_t seeds;
+  Duplicates duplicates;
+  World::Options options;
+};
+
+const Case kCases[] = {
+    {"BreathesWithoutFaults",
+     5,
+     kOnce,
+     {.crashes = false,
+      .store_faults = false,
+      .broker_faults = false,
+      .endpoint_faults = false,
+      .pauses = false}},
+    {"PauseAndResumeAreExact",
+     300,
+     kOnce,
+     {.crashes = false, .store_faults = false, .broker_faults = false, .endpoint_faults = false}},
+    {"WhatStaysPausedHasAllFromBefore",
+     100,
+     kRepeats,
+     {.event_managers = 2, .subscriptions = 6, .resumes = false, .rewinds = true}},
+    {"FailingEndpointsAreRetried",
+     200,
+     kRepeats,
+     {.crashes = false, .store_faults = false, .broker_faults = false}},
+    {"HangingEndpointsFallBehindAndCatchUp",
+     500,
+     kOnce,
+     {.crashes = false,
+      .store_faults = false,
+      .broker_faults = false,
+      .endpoint_faults = false,
+      .pauses = false,
+      .hangs = true,
+      .allowance = 6}},
+    {"RewindsDeliverAgainFromTheirPlace",
+     500,
+     kOnce,
+     {.crashes = false,
+      .store_faults = false,
+      .broker_faults = false,
+      .endpoint_faults = false,
+      .pauses = false,
+      .rewinds = true,
+      .hangs = true,
+      .allowance = 6}},
+    {"FallingBehindAndRewindsSurviveEveryFault",
+     1500,
+     kRepeats,
+     {.event_managers = 2, .subscriptions = 6, .rewinds = true, .hangs = true, .allowance = 6}},
+    {"SmallGrantsSurviveEveryFault",
+     150,
+     kRepeats,
+     {.event_managers = 2,
+      .subscriptions = 6,
+      .rewinds = true,
+      .hangs = true,
+      .small_grants = true,
+      .allowance = 6}},
+    {"DelayedEventsComeOnceInTime",
+     40,
+     kOnce,
+     {.crashes = false,
+      .store_faults = false,
+      .broker_faults = false,
+      .endpoint_faults = false,
+      .delays = true,
+      .allowance = 40}},
+    {"DelayedEventsSurviveEveryFault",
+     40,
+     kRepeats,
+     {.event_managers = 2,
+      .function_managers = 2,
+      .events = 150,
+      .subscriptions = 6,
+      .rewinds = true,
+      .hangs = true,
+      .redrives = true,
+      .replays = true,
+      .delays = true,
+      .allowance = 40}},
+    {"RedrivesDeliverOnceWithoutFaults",
+     100,
+     kRepeats,
+     {.subscriptions = 6,
+      .crashes = false,
+      .store_faults = false,
+      .broker_faults = false,
+      .pauses = false,
+      .redrives = true}},
+    {"RedrivesSurviveEveryFault",
+     500,
+     kRepeats,
+     {.function_managers = 2, .subscriptions = 6, .rewinds = true, .redrives = true}},
+    {"ReplaysDeliverTheirStretchOnce",
+     500,
+     kOnce,
+     {.crashes = false,
+      .store_faults = false,
+      .broker_faults = false,
+      .endpoint_faults = false,
+      .replays = true}},
+    {"ReplaysSurviveEveryFault",
+     1500,
+     kRepeats,
+     {.event_managers = 2, .rewinds = true, .hangs = true, .replays = true, .allowance = 6}},
+    {"WhatRetentionTakesIsCounted",
+     500,
+     kOnce,
+     {.crashes = false,
+      .store_faults = false,
+      .broker_faults = false,
+      .endpoint_faults = false,
+      .truncations = true}},
+    {"WhatRetentionTakesIsCountedOverEveryFault",
+     1500,
+     kRepeats,
+     {.event_managers = 2, .subscriptions = 6, .hangs = true, .truncations = true, .allowance = 6}},
+    {"PoisonIsQuarantined",
+     100,
+     kRepeats,
+     {.crashes = false,
+      .store_faults = false,
+      .broker_faults = false,
+      .endpoint_faults = false,
+      .pauses = false,
+      .poison = true}},
+    {"PoisonIsQuarantinedAmongEveryFault",
+     200,
+     kRepeats,
+     {.function_managers = 2, .subscriptions = 6, .poison = true}},
+    {"ConservationSurvivesEveryFault", 1000, kRepeats, {.subscriptions = 6}},
+    {"ConservationSurvivesEveryFaultWithTwoOfEach",
+     1000,
+     kRepeats,
+     {.event_managers = 2, .function_managers = 2, .subscriptions = 6}},
+    {"InstancesCutOffFromKafkaHarmNothing",
+     500,
+     kRepeats,
+     {.event_managers = 2,
+      .function_managers = 2,
+      .subscriptions = 6,
+      .isolation = true,
+      .late = true,
+      .hangs = true}},
+    {"InstancesCutOffWhileSubscriptionsFallBehindHarmNothing",
+     500,
+     kRepeats,
+     {.event_managers = 2,
+      .function_managers = 2,
+      .subscriptions = 6,
+      .isolation = true,
+      .late = true,
+      .hangs = true,
+      .allowance = 6}},
+};
+
+/// DISPATCH_SIMULATION_SEEDS says how many seeds each case runs, DISPATCH_SIMULATION_SEED picks
 /// one.
-uint64_t Seeds(uint64_t otherwise) {
+std::pair<uint64_t, uint64_t> Seeds(uint64_t otherwise) {
+  if (const char* one = std::getenv("DISPATCH_SIMULATION_SEED")) {
+    uint64_t seed = std::strtoull(one, nullptr, 10);
+    return {seed, seed};
+  }
   const char* text = std::getenv("DISPATCH_SIMULATION_SEEDS");
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+  return {1, text == nullptr ? otherwise : std::strtoull(text, nullptr, 10)};
 }
 
-void RunSeeds(World::Options options, uint64_t count, bool duplicates_allowed) {
-  uint64_t first = 1;
-  if (const char* one = std::getenv("DISPATCH_SIMULATION_SEED")) {
-    first = std::strtoull(one, nullptr, 10);
-    count = 1;
-  }
+class SimulationTest : public ::testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(Simulation, SimulationTest, ::testing::ValuesIn(kCases),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST_P(SimulationTest, Holds) {
+  World::Options options = GetParam().options;
+  auto [first, last] = Seeds(GetParam().seeds);
   size_t redriven = 0;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
-    options.seed = seed;
+  for (options.seed = first; options.seed <= last; ++options.seed) {
+    SCOPED_TRACE("seed " + std::to_string(options.seed));
     World world(options);
     world.Run();
     auto faults = world.Check();
-    for (size_t i = 0; i < faults.size() && i < 10; ++i) {
-      ADD_FAILURE() << "seed " << seed << ": " << faults[i];
-    }
-    EXPECT_GT(world.delivered(), 0u) << "seed " << seed;
+    for (size_t i = 0; i < faults.size() && i < 10; ++i) ADD_FAILURE() << faults[i];
+    EXPECT_GT(world.delivered(), 0u);
     redriven += world.redriven();
     // Each delivery of it may end three that run it alone, and some that do not know it yet.
-    EXPECT_LE(world.poisoned(), 8 * options.subscriptions) << "seed " << seed;
-    if (!duplicates_allowed) {
-      EXPECT_EQ(world.duplicates(), 0) << "seed " << seed;
+    EXPECT_LE(world.poisoned(), 8 * options.subscriptions);
+    if (GetParam().duplicates == kOnce) {
+      EXPECT_EQ(world.duplicates(), 0);
     }
-    if (::testing::Test::HasFailure()) return;
+    if (HasFailure()) return;
   }
   EXPECT_EQ(redriven > 0, options.redrives) << "the test tests nothing";
-}
-
-TEST(SimulationTest, BreathesWithoutFaults) {
-  World::Options options;
-  options.crashes = options.store_faults = options.broker_faults = false;
-  options.endpoint_faults = options.pauses = false;
-  RunSeeds(options, 5, false);
-}
-
-TEST(SimulationTest, PauseAndResumeAreExact) {
-  World::Options options;
-  options.crashes = options.store_faults = options.broker_faults = false;
-  options.endpoint_faults = false;
-  RunSeeds(options, Seeds(300), false);
-}
-
-TEST(SimulationTest, WhatStaysPausedHasAllFromBefore) {
-  World::Options options;
-  options.subscriptions = 6;
-  options.event_managers = 2;
-  options.rewinds = true;
-  options.resumes = false;
-  RunSeeds(options, Seeds(100), true);
-}
-
-TEST(SimulationTest, FailingEndpointsAreRetried) {
-  World::Options options;
-  options.crashes = options.store_faults = options.broker_faults = false;
-  RunSeeds(options, Seeds(200), true);
-}
-
-TEST(SimulationTest, HangingEndpointsFallBehindAndCatchUp) {
-  World::Options options;
-  options.crashes = options.store_faults = options.broker_faults = false;
-  options.endpoint_faults = options.pauses = false;
-  options.hangs = true;
-  options.allowance = 6;
-  RunSeeds(options, Seeds(500), false);
-}
-
-TEST(SimulationTest, RewindsDeliverAgainFromTheirPlace) {
-  World::Options options;
-  options.crashes = options.store_faults = options.broker_faults = false;
-  options.endpoint_faults = options.pauses = false;
-  options.hangs = true;
-  options.allowance = 6;
-  options.rewinds = true;
-  RunSeeds(options, Seeds(500), false);
-}
-
-TEST(SimulationTest, FallingBehindAndRewindsSurviveEveryFault) {
-  World::Options options;
-  options.subscriptions = 6;
-  options.event_managers = 2;
-  options.hangs = true;
-  options.rewinds = true;
-  options.allowance = 6;
-  RunSeeds(options, Seeds(1500), true);
-}
-
-TEST(SimulationTest, SmallGrantsSurviveEveryFault) {
-  World::Options options;
-  options.subscriptions = 6;
-  options.event_managers = 2;
-  options.hangs = true;
-  options.rewinds = true;
-  options.allowance = 6;
-  options.small_grants = true;
-  RunSeeds(options, Seeds(150), true);
-}
-
-TEST(SimulationTest, DelayedEventsComeOnceInTime) {
-  World::Options options;
-  options.crashes = options.store_faults = options.broker_faults = false;
-  options.endpoint_faults = false;
-  options.delays = true;
-  options.allowance = 40;
-  RunSeeds(options, Seeds(40), false);
-}
-
-TEST(SimulationTest, DelayedEventsSurviveEveryFault) {
-  World::Options options;
-  options.event_managers = options.function_managers = 2;
-  options.delays = options.rewinds = options.hangs = options.redrives = options.replays = true;
-  options.events = 150;
-  options.subscriptions = 6;
-  options.allowance = 40;
-  RunSeeds(options, Seeds(40), true);
-}
-
-TEST(SimulationTest, RedrivesDeliverOnceWithoutFaults) {
-  World::Options options;
-  options.subscriptions = 6;
-  options.crashes = options.store_faults = options.broker_faults = options.pauses = false;
-  options.redrives = true;
-  RunSeeds(options, Seeds(100), true);
-}
-
-TEST(SimulationTest, RedrivesSurviveEveryFault) {
-  World::Options options;
-  options.subscriptions = 6;
-  options.function_managers = 2;
-  options.redrives = true;
-  options.rewinds = true;
-  RunSeeds(options, Seeds(500), true);
-}
-
-TEST(SimulationTest, ReplaysDeliverTheirStretchOnce) {
-  World::Options options;
-  options.crashes = options.store_faults = options.broker_faults = false;
-  options.endpoint_faults = false;
-  options.replays = true;
-  RunSeeds(options, Seeds(500), false);
-}
-
-TEST(SimulationTest, ReplaysSurviveEveryFault) {
-  World::Options options;
-  options.event_managers = 2;
-  options.hangs = true;
-  options.rewinds = true;
-  options.allowance = 6;
-  options.replays = true;
-  RunSeeds(options, Seeds(1500), true);
-}
-
-TEST(SimulationTest, WhatRetentionTakesIsCounted) {
-  World::Options options;
-  options.crashes = options.store_faults = options.broker_faults = false;
-  options.endpoint_faults = false;
-  options.truncations = true;
-  RunSeeds(options, Seeds(500), false);
-}
-
-TEST(SimulationTest, WhatRetentionTakesIsCountedOverEveryFault) {
-  World::Options options;
-  options.subscriptions = 6;
-  options.event_managers = 2;
-  options.hangs = true;
-  options.allowance = 6;
-  options.truncations = true;
-  RunSeeds(options, Seeds(1500), true);
-}
-
-TEST(SimulationTest, PoisonIsQuarantined) {
-  World::Options options;
-  options.crashes = options.store_faults = options.broker_faults = false;
-  options.endpoint_faults = options.pauses = false;
-  options.poison = true;
-  RunSeeds(options, Seeds(100), true);
-}
-
-TEST(SimulationTest, PoisonIsQuarantinedAmongEveryFault) {
-  World::Options options;
-  options.subscriptions = 6;
-  options.function_managers = 2;
-  options.poison = true;
-  RunSeeds(options, Seeds(200), true);
-}
-
-TEST(SimulationTest, ConservationSurvivesEveryFault) {
-  World::Options options;
-  options.subscriptions = 6;
-  RunSeeds(options, Seeds(1000), true);
-}
-
-TEST(SimulationTest, ConservationSurvivesEveryFaultWithTwoOfEach) {
-  World::Options options;
-  options.subscriptions = 6;
-  options.event_managers = 2;
-  options.function_managers = 2;
-  RunSeeds(options, Seeds(1000), true);
-}
-
-TEST(SimulationTest, InstancesCutOffFromKafkaHarmNothing) {
-  World::Options options;
-  options.subscriptions = 6;
-  options.event_managers = 2;
-  options.function_managers = 2;
-  options.hangs = true;
-  options.isolation = options.late = true;
-  RunSeeds(options, Seeds(500), true);
-}
-
-TEST(SimulationTest, InstancesCutOffWhileSubscriptionsFallBehindHarmNothing) {
-  World::Options options;
-  options.subscriptions = 6;
-  options.event_managers = 2;
-  options.function_managers = 2;
-  options.hangs = true;
-  options.allowance = 6;
-  options.isolation = options.late = true;
-  RunSeeds(options, Seeds(500), true);
 }
 
 /// Checks that find no bug which is there are worth nothing.

@@ -490,6 +490,54 @@ TEST_F(Verbs, ListsDeadLettersAndLag) {
   EXPECT_THAT(m.out, HasSubstr("o      0          5         8    3"));
 }
 
+TEST_F(Verbs, ListsAttemptsOverPages) {
+  auto page = [](int count, const std::string& next) {
+    ApiAnswer answer{200, {}, "["};
+    for (int i = 0; i < count; ++i) {
+      answer.body += i == 0 ? "" : ",";
+      answer.body += R"({"partition": 1, "offset": 5, "attempt": 2, "status": 503,
+          "latencyMs": 1.25, "outcome": "retry", "message": "503", "answer": "busy",
+          "time": "2026-01-01T00:00:00Z", "replay": "r-1"})";
+    }
+    answer.body += "]";
+    if (!next.empty()) answer.headers.Set("Link", "<" + next + ">; rel=\"next\"");
+    return answer;
+  };
+  m.answers = {page(1000, "/v1/subscriptions/s/deliveries?limit=1000&cursor=a%2Bb"),
+               page(600, "/v1/subscriptions/s/deliveries?limit=1000&cursor=c")};
+  ASSERT_EQ(m.Run({"attempts", "s", "--limit", "1500", "--outcome", "retry", "--since",
+                   "2026-01-01T00:00:00Z", "-o", "json"}),
+            0)
+      << m.err;
+  EXPECT_EQ(Sent(0),
+            "GET /v1/subscriptions/s/deliveries?limit=1000&status=retry&"
+            "since=2026-01-01T00%3A00%3A00Z");
+  EXPECT_EQ(Sent(1), "GET /v1/subscriptions/s/deliveries?limit=1000&cursor=a%2Bb");
+  EXPECT_THAT(m.requests, SizeIs(2)) << "no more than it was asked for";
+  auto shown = json::Parse(m.out);
+  ASSERT_TRUE(shown.ok());
+  EXPECT_EQ(shown->as_array().size(), 1500U);
+
+  m.answers = {page(1, "")};
+  ASSERT_EQ(m.Run({"attempts", "a b"}), 0);
+  EXPECT_EQ(Sent(2), "GET /v1/subscriptions/a%20b/deliveries?limit=100");
+  EXPECT_EQ(m.out,
+            "POSITION  ATTEMPT  TIME                  STATUS  LATENCY  OUTCOME  MESSAGE  ANSWER  "
+            "REPLAY\n"
+            "1@5       2        2026-01-01 00:00:00Z  503     1.2 ms   retry    503      busy    "
+            "r-1\n");
+  m.Answer(404, R"({"message": "subscription 's' does not exist"})");
+  EXPECT_EQ(m.Run({"attempts", "s"}), 1);
+  EXPECT_THAT(m.err, HasSubstr("does not exist"));
+  m.requests.clear();
+  EXPECT_EQ(m.Run({"attempts", "s", "--outcome", "lost"}), 2);
+  EXPECT_EQ(m.Run({"attempts", "s", "--limit", "0"}), 2);
+  EXPECT_EQ(m.Run({"attempts"}), 2);
+  EXPECT_THAT(m.requests, IsEmpty());
+  ASSERT_EQ(m.Run({"__complete", "attempts", "s", "--outcome", "d"}), 0);
+  EXPECT_EQ(m.out, "delivered\t\ndead-lettered\t\n");
+}
+
 TEST_F(Verbs, PurgesDeadLettersUntilNoneIsLeft) {
   m.Answer(200, R"({"purged": 10000, "left": 5})");
   m.Answer(200, R"({"purged": 5, "left": 0})");

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <ostream>
-#include <thread>
 
 #include "cli/src/command.h"
 #include "cli/src/kinds/kind.h"
@@ -24,7 +23,8 @@ const std::vector<Column>& Columns() {
                                               {"POSITION", Position},
                                               FieldColumn("REASON", "reason"),
                                               FieldColumn("ATTEMPTS", "attempts"),
-                                              FieldColumn("MESSAGE", "message")};
+                                              FieldColumn("MESSAGE", "message"),
+                                              FieldColumn("REPLAY", "replay")};
   return columns;
 }
 
@@ -41,10 +41,11 @@ class DeadLetters : public Command {
     info_.usage = "[list|get|purge|redrive|redrives] SUBSCRIPTION [ID]";
     info_.summary = "events that could not be delivered, oldest first";
     info_.text =
-        "list (without a word, too)  those that fit the flags\n"
+        "list (without a word, too)  those that fit the flags, of its replays too\n"
         "get SUBSCRIPTION ID         one of them whole, with the event\n"
         "purge                       removes those that fit for good; --all for all of them\n"
         "redrive                     makes those that fit pending again; --all for all of them\n"
+        "                            (of a replay: replay that stretch again)\n"
         "redrive --cancel ID         ends a redrive; what it has not moved stays a dead letter\n"
         "redrives                    the redrives, newest first\n";
     info_.flags = {
@@ -170,7 +171,7 @@ class DeadLetters : public Command {
     while (arguments.Has("wait") && job.is_object() && State(job) == "RUNNING") {
       std::string line = Progress(job);
       if (line != shown) invocation.err << (shown = line) << '\n' << std::flush;
-      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      invocation.environment.sleep(std::chrono::milliseconds(500));
       ASSIGN_OR_RETURN(
           job, CallJson(*api, "GET",
                         path + "/" + PercentEncode(json::GetString(job.get_object(), "id"))));

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <thread>
 
 #include "cli/src/command.h"
 #include "cli/src/kinds/kind.h"
@@ -128,7 +127,7 @@ class Replay : public Command {
       std::string state = StateText(*object);
       if (state != told) invocation.err << state << std::endl;
       told = std::move(state);
-      std::this_thread::sleep_for(std::chrono::seconds(1));
+      invocation.environment.sleep(std::chrono::seconds(1));
     }
   }
 

@@ -1,12 +1,11 @@
 #include <fmt/format.h>
 
 #include "cli/src/command.h"
+#include "cli/src/commands/attempts.h"
 
 namespace dispatch::cli {
 
 namespace {
-
-constexpr size_t kAnswerShown = 120;
 
 struct EventPosition {
   std::string topic;
@@ -33,30 +32,6 @@ std::optional<EventPosition> PositionOf(const std::vector<std::string>& words) {
   }
   bool good = !position.topic.empty() && IsNumber(position.partition) && IsNumber(position.offset);
   return good ? std::optional(position) : std::nullopt;
-}
-
-std::string Latency(const json::object& attempt) {
-  return fmt::format("{:.1f} ms", json::GetDouble(attempt, "latencyMs"));
-}
-
-std::string StatusOf(const json::object& attempt) {
-  int64_t status = json::GetInt(attempt, "status");
-  return status > 0 ? std::to_string(status) : "";
-}
-
-std::string AnswerOf(const json::object& attempt) {
-  return Cut(json::GetString(attempt, "answer"), kAnswerShown);
-}
-
-const std::vector<Column>& AttemptColumns() {
-  static const std::vector<Column> columns = {FieldColumn("ATTEMPT", "attempt"),
-                                              TimeColumn("TIME", "time"),
-                                              {"STATUS", StatusOf},
-                                              {"LATENCY", Latency},
-                                              FieldColumn("OUTCOME", "outcome"),
-                                              FieldColumn("MESSAGE", "message"),
-                                              {"ANSWER", AnswerOf}};
-  return columns;
 }
 
 std::string Indented(const std::string& text) {

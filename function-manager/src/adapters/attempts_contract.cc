@@ -5,9 +5,8 @@
 #include <limits>
 #include <set>
 
-#include "common/event_loop.h"
 #include "common/pg/migrations.h"
-#include "common/pg/pool.h"
+#include "common/pg/testing/own_schema.h"
 #include "function-manager/src/adapters/attempt_rows.h"
 #include "function-manager/src/adapters/attempt_slices.h"
 
@@ -48,36 +47,16 @@ Attempt Failure(int64_t offset, int64_t at_ms) {
   return a;
 }
 
-class Attempts : public ::testing::Test {
+class Attempts : public pg::testing::OwnSchema {
  protected:
-  void SetUp() override {
-    const char* url = getenv("DISPATCH_TEST_PG_URL");
-    if (url == nullptr) {
-      GTEST_SKIP() << "set DISPATCH_TEST_PG_URL to a PostgreSQL database to run this";
-    }
-    pg::PoolOptions options{.url = url, .connections = 1};
-    outside_ = std::make_unique<pg::Pool>(options, loop_);
-    Script(*outside_,
-           "drop schema if exists attempts_contract cascade; create schema attempts_contract");
-    options.url += options.url.find('?') == std::string::npos ? '?' : '&';
-    options.url += "options=-csearch_path%3Dattempts_contract";
-    pool_ = std::make_unique<pg::Pool>(options, loop_);
-  }
-  void TearDown() override {
-    if (outside_) Script(*outside_, "drop schema if exists attempts_contract cascade");
-  }
+  Attempts() : OwnSchema("attempts_contract") {}
+
   void Migrate(int last = std::numeric_limits<int>::max()) {
     std::vector<pg::Migration> some;
     for (const auto& migration : Migrations()) {
       if (migration.number <= last) some.push_back(migration);
     }
-    auto migrated = pg::Migrate(*pool_, some);
-    ASSERT_TRUE(migrated.ok()) << migrated.message();
-  }
-
-  static void Script(pg::Pool& pool, const std::string& sql) {
-    auto status = pool.RunNow([&](pg::Transaction& tx) { return tx.ExecScript(sql); });
-    ASSERT_TRUE(status.ok()) << status.message();
+    OwnSchema::Migrate(some);
   }
   template <typename Work>
   auto In(const Work& work) {
@@ -113,9 +92,6 @@ class Attempts : public ::testing::Test {
   }
 
   SliceLimits limits_;
-  EventLoop loop_;
-  std::unique_ptr<pg::Pool> outside_;
-  std::unique_ptr<pg::Pool> pool_;
 };
 
 TEST_F(Attempts, AreFoundByPositionAndPagedBySubscription) {

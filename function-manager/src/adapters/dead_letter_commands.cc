@@ -18,13 +18,14 @@ constexpr int64_t kMostPurged = 10'000;  // with one request: it has a deadline
 
 const std::string kColumns =
     " log_partition, log_offset, topic_name, source_partition, source_offset, reason, message,"
-    " attempts, last_status, first_attempt_ms, last_attempt_ms, dead_lettered_ms, event, redrive ";
+    " attempts, last_status, first_attempt_ms, last_attempt_ms, dead_lettered_ms, event, redrive,"
+    " nullif(subscription, owner) ";
 
 const std::string kList = "select" + kColumns + "from dead_letters where" + kLetterFilter + R"(
     and (dead_lettered_ms, log_partition, log_offset) > ($9::bigint, $10::int, $11::bigint)
   order by dead_lettered_ms, log_partition, log_offset limit $12::int)";
 
-const std::string kGet = "select" + kColumns + R"(from dead_letters where subscription = $1::uuid
+const std::string kGet = "select" + kColumns + R"(from dead_letters where owner = $1::uuid
     and log_partition = $2::int and log_offset = $3::bigint)";
 
 // What a redrive has chosen is its own.
@@ -57,6 +58,7 @@ json::object LetterForm(const pg::Row& row, bool with_event) {
   if (row.Int(10) > 0) letter["lastAttempt"] = Time(row.Int(10));
   letter["deadLetteredTime"] = Time(row.Int(11));
   if (!row.IsNull(13)) letter["redrive"] = row.Text(13);
+  if (!row.IsNull(14)) letter["replay"] = row.Text(14);
   auto data = DecodeEvent(row.Bytes(12));
   if (!data.ok()) return letter;
   auto event = cloudevents::FromKafka(*data);

@@ -24,11 +24,11 @@ constexpr char kInsert[] = R"(
   insert into dead_letters (topic, source_partition, source_offset, subscription, generation,
     replay, org, topic_name, subscription_name, reason, message, attempts, last_status,
     first_attempt_ms, last_attempt_ms, dead_lettered_ms, event, log_partition, log_offset,
-    event_type, source_timestamp_ms, shard, sequence)
+    event_type, source_timestamp_ms, shard, sequence, owner)
   select * from unnest($1::uuid[], $2::int[], $3::bigint[], $4::uuid[], $5::int[], $6::uuid[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::int[], $13::int[],
     $14::bigint[], $15::bigint[], $16::bigint[], $17::bytea[], $18::int[], $19::bigint[],
-    $20::text[], $21::bigint[], $22::int[], $23::bigint[])
+    $20::text[], $21::bigint[], $22::int[], $23::bigint[], $24::uuid[])
   on conflict do nothing)";
 
 // A repeat of a letter that was removed. After the insertion, as a statement of its own: the
@@ -63,7 +63,7 @@ std::string TypeOf(const schema::EventData& data) {
 }
 
 Status WriteBatch(pg::Transaction& tx, const std::vector<broker::Record>& records) {
-  Columns columns(23);
+  Columns columns(24);
   Columns ids(6);
   for (const auto& record : records) {
     auto letter = record.value ? schema::Decode<schema::DeadLetter>(*record.value)
@@ -91,7 +91,9 @@ Status WriteBatch(pg::Transaction& tx, const std::vector<broker::Record>& record
         .Text(CleanText(TypeOf(letter->event)))
         .Int(letter->source_timestamp_ms)
         .OptionalInt(letter->invocations_partition)
-        .OptionalInt(letter->sequence);
+        .OptionalInt(letter->sequence)
+        .Text(
+            (letter->replay_of.is_nil() ? letter->id.subscription : letter->replay_of).ToString());
   }
   if (!columns.empty()) {
     RETURN_IF_ERROR(tx.Exec(kInsert, columns.Arrays()));

@@ -10,12 +10,17 @@
 
 namespace dispatch {
 
-/// The condition on `dead_letters` of a filter; $1 to $8 are LetterFilterParams.
-inline constexpr char kLetterFilter[] = R"( subscription = $1::uuid
+/// The condition on `dead_letters` of a filter; $1 to $8 are LetterFilterParams. Letters of the
+/// subscription's replays are among them.
+inline constexpr char kLetterFilter[] = R"( owner = $1::uuid
   and ($2 = '' or reason = $2) and ($3 = '' or event_type = $3)
   and ($4::int < 0 or last_status = $4::int)
   and dead_lettered_ms >= $5::bigint and dead_lettered_ms < $6::bigint
   and ($7::int < 0 or (log_partition = $7::int and log_offset = $8::bigint)) )";
+
+/// Beside kLetterFilter: of its own deliveries. Those of a replay are of books that end with it, so
+/// nothing makes them pending again.
+inline constexpr char kOwnLetter[] = " and subscription = owner ";
 
 std::vector<pg::Value> LetterFilterParams(const Uuid& subscription, const DeadLetterFilter& filter);
 

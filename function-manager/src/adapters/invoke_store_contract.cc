@@ -2,9 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "common/event_loop.h"
 #include "common/pg/migrations.h"
-#include "common/pg/pool.h"
+#include "common/pg/testing/own_schema.h"
 #include "function-manager/src/adapters/pg_invoke_store.h"
 #include "function-manager/src/domain/key_order.h"
 
@@ -33,29 +32,14 @@ RetryRow Row(int64_t offset, int64_t due_ms, size_t bytes = 10) {
   return row;
 }
 
-class Retries : public ::testing::Test {
+class Retries : public pg::testing::OwnSchema {
  protected:
+  Retries() : OwnSchema("retries_contract") {}
   void SetUp() override {
-    const char* url = getenv("DISPATCH_TEST_PG_URL");
-    if (url == nullptr) {
-      GTEST_SKIP() << "set DISPATCH_TEST_PG_URL to a PostgreSQL database to run this";
-    }
-    pg::PoolOptions options{.url = url, .connections = 1};
-    outside_ = std::make_unique<pg::Pool>(options, loop_);
-    Script("drop schema if exists retries_contract cascade; create schema retries_contract");
-    options.url += options.url.find('?') == std::string::npos ? '?' : '&';
-    options.url += "options=-csearch_path%3Dretries_contract";
-    pool_ = std::make_unique<pg::Pool>(options, loop_);
-    auto migrated = pg::Migrate(*pool_, Migrations());
-    ASSERT_TRUE(migrated.ok()) << migrated.message();
+    OwnSchema::SetUp();
+    if (IsSkipped()) return;
+    Migrate(Migrations());
     store_ = std::make_unique<PgInvokeStore>(*pool_);
-  }
-  void TearDown() override {
-    if (outside_) Script("drop schema if exists retries_contract cascade");
-  }
-  void Script(const std::string& sql) {
-    auto status = outside_->RunNow([&](pg::Transaction& tx) { return tx.ExecScript(sql); });
-    ASSERT_TRUE(status.ok()) << status.message();
   }
   template <typename T>
   T Await(const std::function<void(std::function<void(Result<T>)>)>& ask) {
@@ -87,9 +71,6 @@ class Retries : public ::testing::Test {
     return offsets;
   }
 
-  EventLoop loop_;
-  std::unique_ptr<pg::Pool> outside_;
-  std::unique_ptr<pg::Pool> pool_;
   std::unique_ptr<PgInvokeStore> store_;
 };
 

@@ -30,6 +30,7 @@ const std::string kColumns =
     " finished_ms ";
 
 const std::string kTotal = std::string("select count(*) from dead_letters where") + kLetterFilter +
+                           kOwnLetter +
                            R"(and redrive is null and shard is not null and sequence is not null
   and dead_lettered_ms < $9::bigint)";
 constexpr char kRunning[] = R"(

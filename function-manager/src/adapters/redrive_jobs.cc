@@ -28,7 +28,7 @@ constexpr char kChosenNow[] = "select count(*) from dead_letters where redrive =
 
 const std::string kChoose = std::string("update dead_letters set redrive = $9::uuid where (") +
                             kLetterKey + ") in (select" + kLetterKey + "from dead_letters where" +
-                            kLetterFilter + R"(
+                            kLetterFilter + kOwnLetter + R"(
       and redrive is null and shard is not null and sequence is not null
       and dead_lettered_ms < $10::bigint
     order by dead_lettered_ms, log_partition, log_offset limit $11::int for update skip locked))";

@@ -1,11 +1,7 @@
 // `sink.mode` batch: which deliveries share a request, and what its answer means for each.
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "broker-adapters/memory/memory_broker.h"
-#include "broker-adapters/topics.h"
-#include "common/testing/simulated_loop.h"
-#include "function-manager/src/domain/dispatcher.h"
+#include "function-manager/src/domain/testing/dispatcher_fixture.h"
 
 namespace dispatch::batch_test {
 namespace {
@@ -14,44 +10,21 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 
-class Batches : public ::testing::Test,
-                private Dispatcher::Host,
-                private Catalog,
-                private Sender,
-                private AttemptLog {
+/// An endpoint that answers when the test says so.
+class Batches : public testing::DispatcherFixture {
  protected:
-  Batches() {
-    subscription_.uuid.bytes[0] = 1;
-    subscription_.org = "acme";
-    subscription_.name = "billing";
-    subscription_.sink = schema::Sink{"http://h/", {}, schema::DeliveryMode::kBatch};
+  Batches() : DispatcherFixture(schema::DeliveryMode::kBatch) {
     subscription_.retry.min_backoff = milliseconds(100);
-    broker_->admin().CreateTopic({broker::kDeadLettersTopic, 1, 1, {}}, [](const Status&) {});
-    loop_.RunFor(seconds(1));
-    producer_ = broker_->NewProducer({});
-    Dispatcher::Host& host = *this;
-    Catalog& catalog = *this;
-    Sender& sender = *this;
-    AttemptLog& attempts = *this;
-    dispatcher_ = std::make_unique<Dispatcher>(
-        loop_, host, *producer_, catalog, sender, attempts, [] { return 0.5; },
-        Dispatcher::Options{});
   }
 
   // So many more events, of that many bytes.
   void Deliver(int64_t count, size_t bytes = 10) {
     for (int64_t i = 0; i < count; ++i, ++next_) {
       schema::Invocation invocation;
-      invocation.org = "acme";
-      invocation.topic = "orders";
       invocation.source_offset = next_;
-      invocation.targets.push_back({subscription_.uuid, 1, 0});
       invocation.event.headers = {{"ce_id", std::to_string(next_)}};
       invocation.event.value = std::string(bytes, 'x');
-      broker::Record record;
-      record.offset = next_;
-      record.value = "bytes";
-      for (auto& d : books_->TakeIn(record, invocation, 0)) dispatcher_->Take(d);
+      Take(std::move(invocation));
     }
   }
   std::vector<size_t> Sizes() const {
@@ -65,49 +38,20 @@ class Batches : public ::testing::Test,
     answers_.at(request)(answer);
     loop_.RunFor(milliseconds(1));
   }
-  auto Counters() { return books_->accounts()[subscription_.uuid].counters; }
 
-  schema::Subscription subscription_;
-  testing::SimulatedLoop loop_;
-  broker::MemoryCluster cluster_{loop_, 1};
   std::vector<SendRequest> requests_;
   std::vector<std::function<void(dispatch::Answer)>> answers_;
 
  private:
-  Duration membership_age() const override { return Duration::zero(); }
-  bool revoking(int32_t) const override { return false; }
-  void DisableSubscription(const schema::Subscription&, const std::string&) override {}
-  void CircuitChanged(const Uuid&) override {}
-  void NoteTrial(const DeliveryPtr&, std::vector<TrialRun::Noted>,
-                 std::function<void(Status)> done) override {
-    loop_.Post([done = std::move(done)] { done(OkStatus()); });
-  }
-  Lookup Find(const Uuid&, int64_t, Duration) const override { return {Known::kPresent, known_}; }
-  std::optional<schema::Sink> SinkOf(const schema::Subscription& s) const override {
-    return s.sink;
-  }
   void Send(SendRequest request, std::function<void(dispatch::Answer)> done) override {
     requests_.push_back(std::move(request));
     answers_.push_back(std::move(done));
   }
-  void Record(Attempt) override {}
 
   int64_t next_ = 0;
-  std::shared_ptr<const schema::Subscription> known_;
-
- protected:
-  // Once its settings are made.
-  void Begin() { known_ = std::make_shared<const schema::Subscription>(subscription_); }
-
-  std::unique_ptr<broker::Broker> broker_ = cluster_.Connect("function-manager");
-  std::unique_ptr<broker::Producer> producer_;
-  std::shared_ptr<InvocationPartition> books_ =
-      std::make_shared<InvocationPartition>(InvokeClaim{}, OffsetTracker::Limits{});
-  std::unique_ptr<Dispatcher> dispatcher_;
 };
 
 TEST_F(Batches, AreFullOrWaitAMoment) {
-  Begin();
   Deliver(230);
   EXPECT_THAT(Sizes(), ElementsAre(100, 100));
   loop_.RunFor(milliseconds(10));
@@ -123,7 +67,6 @@ TEST_F(Batches, AreFullOrWaitAMoment) {
 }
 
 TEST_F(Batches, HaveALimitOfBytes) {
-  Begin();
   Deliver(5, 400'000);
   loop_.RunFor(milliseconds(25));
   EXPECT_THAT(Sizes(), ElementsAre(2, 2, 1));
@@ -131,7 +74,6 @@ TEST_F(Batches, HaveALimitOfBytes) {
 
 TEST_F(Batches, TakeOnePlaceEach) {
   subscription_.max_in_flight = 1;
-  Begin();
   Deliver(150);
   loop_.RunFor(milliseconds(25));
   EXPECT_THAT(Sizes(), ElementsAre(100));
@@ -142,7 +84,6 @@ TEST_F(Batches, TakeOnePlaceEach) {
 }
 
 TEST_F(Batches, WhatFailedIsTriedAgainEachByItself) {
-  Begin();
   Deliver(3);
   loop_.RunFor(milliseconds(25));
   Answer(0, 503);
@@ -163,7 +104,6 @@ TEST_F(Batches, WhatFailedIsTriedAgainEachByItself) {
 }
 
 TEST_F(Batches, ARefusalIsForTheEventThatItMeans) {
-  Begin();
   Deliver(3);
   loop_.RunFor(milliseconds(25));
   Answer(0, 400);
@@ -179,7 +119,6 @@ TEST_F(Batches, ARefusalIsForTheEventThatItMeans) {
 
 TEST_F(Batches, AreOfTheModeOnly) {
   subscription_.sink->mode = schema::DeliveryMode::kStructured;
-  Begin();
   Deliver(3);
   EXPECT_THAT(Sizes(), ElementsAre(1, 1, 1));
 }

@@ -424,6 +424,8 @@ void Dispatcher::Bury(const DeliveryPtr& delivery, const std::string& subscripti
   delivery->state = State::kBurying;
   delivery->since = loop_.Steady();
   auto letter = LetterOf(*delivery, partition->partition(), subscription_name, reason, now_ms());
+  auto known = catalog_.Find(delivery->id.subscription, 0, Duration::zero()).subscription;
+  if (known != nullptr) letter.replay_of = known->replay_of;
   auto again = [this, alive = std::weak_ptr(alive_), delivery, subscription_name,
                 reason](Duration delay) {
     loop_.After(delay, [this, alive, delivery, subscription_name, reason] {

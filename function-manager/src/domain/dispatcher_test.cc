@@ -1,10 +1,4 @@
-#include "function-manager/src/domain/dispatcher.h"
-
-#include <gtest/gtest.h>
-
-#include "broker-adapters/memory/memory_broker.h"
-#include "broker-adapters/topics.h"
-#include "common/testing/simulated_loop.h"
+#include "function-manager/src/domain/testing/dispatcher_fixture.h"
 
 namespace dispatch::dispatcher_test {
 namespace {
@@ -12,78 +6,25 @@ namespace {
 using std::chrono::seconds;
 
 /// One subscription whose endpoint rejects everything.
-class DeadLetters : public ::testing::Test,
-                    private Dispatcher::Host,
-                    private Catalog,
-                    private Sender,
-                    private AttemptLog {
+class DeadLetters : public testing::DispatcherFixture {
  protected:
-  DeadLetters() {
-    subscription_.uuid.bytes[0] = 1;
-    subscription_.org = "acme";
-    subscription_.name = "billing";
-    subscription_.sink = schema::Sink{"http://h/", {}, schema::DeliveryMode::kBinary};
-    MakeTopic(broker::kDeadLettersTopic);
-    producer_ = broker_->NewProducer({});
-    Dispatcher::Host& host = *this;
-    Catalog& catalog = *this;
-    Sender& sender = *this;
-    AttemptLog& attempts = *this;
-    dispatcher_ = std::make_unique<Dispatcher>(
-        loop_, host, *producer_, catalog, sender, attempts, [] { return 0.5; },
-        Dispatcher::Options{});
-  }
+  DeadLetters() : DispatcherFixture(schema::DeliveryMode::kBinary) {}
 
-  void MakeTopic(const std::string& name) {
-    broker_->admin().CreateTopic({name, 1, 1, {}}, [](const Status&) {});
-    loop_.RunFor(seconds(1));
-  }
   void Deliver() {
     schema::Invocation invocation;
-    invocation.org = "acme";
-    invocation.topic = "orders";
-    invocation.targets.push_back({subscription_.uuid, 1, 0});
     invocation.event.headers = {
         {"ce_specversion", "1.0"}, {"ce_id", "1"}, {"ce_source", "/s"}, {"ce_type", "t"}};
-    broker::Record record;
-    record.value = "bytes";
-    for (auto& d : books_->TakeIn(record, invocation, 0)) dispatcher_->Take(d);
+    Take(std::move(invocation));
   }
   size_t Written(const std::string& topic) { return cluster_.Log({topic, 0}).size(); }
-  int64_t Counted() { return books_->accounts()[subscription_.uuid].counters.dead_lettered; }
-
-  schema::Subscription subscription_;
-  testing::SimulatedLoop loop_;
-  broker::MemoryCluster cluster_{loop_, 1};
+  int64_t Counted() { return Counters().dead_lettered; }
 
  private:
-  Duration membership_age() const override { return Duration::zero(); }
-  bool revoking(int32_t) const override { return false; }
-  void DisableSubscription(const schema::Subscription&, const std::string&) override {}
-  void CircuitChanged(const Uuid&) override {}
-  void NoteTrial(const DeliveryPtr&, std::vector<TrialRun::Noted>,
-                 std::function<void(Status)> done) override {
-    done({});
-  }
-  Lookup Find(const Uuid&, int64_t, Duration) const override {
-    return {Known::kPresent, std::make_shared<const schema::Subscription>(subscription_)};
-  }
-  std::optional<schema::Sink> SinkOf(const schema::Subscription& s) const override {
-    return s.sink;
-  }
   void Send(SendRequest, std::function<void(Answer)> done) override {
     Answer answer;
     answer.status = 400;
     loop_.After(Duration::zero(), [done = std::move(done), answer] { done(answer); });
   }
-  void Record(Attempt) override {}
-
- protected:
-  std::unique_ptr<broker::Broker> broker_ = cluster_.Connect("function-manager");
-  std::unique_ptr<broker::Producer> producer_;
-  std::shared_ptr<InvocationPartition> books_ =
-      std::make_shared<InvocationPartition>(InvokeClaim{}, OffsetTracker::Limits{});
-  std::unique_ptr<Dispatcher> dispatcher_;
 };
 
 TEST_F(DeadLetters, AreCountedOnceTheyAreWritten) {
@@ -96,6 +37,18 @@ TEST_F(DeadLetters, AreCountedOnceTheyAreWritten) {
   ASSERT_TRUE(letter.ok());
   EXPECT_EQ(letter->invocations_partition, 0);
   EXPECT_EQ(letter->sequence, 0);
+}
+
+TEST_F(DeadLetters, OfAReplaySayWhoseItIs) {
+  subscription_.replay_of.bytes[0] = 9;
+  Deliver();
+  loop_.RunFor(seconds(5));
+  ASSERT_EQ(Written(broker::kDeadLettersTopic), 1u);
+  auto letter =
+      schema::Decode<schema::DeadLetter>(*cluster_.Log({broker::kDeadLettersTopic, 0})[0].value);
+  ASSERT_TRUE(letter.ok());
+  EXPECT_EQ(letter->id.subscription, subscription_.uuid);
+  EXPECT_EQ(letter->replay_of, subscription_.replay_of);
 }
 
 TEST_F(DeadLetters, GoToTheSubscriptionsTopicToo) {

@@ -1,8 +1,4 @@
-#include <gtest/gtest.h>
-
-#include "broker-adapters/memory/memory_broker.h"
-#include "common/testing/simulated_loop.h"
-#include "function-manager/src/domain/dispatcher.h"
+#include "function-manager/src/domain/testing/dispatcher_fixture.h"
 
 namespace dispatch::scheduled_test {
 namespace {
@@ -12,25 +8,10 @@ using std::chrono::seconds;
 
 /// One subscription, ordered by key, whose endpoint takes everything, and events that are to be
 /// delivered later.
-class Scheduled : public ::testing::Test,
-                  private Dispatcher::Host,
-                  private Catalog,
-                  private Sender,
-                  private AttemptLog {
+class Scheduled : public testing::DispatcherFixture {
  protected:
-  Scheduled() {
-    subscription_.uuid.bytes[0] = 1;
-    subscription_.org = "acme";
+  Scheduled() : DispatcherFixture(schema::DeliveryMode::kBinary) {
     subscription_.ordering = schema::Ordering::kKey;
-    subscription_.sink = schema::Sink{"http://h/", {}, schema::DeliveryMode::kBinary};
-    producer_ = broker_->NewProducer({});
-    Dispatcher::Host& host = *this;
-    Catalog& catalog = *this;
-    Sender& sender = *this;
-    AttemptLog& attempts = *this;
-    dispatcher_ = std::make_unique<Dispatcher>(
-        loop_, host, *producer_, catalog, sender, attempts, [] { return 0.5; },
-        Dispatcher::Options{});
   }
 
   int64_t now_ms() const { return ToMillis(loop_.Now()); }
@@ -39,12 +20,8 @@ class Scheduled : public ::testing::Test,
     invocation.source_offset = ++offset_;
     invocation.source_timestamp_ms = now_ms();
     if (delay.count() > 0) invocation.deliver_at_ms = now_ms() + delay.count();
-    invocation.targets.push_back({subscription_.uuid, 1, 0});
     invocation.event.headers = {{"ce_partitionkey", key}, {"n", std::to_string(offset_)}};
-    broker::Record record;
-    record.offset = offset_;
-    record.value = "bytes";
-    for (auto& d : books_->TakeIn(record, invocation, 0)) dispatcher_->Take(d);
+    Take(std::move(invocation));
   }
   InvocationPartition::Pending Pending() {
     books_->Advance(now_ms());
@@ -57,42 +34,18 @@ class Scheduled : public ::testing::Test,
     return save.upserts.empty() ? RetryRow{} : save.upserts[0];
   }
 
-  schema::Subscription subscription_;
-  testing::SimulatedLoop loop_;
-  broker::MemoryCluster cluster_{loop_, 1};
   std::vector<std::string> sent_;
   int status_ = 200;
 
  private:
-  Duration membership_age() const override { return Duration::zero(); }
-  bool revoking(int32_t) const override { return false; }
-  void DisableSubscription(const schema::Subscription&, const std::string&) override {}
-  void CircuitChanged(const Uuid&) override {}
-  void NoteTrial(const DeliveryPtr&, std::vector<TrialRun::Noted>,
-                 std::function<void(Status)> done) override {
-    done({});
-  }
-  Lookup Find(const Uuid&, int64_t, Duration) const override {
-    return {Known::kPresent, std::make_shared<const schema::Subscription>(subscription_)};
-  }
-  std::optional<schema::Sink> SinkOf(const schema::Subscription& s) const override {
-    return s.sink;
-  }
   void Send(SendRequest request, std::function<void(Answer)> done) override {
     sent_.push_back(request.event->headers[1].second);
     Answer answer;
     answer.status = status_;
     loop_.After(Duration::zero(), [done = std::move(done), answer] { done(answer); });
   }
-  void Record(Attempt) override {}
 
- protected:
   int64_t offset_ = -1;
-  std::unique_ptr<broker::Broker> broker_ = cluster_.Connect("function-manager");
-  std::unique_ptr<broker::Producer> producer_;
-  std::shared_ptr<InvocationPartition> books_ =
-      std::make_shared<InvocationPartition>(InvokeClaim{}, OffsetTracker::Limits{});
-  std::unique_ptr<Dispatcher> dispatcher_;
 };
 
 TEST_F(Scheduled, WaitsInTheRetryStoreAndSpendsNoAttempt) {
@@ -156,11 +109,8 @@ TEST_F(Scheduled, ATimeThatHasPassedIsNow) {
   schema::Invocation invocation;
   invocation.source_timestamp_ms = now_ms() - 100'000;
   invocation.deliver_at_ms = now_ms() - 10'000;
-  invocation.targets.push_back({subscription_.uuid, 1, 0});
   invocation.event.headers = {{"ce_partitionkey", "k"}, {"n", "0"}};
-  broker::Record record;
-  record.value = "bytes";
-  for (auto& d : books_->TakeIn(record, invocation, 0)) dispatcher_->Take(d);
+  Take(std::move(invocation));
   loop_.RunReady();
   EXPECT_EQ(sent_.size(), 1u);
 }

@@ -6,9 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "common/event_loop.h"
 #include "common/pg/migrations.h"
-#include "common/pg/pool.h"
+#include "common/pg/testing/own_schema.h"
 #include "identity/src/adapters/bootstrap.h"
 #include "identity/src/adapters/commands.h"
 #include "identity/src/adapters/mutation.h"
@@ -28,35 +27,21 @@ using ::testing::Not;
 
 constexpr char kServiceKey[] = "0123456789abcdef0123456789abcdef";
 
-class Identity : public ::testing::Test {
+class Identity : public pg::testing::OwnSchema {
  protected:
+  Identity() : OwnSchema("identity_contract", 4) {}
   void SetUp() override {
-    const char* url = getenv("DISPATCH_TEST_PG_URL");
-    if (url == nullptr) {
-      GTEST_SKIP() << "set DISPATCH_TEST_PG_URL to a PostgreSQL database to run this";
-    }
+    OwnSchema::SetUp();
+    if (IsSkipped()) return;
     std::string directory = ::testing::TempDir() + "identity-XXXXXX";
     ASSERT_NE(mkdtemp(directory.data()), nullptr);
     directory_ = directory;
     bootstrap_ = {"default", directory_ / "admin.key", kServiceKey};
-    pg::PoolOptions options{.url = url, .connections = 1};
-    outside_ = std::make_unique<pg::Pool>(options, loop_);
-    Script("drop schema if exists identity_contract cascade; create schema identity_contract");
-    options.url += options.url.find('?') == std::string::npos ? '?' : '&';
-    options.url += "options=-csearch_path%3Didentity_contract";
-    options.connections = 4;
-    pool_ = std::make_unique<pg::Pool>(options, loop_);
-    auto migrated = pg::Migrate(*pool_, Migrations());
-    ASSERT_TRUE(migrated.ok()) << migrated.message();
+    Migrate(Migrations());
   }
   void TearDown() override {
-    if (outside_) Script("drop schema if exists identity_contract cascade");
+    OwnSchema::TearDown();
     if (!directory_.empty()) std::filesystem::remove_all(directory_);
-  }
-
-  void Script(const std::string& sql) {
-    auto status = outside_->RunNow([&](pg::Transaction& tx) { return tx.ExecScript(sql); });
-    ASSERT_TRUE(status.ok()) << status.message();
   }
 
   Result<std::vector<StoredEntity>> Start() {
@@ -107,11 +92,8 @@ class Identity : public ::testing::Test {
     return text;
   }
 
-  EventLoop loop_;
   std::filesystem::path directory_;
   BootstrapOptions bootstrap_;
-  std::unique_ptr<pg::Pool> outside_;
-  std::unique_ptr<pg::Pool> pool_;
   std::string documents_;
 };
 
