@@ -13,6 +13,8 @@ namespace {
 constexpr Duration kReleaseTimeout{10'000'000};
 constexpr Duration kReopen{1'000'000};
 constexpr Duration kAskedWithin{2'000'000};
+constexpr Duration kDoubt{3'000'000};        // more than a heartbeat and its answer take
+constexpr Duration kUnanswered{60'000'000};  // more than any session
 constexpr int kSessionMs = 6'000;    // of the classic protocol; with KIP-848 it is the broker's
 constexpr int kHeartbeatMs = 1'500;  // likewise
 
@@ -64,6 +66,7 @@ class GroupCore : public Consumer {
     listener_ = nullptr;
     closed_ = nullptr;
     connection_->loop.Cancel(release_timer_);
+    EndDoubt();
     if (closing_events_) closing_events_->Close();
     CloseHandle();
   }
@@ -148,12 +151,41 @@ class GroupCore : public Consumer {
       log::Warning("offset commit failed group={} reason=\"{}\"", options_.group,
                    rd_kafka_err2str(err));
     }
-    if (err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID && !closing_) OnFenced();
+    if (closing_) return;
+    if (err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) OnFenced();
+    if (err == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID) Doubt();
+  }
+
+  // The group does not know us: librdkafka finds out by its next heartbeat and tells that all is
+  // lost. Its heartbeats may have stopped, after connections to the coordinator that hung: then it
+  // would stay where it is, and own for ever what another member was given.
+  void Doubt() {
+    if (doubt_timer_ != kNoTimer) return;
+    membership_.Reset();
+    doubt_timer_ = connection_->loop.After(kDoubt, [weak = weak_from_this()] {
+      auto self = std::static_pointer_cast<GroupCore>(weak.lock());
+      if (!self || self->doubt_timer_ == kNoTimer) return;
+      self->doubt_timer_ = kNoTimer;
+      if (self->rk_ && !self->closing_) self->JoinAnew("the group does not know it");
+    });
+  }
+
+  void EndDoubt() {
+    connection_->loop.Cancel(doubt_timer_);
+    doubt_timer_ = kNoTimer;
+  }
+
+  void JoinAnew(const char* why) {
+    log::Warning("group member joins anew group={} reason=\"{}\"", options_.group, why);
+    Reopen(false);
   }
 
   void OnStatistics(const char* json) {
     int32_t epoch = classic_ ? 0 : Epoch();
-    membership_.OnStatistics(json, epoch);
+    if (doubt_timer_ == kNoTimer) membership_.OnStatistics(json, epoch);
+    if (!closing_ && Membership::Unanswered(json, epoch, kUnanswered)) {
+      return JoinAnew("its heartbeats are not answered");
+    }
     if (epoch > 0) connection_->consumer_protocol_seen = true;
     bool maybe = !classic_ && connection_->options.group_protocol == "auto" &&
                  !connection_->consumer_protocol_seen && !topics_.empty() &&
@@ -177,6 +209,7 @@ class GroupCore : public Consumer {
   }
 
   void OnRebalance(rd_kafka_event_t* event) {
+    EndDoubt();
     auto partitions = FromList(*rd_kafka_event_topic_partition_list(event));
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
       return OnAssign(std::move(partitions));
@@ -319,6 +352,7 @@ class GroupCore : public Consumer {
     std::vector<TopicPartition> lost;
     for (auto& [tp, part] : parts_) lost.push_back(tp);
     EndRevocation();
+    EndDoubt();
     assigning_.clear();
     membership_.Reset();
     CloseHandle();
@@ -388,6 +422,7 @@ class GroupCore : public Consumer {
   std::vector<TopicPartition> revoked_;
   uint64_t ticket_ = 0;
   TimerId release_timer_ = kNoTimer;
+  TimerId doubt_timer_ = kNoTimer;  // a commit was told that the group does not know us
   bool closing_ = false;
   std::function<void()> closed_;
   std::shared_ptr<EventQueue> closing_events_;

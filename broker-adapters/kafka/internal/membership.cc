@@ -54,6 +54,12 @@ std::optional<int64_t> Membership::ConfirmedAt(std::string_view json, int32_t ep
   return *now - *idle;
 }
 
+bool Membership::Unanswered(std::string_view json, int32_t epoch, Duration at_least) {
+  auto at = ConfirmedAt(json, epoch);
+  auto now = NumberOf(json, "\"ts\":", 0);
+  return at && now && *now - *at >= at_least.count();
+}
+
 bool Membership::NothingAsked(std::string_view json, Duration at_least) {
   size_t cgrp = json.rfind("\"cgrp\":");
   size_t coordinator = json.find(kCoordinator);

@@ -11,10 +11,11 @@ namespace dispatch::broker::kafka {
 /// When the group's coordinator last confirmed a member. librdkafka does not tell of heartbeats,
 /// but its statistics (every second) tell the group's state and how long ago the connection to the
 /// coordinator last received something. On that connection (a logical broker of its own) come only
-/// answers to heartbeats, joins and commits; an answer that the member is unknown changes the state
-/// at once, on the thread that makes the statistics. So: while the group is up and the member has
-/// an assignment or is changing it, the last receipt is the last confirmation. In all other states
-/// nothing is confirmed and the age just goes on.
+/// answers to heartbeats, joins and commits. One that says that the member is unknown mostly
+/// changes the state at once, on the thread that makes the statistics; when it answers a commit it
+/// may not, so whoever commits has to look (GroupCore::Doubt). So: while the group is up and the
+/// member has an assignment or is changing it, the last receipt is the last confirmation. In all
+/// other states nothing is confirmed and the age just goes on.
 ///
 /// The statistics count in CLOCK_MONOTONIC, which stands still while the machine sleeps; the
 /// difference to CLOCK_BOOTTIME only grows. An earlier difference is used, so that time asleep
@@ -32,6 +33,10 @@ class Membership {
 
   /// The receipt in CLOCK_MONOTONIC microseconds, if these statistics confirm the membership.
   static std::optional<int64_t> ConfirmedAt(std::string_view json, int32_t epoch);
+
+  /// A member at rest has heard nothing from its coordinator for `at_least`: longer than any
+  /// session, so it is none any more, and librdkafka has not found out.
+  static bool Unanswered(std::string_view json, int32_t epoch, Duration at_least);
 
   /// The coordinator has been there for `at_least` and nothing was ever asked of it: what
   /// librdkafka does, without an error, when the brokers know an older KIP-848 than it does (before

@@ -48,6 +48,17 @@ TEST(Membership, AMemberWithoutPartitionsHasAnEpoch) {
   EXPECT_FALSE(Membership::ConfirmedAt(Statistics(9, 2, "up", "wait-join"), 6));
 }
 
+TEST(Membership, SeesThatHeartbeatsAreNotAnswered) {
+  auto unanswered = [](int64_t idle, const char* state, const char* join_state) {
+    return Membership::Unanswered(Statistics(90'000'000, idle, state, join_state), 0,
+                                  std::chrono::seconds(60));
+  };
+  EXPECT_TRUE(unanswered(60'000'000, "up", "steady"));
+  EXPECT_FALSE(unanswered(59'000'000, "up", "steady"));
+  EXPECT_FALSE(unanswered(60'000'000, "up", "wait-join")) << "others take their time";
+  EXPECT_FALSE(unanswered(60'000'000, "wait-coord", "steady")) << "it looks for another";
+}
+
 TEST(Membership, SeesThatTheProtocolIsNotThere) {
   auto nothing = [](const std::string& json) {
     return Membership::NothingAsked(json, std::chrono::seconds(2));
