@@ -7,6 +7,10 @@
 
 namespace dispatch::broker {
 
+namespace {
+constexpr int kMostDoublings = 6;
+}
+
 PartitionClaims::PartitionClaims(Loop& loop, GroupConsumer& consumer, Options options, Claim claim)
     : loop_(loop), consumer_(consumer), options_(options), claim_(std::move(claim)) {}
 
@@ -26,7 +30,8 @@ void PartitionClaims::ShutOut(const TopicPartition& partition) {
   auto it = assigned_.find(partition);
   if (it == assigned_.end()) return;
   it->second.claiming = true;
-  Again({partition}, it->second.generation);
+  Duration delay = options_.retry * (1 << std::min(it->second.shut_out++, kMostDoublings));
+  Later(std::min(delay, options_.membership_limit), {partition}, it->second.generation);
 }
 
 bool PartitionClaims::Wants(const TopicPartition& partition, uint64_t generation) const {
@@ -52,8 +57,13 @@ void PartitionClaims::Start(const TopicPartition& partition, int64_t offset, uin
 }
 
 void PartitionClaims::Again(std::vector<TopicPartition> partitions, uint64_t generation) {
-  loop_.After(options_.retry, [this, alive = std::weak_ptr(alive_),
-                               partitions = std::move(partitions), generation]() mutable {
+  Later(options_.retry, std::move(partitions), generation);
+}
+
+void PartitionClaims::Later(Duration delay, std::vector<TopicPartition> partitions,
+                            uint64_t generation) {
+  loop_.After(delay, [this, alive = std::weak_ptr(alive_), partitions = std::move(partitions),
+                      generation]() mutable {
     if (alive.expired()) return;
     bool confirmed = consumer_.membership_age() <= options_.membership_limit;
     confirmed ? Make(std::move(partitions), generation) : Again(std::move(partitions), generation);

@@ -34,7 +34,8 @@ class PartitionClaims {
   void Assigned(const std::vector<TopicPartition>& partitions, uint64_t generation);
   /// They are given back, or lost: what was claimed of them meanwhile is to be ignored.
   void Dropped(const std::vector<TopicPartition>& partitions);
-  /// Somebody claimed a partition after us.
+  /// Somebody claimed a partition after us. Each time it takes twice as long until we claim it
+  /// again, up to the membership limit: two that both believe to own it leave each other time.
   void ShutOut(const TopicPartition& partition);
 
   /// The claim is still to be made: the partition was not dropped, nor assigned anew, meanwhile.
@@ -54,8 +55,10 @@ class PartitionClaims {
     uint64_t generation = 0;
     bool claiming = true;
     bool started = false;
+    int shut_out = 0;  // times
   };
 
+  void Later(Duration delay, std::vector<TopicPartition> partitions, uint64_t generation);
   void Make(std::vector<TopicPartition> partitions, uint64_t generation);
 
   Loop& loop_;

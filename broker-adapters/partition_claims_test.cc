@@ -118,6 +118,21 @@ TEST(PartitionClaims, WhoIsShutOutClaimsAgainAndMovesToWhereTheStateSays) {
   EXPECT_FALSE(w.claims->claiming());
 }
 
+TEST(PartitionClaims, TwoThatBelieveToOwnItLeaveEachOtherTime) {
+  World w;
+  w.claims->Assigned({kFirst}, 7);
+  for (int ms : {500, 1000, 2000, 4000, 6000, 6000}) {
+    milliseconds wait(ms);
+    w.TakeAsked();
+    w.claims->Start(kFirst, 40, 7);
+    w.claims->ShutOut(kFirst);
+    w.loop.RunFor(wait - milliseconds(1));
+    EXPECT_TRUE(w.asked.empty()) << wait.count();
+    w.loop.RunFor(milliseconds(1));
+    EXPECT_EQ(w.asked.size(), 1u) << wait.count();
+  }
+}
+
 TEST(PartitionClaims, AfterANewAssignmentItStartsAnew) {
   World w;
   w.claims->Assigned({kFirst}, 7);
