@@ -1,4 +1,5 @@
 #include "broker-adapters/contract/fixture.h"
+#include "common/metrics.h"
 
 namespace dispatch::group_contract_test {
 namespace {
@@ -215,6 +216,19 @@ TEST_P(GroupTest, ARestartGoesOnAtTheCommit) {
   again.consumer->Subscribe({topic});
   ASSERT_TRUE(driver->RunUntil([&] { return again.records.size() == 4; }));
   EXPECT_EQ(again.records[0].offset, 6);
+}
+
+// Else nobody would learn that the group does not know a member any more.
+TEST_P(GroupTest, HearsThatACommitIsRefused) {
+  if (GetParam() == std::string("memory")) GTEST_SKIP() << "refuses none";
+  auto refused = metrics::GetCounter("dispatch_offset_commits_refused_total", "");
+  std::string topic = NewTopic(1);
+  Member member(*broker, Unique("group"), kEarliest);
+  member.consumer->Subscribe({topic});
+  ASSERT_TRUE(driver->RunUntil([&] { return member.owned.size() == 1; }));
+  double before = refused.Value();
+  member.consumer->Commit({{{Unique("never-made"), 0}, 1}});
+  EXPECT_TRUE(driver->RunUntil([&] { return refused.Value() > before; }));
 }
 
 TEST_P(GroupTest, SeeksBackAndForward) {

@@ -162,6 +162,21 @@ def examine(
     return verdict
 
 
+def trail(subscription: Subscription, truth: Truth, event_id: str) -> str:
+    """What the endpoint saw of an event, and what the product says became of it."""
+    endpoint = subscription.endpoint
+    seen = [
+        f"+{request.time:.2f} {request.headers.get('dispatch-attempt')}:{status}"
+        for request, status in zip(endpoint.requests, endpoint.statuses)
+        if request.event_id == event_id
+    ]
+    partition, offset = truth.positions[event_id]
+    told = subscription.client.get(
+        f"/v1/topics/{subscription.topic}/events/{partition}/{offset}/deliveries"
+    )
+    return f"{event_id}: seen {seen}; told {told.text}"
+
+
 def check_order(requests: list, truth: Truth, fault) -> None:
     """The first attempts of a key follow the log."""
     seen = set()

@@ -20,6 +20,7 @@ from plan import MANAGERS, Act
 
 FLOW_BOUND = 12.0  # seconds
 STORM_STEP = 2.0  # seconds between members that join and leave
+DYING = 3.0
 # How long after a fault what it interrupted may still be sent again: a delivery that was in flight is
 # put aside until its deadline and some grace.
 AFTERMATH = 30.0
@@ -333,6 +334,10 @@ class Faults:
             self._stop.wait(act.span)
         finally:
             disk.empty()
+        # Who met the end of the disk last takes a moment to die of it.
+        deadline = time.monotonic() + DYING
+        while self.stack.pid(act.target) is not None and time.monotonic() < deadline:
+            time.sleep(0.1)
         if self.stack.pid(act.target) is None:
             self.say(f"         {act.target} ended for want of space: it is started again")
             self._bring_back(act.target)

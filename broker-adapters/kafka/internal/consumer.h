@@ -65,6 +65,8 @@ class Consumer : public std::enable_shared_from_this<Consumer> {
   virtual void OnEof(const TopicPartition&, Part&, int64_t) {}
   virtual void OnFatal() = 0;
   virtual void OnTurn() {}
+  /// The handle's, whose events come to OnOther.
+  rd_kafka_queue_t* queue() const { return events_->get(); }
   /// False while a rebalance event waits for its answer: librdkafka would take any assign or
   /// unassign for it.
   virtual bool MayMove() const { return true; }

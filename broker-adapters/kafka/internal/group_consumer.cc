@@ -5,6 +5,7 @@
 #include "broker-adapters/kafka/internal/membership.h"
 #include "common/check.h"
 #include "common/log.h"
+#include "common/metrics.h"
 
 namespace dispatch::broker::kafka {
 
@@ -96,7 +97,8 @@ class GroupCore : public Consumer {
       rd_kafka_topic_partition_list_add(list.get(), tp.topic.c_str(), tp.partition)->offset =
           offset;
     }
-    if (list->cnt > 0) rd_kafka_commit(rk_.get(), list.get(), 1);
+    // rd_kafka_commit tells its outcome to a callback or to nobody, never as an event.
+    if (list->cnt > 0) rd_kafka_commit_queue(rk_.get(), list.get(), queue(), nullptr, nullptr);
   }
 
   Duration Age() const { return membership_.Age(connection_->loop.Steady()); }
@@ -147,6 +149,10 @@ class GroupCore : public Consumer {
 
   void OnCommitted(rd_kafka_resp_err_t err) {
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR__NO_OFFSET) return;
+    static const auto refused = metrics::GetCounter(
+        "dispatch_offset_commits_refused_total",
+        "Commits to Kafka's groups that failed; the next ones make up for them");
+    refused.Add();
     if (log::Sometimes("kafka.commit")) {
       log::Warning("offset commit failed group={} reason=\"{}\"", options_.group,
                    rd_kafka_err2str(err));
