@@ -413,10 +413,13 @@ void World::Fault() {
     });
   } else if (dice < 0.8 && options_.store_faults) {
     bool match = Chance(0.5);
-    match ? match_store_.set_down(true) : invoke_store_.set_down(true);
-    loop_.After(Between(milliseconds(50), seconds(8)), [this, match] {
-      match ? match_store_.set_down(false) : invoke_store_.set_down(false);
-    });
+    bool mute = outages_() % 2 == 0;
+    auto set = [this, match, mute](bool begin) {
+      if (match) mute ? match_store_.set_mute(begin) : match_store_.set_down(begin);
+      if (!match) mute ? invoke_store_.set_mute(begin) : invoke_store_.set_down(begin);
+    };
+    set(true);
+    loop_.After(Between(milliseconds(50), seconds(8)), [set] { set(false); });
   } else if (dice < 0.9 && options_.broker_faults) {
     cluster_.set_down(true);
     loop_.After(Between(milliseconds(50), seconds(8)), [this] { cluster_.set_down(false); });
@@ -462,7 +465,9 @@ void World::Heal() {
   cluster_.set_faults({});
   cluster_.set_down(false);
   match_store_.set_down(false);
+  match_store_.set_mute(false);
   invoke_store_.set_down(false);
+  invoke_store_.set_mute(false);
   for (size_t i = 0; i < event_managers_.size(); ++i) {
     if (event_managers_[i] == nullptr) StartEventManager(static_cast<int>(i));
   }

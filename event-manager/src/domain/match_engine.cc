@@ -236,7 +236,7 @@ void MatchEngine::Claimed(const std::vector<broker::TopicPartition>& partitions,
 void MatchEngine::OnRevoked(const std::vector<broker::TopicPartition>& partitions,
                             std::function<void()> release) {
   claims_->Dropped(partitions);
-  doubtful_.clear();  // they come again to the next owner
+  ForgetDoubtful(partitions);
   for (const auto& partition : partitions) {
     auto it = matchers_.find(partition);
     if (it != matchers_.end()) it->second->StopReading();
@@ -262,11 +262,9 @@ void MatchEngine::OnRevoked(const std::vector<broker::TopicPartition>& partition
 
 void MatchEngine::OnLost(const std::vector<broker::TopicPartition>& partitions) {
   claims_->Dropped(partitions);
+  ForgetDoubtful(partitions);
   for (const auto& partition : partitions) {
     matchers_.erase(partition);
-    std::erase_if(doubtful_, [&](const broker::Record& record) {
-      return record.topic == partition.topic && record.partition == partition.partition;
-    });
     log::Warning("partition lost topic={} partition={}", partition.topic, partition.partition);
   }
 }
@@ -276,6 +274,15 @@ void MatchEngine::OnRecords(std::vector<broker::Record> records) {
   // We may have been replaced without knowing, as after a long sleep: an owner that is none must
   // not write. The partitions are lost soon, or the group confirms us and Tick goes on.
   for (auto& record : records) doubtful_.push_back(std::move(record));
+}
+
+// They come again to the next owner, which may be us; those of the others never do.
+void MatchEngine::ForgetDoubtful(const std::vector<broker::TopicPartition>& partitions) {
+  std::erase_if(doubtful_, [&](const broker::Record& record) {
+    return std::any_of(partitions.begin(), partitions.end(), [&](const auto& partition) {
+      return record.topic == partition.topic && record.partition == partition.partition;
+    });
+  });
 }
 
 void MatchEngine::Match(const std::vector<broker::Record>& records) {
@@ -463,6 +470,7 @@ bool MatchEngine::Saved(const CheckpointLoop::Part& part, CheckpointLoop::Outcom
       break;
     case CheckpointLoop::Outcome::kFenced:
       matchers_.erase(it);
+      ForgetDoubtful({part.partition});
       claims_->ShutOut(part.partition);
       break;
   }

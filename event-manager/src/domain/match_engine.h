@@ -118,6 +118,7 @@ class MatchEngine : private broker::GroupConsumer::Listener,
   void Claimed(const std::vector<broker::TopicPartition>& partitions, uint64_t generation,
                std::vector<PartitionState> states);
   void Match(const std::vector<broker::Record>& records);
+  void ForgetDoubtful(const std::vector<broker::TopicPartition>& partitions);
   void GiveTurns();
   void TendSoon();
   void TendAll();

@@ -12,13 +12,15 @@
 namespace dispatch::testing {
 
 /// A MatchStore that outlives the engines which use it, as the database outlives a crash. Answers
-/// after `latency()`; while down it fails with kUnavailable and writes nothing.
+/// after `latency()`; while down it fails with kUnavailable and writes nothing; while mute it writes, and
+/// its answer is kUnavailable.
 class MemoryMatchStore : public MatchStore {
  public:
   MemoryMatchStore(Loop& loop, std::function<Duration()> latency)
       : loop_(loop), latency_(std::move(latency)) {}
 
   void set_down(bool down) { down_ = down; }
+  void set_mute(bool mute) { mute_ = mute; }
 
   void Claim(std::vector<PartitionId> partitions,
              std::function<void(Result<std::vector<PartitionState>>)> done) override {
@@ -33,6 +35,7 @@ class MemoryMatchStore : public MatchStore {
         for (const auto& [subscription, cursor] : row.cursors) state.cursors.push_back(cursor);
         states.push_back(std::move(state));
       }
+      if (mute_) return done(Unheard());
       done(std::move(states));
     });
   }
@@ -54,7 +57,9 @@ class MemoryMatchStore : public MatchStore {
         for (const auto& cursor : save.changed) row.cursors[cursor.subscription] = cursor;
         for (const auto& id : save.removed) row.cursors.erase(id);
       }
-      loop_.After(latency_(), [done, fenced = std::move(fenced)] { done(fenced); });
+      loop_.After(latency_(), [done, fenced = std::move(fenced), mute = mute_] {
+        mute ? done(Unheard()) : done(fenced);
+      });
     });
   }
 
@@ -83,6 +88,7 @@ class MemoryMatchStore : public MatchStore {
   }
 
  private:
+  static Error Unheard() { return {Code::kUnavailable, "the store's answer is lost"}; }
   int64_t Sum(const Uuid& subscription, int64_t schema::MatchCheckpoint::Matched::* what) const {
     int64_t total = 0;
     for (const auto& [id, row] : rows_) {
@@ -101,6 +107,7 @@ class MemoryMatchStore : public MatchStore {
   Loop& loop_;
   std::function<Duration()> latency_;
   bool down_ = false;
+  bool mute_ = false;
   std::map<PartitionId, Row> rows_;
 };
 

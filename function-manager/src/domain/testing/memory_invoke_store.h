@@ -14,13 +14,15 @@
 namespace dispatch::testing {
 
 /// An InvokeStore that outlives the engines which use it. Answers after `latency()`; while down it
-/// fails with kUnavailable and writes nothing.
+/// fails with kUnavailable and writes nothing; while mute it does what it is asked for, and its
+/// answer is kUnavailable.
 class MemoryInvokeStore : public InvokeStore {
  public:
   MemoryInvokeStore(Loop& loop, std::function<Duration()> latency)
       : loop_(loop), latency_(std::move(latency)) {}
 
   void set_down(bool down) { down_ = down; }
+  void set_mute(bool mute) { mute_ = mute; }
 
   void Claim(std::vector<int32_t> partitions,
              std::function<void(Result<std::vector<InvokeClaim>>)> done) override {
@@ -43,7 +45,7 @@ class MemoryInvokeStore : public InvokeStore {
         for (const auto& [id, crashes] : shard.trials) claim.trials.push_back({id, crashes});
         claims.push_back(std::move(claim));
       }
-      done(std::move(claims));
+      Answer<std::vector<InvokeClaim>>(done, std::move(claims), Duration::zero());
     });
   }
 
@@ -61,8 +63,7 @@ class MemoryInvokeStore : public InvokeStore {
         }
       }
       if (!result.gone.empty()) {
-        loop_.After(latency_(), [done, result = std::move(result)] { done(result); });
-        return;
+        return Answer<SaveResult>(done, std::move(result), latency_());
       }
       for (const auto& save : saves) {
         Shard& shard = shards_[save.partition];
@@ -89,7 +90,7 @@ class MemoryInvokeStore : public InvokeStore {
           }
         }
       }
-      loop_.After(latency_(), [done, result = std::move(result)] { done(result); });
+      Answer<SaveResult>(done, std::move(result), latency_());
     });
   }
 
@@ -108,7 +109,7 @@ class MemoryInvokeStore : public InvokeStore {
       size_t fit = FittingRows(rows, room.bytes, room.rows);
       due.all = fit == rows.size();
       rows.resize(fit);
-      loop_.After(latency_(), [done, due = std::move(due)]() mutable { done(std::move(due)); });
+      Answer<Due>(done, std::move(due), latency_());
     });
   }
 
@@ -122,7 +123,7 @@ class MemoryInvokeStore : public InvokeStore {
         bool stale = id.subscription == subscription && id.generation < generation && !row.key;
         if (stale && rows.size() < limit) rows.push_back(row);
       }
-      loop_.After(latency_(), [done, rows = std::move(rows)]() mutable { done(std::move(rows)); });
+      Answer<std::vector<RetryRow>>(done, std::move(rows), latency_());
     });
   }
 
@@ -137,7 +138,7 @@ class MemoryInvokeStore : public InvokeStore {
             std::find(partitions.begin(), partitions.end(), letter.partition) != partitions.end();
         if (asked && !shards_[letter.partition].rows.contains(id)) chosen.letters.push_back(letter);
       }
-      loop_.After(latency_(), [done, chosen = std::move(chosen)] { done(chosen); });
+      Answer<Chosen>(done, std::move(chosen), latency_());
     });
   }
 
@@ -154,6 +155,7 @@ class MemoryInvokeStore : public InvokeStore {
       } else if (begin) {
         status = {Code::kConflict, "a newer epoch owns the partition"};
       }
+      if (mute_) status = Unheard();
       loop_.After(latency_(), [done, status] { done(status); });
     });
   }
@@ -194,8 +196,7 @@ class MemoryInvokeStore : public InvokeStore {
             if (!of_this) --found_all.keys;
             break;
           }
-          loop_.After(latency_(),
-                      [done, all = std::move(found_all)]() mutable { done(std::move(all)); });
+          Answer<OfKeys>(done, std::move(found_all), latency_());
         });
   }
 
@@ -219,6 +220,19 @@ class MemoryInvokeStore : public InvokeStore {
   }
 
  private:
+  static Error Unheard() { return {Code::kUnavailable, "the store's answer is lost"}; }
+  template <typename T>
+  void Answer(std::function<void(Result<T>)> done, T answer, Duration latency) {
+    if (mute_) {
+      loop_.After(latency, [done = std::move(done)] { done(Unheard()); });
+    } else if (latency == Duration::zero()) {
+      done(std::move(answer));
+    } else {
+      loop_.After(latency, [done = std::move(done), answer = std::move(answer)]() mutable {
+        done(std::move(answer));
+      });
+    }
+  }
   static size_t FittingRows(const std::vector<RetryRow>& rows, size_t bytes, size_t limit) {
     size_t fit = 0;
     for (size_t sum = 0; fit < std::min(rows.size(), limit) && (fit == 0 || sum < bytes); ++fit) {
@@ -257,6 +271,7 @@ class MemoryInvokeStore : public InvokeStore {
   Loop& loop_;
   std::function<Duration()> latency_;
   bool down_ = false;
+  bool mute_ = false;
   std::map<int32_t, Shard> shards_;
   std::map<schema::DeliveryId, ChosenLetter> chosen_;
   std::map<schema::DeliveryId, schema::DeliveryId> returned_;  // letter -> row

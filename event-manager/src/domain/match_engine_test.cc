@@ -1,0 +1,142 @@
+#include "event-manager/src/domain/match_engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "broker-adapters/memory/memory_broker.h"
+#include "broker-adapters/testing/recording_consumer.h"
+#include "broker-adapters/topics.h"
+#include "common/testing/simulated_loop.h"
+#include "event-manager/src/domain/testing/memory_match_store.h"
+
+namespace dispatch::match_engine_test {
+namespace {
+
+using broker::testing::RecordingConsumer;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Duration kOverdue = std::chrono::minutes(1);
+
+/// A cluster whose group's member does what the test says.
+class ScriptedBroker : public broker::Broker {
+ public:
+  explicit ScriptedBroker(broker::Broker& broker) : broker_(broker) {}
+
+  std::unique_ptr<broker::Producer> NewProducer(broker::ProducerOptions options) override {
+    return broker_.NewProducer(std::move(options));
+  }
+  std::unique_ptr<broker::GroupConsumer> NewGroupConsumer(
+      broker::GroupOptions, broker::GroupConsumer::Listener& listener) override {
+    group = &listener;
+    auto made = std::make_unique<RecordingConsumer>();
+    member = made.get();
+    return made;
+  }
+  std::unique_ptr<broker::Reader> NewReader(std::string client_id,
+                                            broker::Reader::Listener& listener,
+                                            size_t max_prefetch_bytes) override {
+    return broker_.NewReader(std::move(client_id), listener, max_prefetch_bytes);
+  }
+  broker::Admin& admin() override { return broker_.admin(); }
+
+  broker::GroupConsumer::Listener* group = nullptr;
+  RecordingConsumer* member = nullptr;
+
+ private:
+  broker::Broker& broker_;
+};
+
+/// Two partitions of a topic with one subscription to all, both ours.
+class MatchEngineTest : public ::testing::Test {
+ protected:
+  MatchEngineTest() {
+    topic_.uuid.bytes[0] = 1;
+    topic_.org = "acme";
+    topic_.name = "orders";
+    topic_.partitions = 2;
+    for (const std::string& name : {topic_.KafkaName(), std::string(broker::kInvocationsTopic)}) {
+      broker_->admin().CreateTopic({name, 2, 1, {}}, [](const Status&) {});
+    }
+    loop_.RunFor(seconds(1));
+    engine_.PutTopic(topic_);
+    schema::Subscription all;
+    all.uuid.bytes[0] = 2;
+    all.org = topic_.org;
+    all.name = "all";
+    all.topic = topic_.name;
+    all.topic_uuid = topic_.uuid;
+    engine_.PutSubscription(all);
+    engine_.Start();
+    loop_.RunFor(seconds(1));
+    scripted_.group->OnAssigned({Partition(0), Partition(1)}, 1);
+    loop_.RunFor(seconds(1));
+  }
+
+  broker::TopicPartition Partition(int32_t partition) const {
+    return {topic_.KafkaName(), partition};
+  }
+
+  void Read(int32_t partition, int64_t first, int64_t end) {
+    std::vector<broker::Record> records;
+    for (int64_t offset = first; offset < end; ++offset) {
+      broker::Record& record = records.emplace_back();
+      record.topic = topic_.KafkaName();
+      record.partition = partition;
+      record.offset = offset;
+      record.headers = {{"ce_specversion", "1.0"},
+                        {"ce_id", std::to_string(offset)},
+                        {"ce_source", "/test"},
+                        {"ce_type", "any"}};
+      record.value = "{}";
+    }
+    scripted_.group->OnRecords(std::move(records));
+    loop_.RunFor(seconds(1));
+  }
+
+  /// The source offsets of what was written of a partition, in order.
+  std::vector<int64_t> Written(int32_t partition) const {
+    std::vector<int64_t> offsets;
+    for (int32_t p = 0; p < 2; ++p) {
+      for (const auto& record : cluster_.Log({broker::kInvocationsTopic, p})) {
+        auto invocation = schema::Decode<schema::Invocation>(*record.value);
+        if (invocation->source_partition == partition) offsets.push_back(invocation->source_offset);
+      }
+    }
+    std::sort(offsets.begin(), offsets.end());
+    return offsets;
+  }
+
+  testing::SimulatedLoop loop_;
+  broker::MemoryCluster cluster_{loop_, 1};
+  std::unique_ptr<broker::Broker> broker_ = cluster_.Connect("test");
+  ScriptedBroker scripted_{*broker_};
+  testing::MemoryMatchStore store_{loop_, [] { return milliseconds(1); }};
+  schema::Topic topic_;
+  MatchEngine engine_{scripted_, loop_, store_, {.invocations_partitions = 2}};
+};
+
+TEST_F(MatchEngineTest, WritesNothingWhileTheGroupHasNotConfirmedIt) {
+  scripted_.member->set_membership_age(kOverdue);
+  Read(0, 0, 3);
+  EXPECT_TRUE(Written(0).empty());
+  scripted_.member->set_membership_age(Duration::zero());
+  loop_.RunFor(seconds(1));
+  EXPECT_EQ(Written(0), (std::vector<int64_t>{0, 1, 2}));
+}
+
+TEST_F(MatchEngineTest, WhatWasReadUnconfirmedStaysWhenOtherPartitionsGo) {
+  scripted_.member->set_membership_age(kOverdue);
+  Read(0, 0, 3);
+  Read(1, 0, 3);
+  scripted_.group->OnRevoked({Partition(1)}, [] {});
+  loop_.RunFor(seconds(1));
+  scripted_.member->set_membership_age(Duration::zero());
+  loop_.RunFor(seconds(1));
+  EXPECT_EQ(Written(0), (std::vector<int64_t>{0, 1, 2}));
+  EXPECT_TRUE(Written(1).empty()) << "they come to its next owner";
+}
+
+}  // namespace
+}  // namespace dispatch::match_engine_test
