@@ -127,8 +127,12 @@ Cgroups::Cgroups(const std::string& root, const std::string& self) {
   }
 }
 
-Cgroups::~Cgroups() {
+Cgroups::~Cgroups() { Forget(); }
+
+void Cgroups::Forget() {
   for (const auto& place : places_) rmdir(place.directory.c_str());
+  places_.clear();
+  memory_ = cpu_ = processes_ = false;
 }
 
 void Cgroups::Add(Place place) {

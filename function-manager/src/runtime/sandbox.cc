@@ -14,6 +14,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "common/log.h"
 #include "function-manager/src/runtime/internal/run_log.h"
 #include "function-manager/src/runtime/internal/seccomp_filter.h"
 
@@ -192,40 +193,48 @@ Status Sandbox::Probe() {
                                     " is not there: install the package bubblewrap, or, for "
                                     "development only, start with --sandbox=off"};
   }
-  std::string reason;
-  for (bool proc : {true, false}) {
-    proc_ = proc;
-    auto launch = Wrap(FunctionVersion{}, 0, {"/usr/bin/true"});
-    if (!launch.ok()) return launch.status();
-    int pipe[2];
-    if (pipe2(pipe, O_CLOEXEC) != 0) return {Code::kUnavailable, "too many open files"};
-    Fd read_end(pipe[0]);
-    Fd write_end(pipe[1]);
-    Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-    SpawnSpec spec{
-        .argv = launch->argv,
-        .env = launch->env,
-        .fds = {null.get(), null.get(), write_end.get(), null.get(), launch->filter.get()},
-        .cgroups = {},
-        .nice = 0};
-    for (const auto& entry : launch->cgroup_entries) spec.cgroups.push_back(entry.get());
-    auto pid = Spawn(spec);
-    if (!pid.ok()) return pid.status();
-    write_end.Reset();
-    Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, *pid, 0)));
-    pollfd wait{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
-    bool late = poll(&wait, 1, kProbeMillis) != 1;
-    if (late) kill(*pid, SIGKILL);
-    int status = 0;
-    waitpid(*pid, &status, 0);
-    (void)launch->cgroup->Await();
-    if (!late && WIFEXITED(status) && WEXITSTATUS(status) == 0) return OkStatus();
-    char text[1024];
-    ssize_t size = late ? 0 : read(read_end.get(), text, sizeof(text));
-    if (proc)
-      reason = late ? "it does not end"
-                    : ValidUtf8({text, static_cast<size_t>(std::max<ssize_t>(size, 0))});
+  // Control groups that can be made but not used are as good as none.
+  if (Status status = Try(); !status.ok()) {
+    cgroups_.Forget();
+    if (Try().ok()) {
+      log::Warning("functions run without control groups reason=\"{}\"", status.message());
+      return OkStatus();
+    }
+    proc_ = false;  // as in containers that hide parts of theirs
+    if (!Try().ok()) return status;
   }
+  return OkStatus();
+}
+
+Status Sandbox::Try() {
+  auto launch = Wrap(FunctionVersion{}, 0, {"/usr/bin/true"});
+  if (!launch.ok()) return launch.status();
+  int pipe[2];
+  if (pipe2(pipe, O_CLOEXEC) != 0) return {Code::kUnavailable, "too many open files"};
+  Fd read_end(pipe[0]);
+  Fd write_end(pipe[1]);
+  Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  SpawnSpec spec{.argv = launch->argv,
+                 .env = launch->env,
+                 .fds = {null.get(), null.get(), write_end.get(), null.get(), launch->filter.get()},
+                 .cgroups = {},
+                 .nice = 0};
+  for (const auto& entry : launch->cgroup_entries) spec.cgroups.push_back(entry.get());
+  auto pid = Spawn(spec);
+  if (!pid.ok()) return pid.status();
+  write_end.Reset();
+  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, *pid, 0)));
+  pollfd wait{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+  bool late = poll(&wait, 1, kProbeMillis) != 1;
+  if (late) kill(*pid, SIGKILL);
+  int status = 0;
+  waitpid(*pid, &status, 0);
+  (void)launch->cgroup->Await();
+  if (!late && WIFEXITED(status) && WEXITSTATUS(status) == 0) return OkStatus();
+  char text[1024];
+  ssize_t size = late ? 0 : read(read_end.get(), text, sizeof(text));
+  std::string reason = "it does not end";
+  if (!late) reason = ValidUtf8({text, static_cast<size_t>(std::max<ssize_t>(size, 0))});
   while (reason.ends_with('\n')) reason.pop_back();
   if (reason.empty()) reason = "it says not why";
   return {Code::kUnavailable,

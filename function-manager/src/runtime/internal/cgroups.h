@@ -51,6 +51,9 @@ class Cgroups {
   Cgroups(const Cgroups&) = delete;
   Cgroups& operator=(const Cgroups&) = delete;
 
+  /// Makes none from now on.
+  void Forget();
+
   bool memory() const { return memory_; }
   bool cpu() const { return cpu_; }
   bool processes() const { return processes_; }

@@ -40,6 +40,8 @@ class Sandbox {
   std::string Describe() const;
 
  private:
+  /// One sandbox that does nothing, as things are set.
+  Status Try();
   std::vector<std::string> Command(const FunctionVersion& version, bool sandboxed) const;
   std::vector<std::string> Limits(const FunctionVersion& version, int slot) const;
   std::vector<std::string> View(const FunctionVersion& version) const;
