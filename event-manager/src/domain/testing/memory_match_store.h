@@ -12,8 +12,8 @@
 namespace dispatch::testing {
 
 /// A MatchStore that outlives the engines which use it, as the database outlives a crash. Answers
-/// after `latency()`; while down it fails with kUnavailable and writes nothing; while mute it writes, and
-/// its answer is kUnavailable.
+/// after `latency()`; while down it fails with kUnavailable and writes nothing; while mute it
+/// writes, and its answer is kUnavailable.
 class MemoryMatchStore : public MatchStore {
  public:
   MemoryMatchStore(Loop& loop, std::function<Duration()> latency)
