@@ -99,7 +99,7 @@ Result<std::string> SourceArchive(const fs::path& path) {
     std::vector<std::string> names;
     for (auto it = fs::recursive_directory_iterator(path, error);
          !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-      names.push_back(fs::relative(it->path(), path));
+      names.push_back(it->path().lexically_relative(path));
     }
     if (error) {
       return Error{Code::kNotFound,
