@@ -3,9 +3,7 @@
 import base64
 import gzip
 import os
-import uuid
 
-import psycopg
 import pytest
 from lib.wait import eventually
 

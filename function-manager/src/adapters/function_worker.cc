@@ -30,7 +30,7 @@ constexpr auto kRetireAfter = std::chrono::minutes(1);
 constexpr auto kCollectEvery = std::chrono::hours(1);
 constexpr int kMost = 4;           // under way in this instance
 constexpr int kMostAttempts = 10;  // begun and never ended, or not possible at the time
-constexpr int kWaitSeconds = 5;    // for another object; its end wakes it sooner
+constexpr int kWaitSeconds = 1;    // for another object, whose end wakes it but for a race
 constexpr size_t kReasonBytes = 4096;
 
 constexpr char kKeepImage[] = R"(
@@ -291,6 +291,12 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
         });
   }
 
+  void LookAfter(Duration time) {
+    loop.After(time, [weak = weak_from_this()] {
+      if (auto self = weak.lock()) self->Look();
+    });
+  }
+
   void Begin(const FunctionWork& work) {
     Query<Plan>([work](pg::Transaction& tx) { return MakePlan(tx, work); },
                 [this, work](Result<Plan> plan) {
@@ -310,7 +316,9 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
   void Do(const PlanPtr& plan) {
     switch (plan->what) {
       case Plan::Do::kNothing:
+        return Leave();
       case Plan::Do::kWait:
+        LookAfter(seconds(kWaitSeconds));
         return Leave();
       case Plan::Do::kFail:
         return End(plan, Error{Code::kUnprocessable, plan->reason});

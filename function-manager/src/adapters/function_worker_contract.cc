@@ -111,7 +111,7 @@ class Functions : public pg::testing::OwnSchema {
 
   void MakeImage() {
     Make(schema::kBaseImageKind, "base", {{"language", "binary"}});
-    Make(schema::kImageKind, "image", {{"baseImageName", "base"}});
+    Make(schema::kImageKind, "image", {{"baseImageName", "base"}, {"language", "binary"}});
   }
 
   NextVersion Next(const std::string& text, const std::string& handler) {
@@ -190,7 +190,7 @@ class Functions : public pg::testing::OwnSchema {
 
 TEST_F(Functions, WaitForTheirImageAndAreProvedThen) {
   auto base = Make(schema::kBaseImageKind, "base", {{"language", "binary"}}, false);
-  Make(schema::kImageKind, "image", {{"baseImageName", "base"}});
+  Make(schema::kImageKind, "image", {{"baseImageName", "base"}, {"language", "binary"}});
   Uuid id = MakeFunction("one", "h1");
   ASSERT_TRUE(Until([&] {
     return Count("select count(*) from function_work where due > now() and owner = ''") == 2;
