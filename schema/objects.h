@@ -21,6 +21,8 @@ inline constexpr char kTopicKind[] = "topic";
 inline constexpr char kSubscriptionKind[] = "subscription";
 inline constexpr char kReplayKind[] = "replay";
 inline constexpr char kFunctionKind[] = "function";
+inline constexpr char kBaseImageKind[] = "baseimage";
+inline constexpr char kImageKind[] = "image";
 inline constexpr char kSecretKind[] = "secret";
 /// function-manager's public key, which secrets are sealed with: entity dispatch/function-manager.
 inline constexpr char kSealingKeyKind[] = "sealingkey";

@@ -106,6 +106,7 @@ service_settings() {
       printf 'DISPATCH_INVOCATIONS_PARTITIONS=%s\n' "$INVOCATIONS_PARTITIONS"
       printf 'DISPATCH_ALLOW_PRIVATE_SINKS=true\n'
       printf 'DISPATCH_SECRETS_KEY_FILE=%s\n' "$(key_file secrets)"
+      printf 'DISPATCH_FUNCTIONS_DIR=%s/functions\n' "$HOME_DIR"
       ;;
     api-gateway) printf 'DISPATCH_LISTEN=127.0.0.1:%s\n' "${PORTS[api]}" ;;
   esac

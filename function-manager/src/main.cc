@@ -17,10 +17,14 @@
 #include "function-manager/src/adapters/dead_letter_index.h"
 #include "function-manager/src/adapters/delivery_queries.h"
 #include "function-manager/src/adapters/function_commands.h"
+#include "function-manager/src/adapters/function_files.h"
+#include "function-manager/src/adapters/function_worker.h"
 #include "function-manager/src/adapters/handshaker.h"
 #include "function-manager/src/adapters/http_sender.h"
+#include "function-manager/src/adapters/image_commands.h"
 #include "function-manager/src/adapters/pg_attempt_log.h"
 #include "function-manager/src/adapters/pg_invoke_store.h"
+#include "function-manager/src/adapters/ready_functions.h"
 #include "function-manager/src/adapters/redrive_commands.h"
 #include "function-manager/src/adapters/secret_commands.h"
 #include "function-manager/src/adapters/state_catalog.h"
@@ -49,6 +53,11 @@ std::vector<Config::Setting> Settings() {
                       .help = "key that the values of secrets are encrypted under (64 hexadecimal "
                               "digits, mode 0600); empty: no secrets are taken",
                       .unit = "file"});
+  settings.push_back({.name = "functions-dir",
+                      .default_value = "/var/lib/dispatch/functions",
+                      .help = "cache of the files that functions run from, of this instance only; "
+                              "what is missing is made again",
+                      .unit = "directory"});
   settings.push_back({.name = "max-in-flight",
                       .type = Config::Type::kInt,
                       .default_value = "2048",
@@ -78,6 +87,21 @@ std::vector<Config::Setting> Settings() {
 }
 
 constexpr std::chrono::milliseconds kReplyTimeout{10'000};
+
+// In place of a runtime: functions of runtime `process` wait for one.
+class NoRunner : public Runner {
+ public:
+  void Prove(VersionPtr, std::function<void(Status)> done) override { done(Missing()); }
+  void Run(VersionPtr, RunInput, std::function<void(RunOutcome)> done) override {
+    RunOutcome outcome;
+    outcome.error = RunError{"SystemError", Missing().message, {}};
+    done(std::move(outcome));
+  }
+  void Retire(const Uuid&) override {}
+
+ private:
+  static Error Missing() { return {Code::kUnavailable, "this program has no process runtime"}; }
+};
 
 /// The composition root: who is given what, and in which order they start.
 class FunctionManager {
@@ -115,7 +139,11 @@ class FunctionManager {
         dead_letters_(*broker_, service.loop(), pool_),
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
         audit_(*broker_, signer_, "function-manager"),
-        commands_(service.loop(), pool_, subscriptions_, [this] { relay_.Nudge(); }),
+        files_(service.loop(), pool_, FileOptions(service.config())),
+        worker_(service.loop(), pool_, files_, runner_, [this] { relay_.Nudge(); }),
+        ready_functions_(service.loop(), functions_, files_, runner_),
+        images_(service.loop(), pool_, [this] { FunctionsChanged(); }),
+        commands_(service.loop(), pool_, subscriptions_, [this] { FunctionsChanged(); }),
         secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
         letters_(service.loop(), pool_, subscriptions_),
         redrives_(service.loop(), pool_, subscriptions_, [this] { invoker_.NudgeRedrives(); }),
@@ -147,6 +175,7 @@ class FunctionManager {
     rpc_.OnChange([this](const schema::Request& request, const Status& status) {
       audit_.WriteChange(request, broker::AuditedResource(request), status, service_.loop().Now());
     });
+    images_.Register(rpc_);
     commands_.Register(rpc_);
     secrets_.Register(rpc_);
     letters_.Register(rpc_);
@@ -163,6 +192,8 @@ class FunctionManager {
       functions_.Start();
       dead_letters_.Start();
       redrives_.Start();
+      worker_.Start();
+      ready_functions_.Start();
       rpc_.Start();
       AwaitState();
     });
@@ -185,6 +216,9 @@ class FunctionManager {
     });
     service_.AddStopStep(
         "rpc", [this](SteadyTime, std::function<void()> done) { rpc_.Stop(std::move(done)); });
+    service_.AddStopStep("functions", [this](SteadyTime, std::function<void()> done) {
+      worker_.Stop(std::move(done));
+    });
     service_.AddStopStep("invoking", [this](SteadyTime, std::function<void()> done) {
       invoker_.Stop(std::move(done));
     });
@@ -210,6 +244,16 @@ class FunctionManager {
     options.allow_private_addresses = config.Bool("allow-private-sinks");
     return options;
   }
+  // Tools of users' choice must not see the service's keys.
+  static FunctionFiles::Options FileOptions(const Config& config) {
+    FunctionFiles::Options options{config.String("functions-dir"), {}};
+    for (const char* setting : {"secrets-key-file", "service-key-file"}) {
+      std::string file = config.String(setting);
+      size_t slash = file.rfind('/');
+      if (slash != std::string::npos && slash > 0) options.hidden.push_back(file.substr(0, slash));
+    }
+    return options;
+  }
   static PgAttemptLog::Options AttemptOptions(const Config& config) {
     PgAttemptLog::Options options;
     auto millis = [&](const char* setting) {
@@ -230,6 +274,11 @@ class FunctionManager {
   void AwaitState() {
     if (subscriptions_.ready() && functions_.ready()) return invoker_.Start();
     service_.loop().After(std::chrono::milliseconds(20), [this] { AwaitState(); });
+  }
+
+  void FunctionsChanged() {
+    relay_.Nudge();
+    worker_.Nudge();
   }
 
   // An endpoint that is gone: event-manager owns the subscription. A failed call is made again by
@@ -285,6 +334,11 @@ class FunctionManager {
   DeadLetterIndex dead_letters_;
   broker::RpcServer rpc_;
   broker::AuditLog audit_;
+  NoRunner runner_;
+  FunctionFiles files_;
+  FunctionWorker worker_;
+  ReadyFunctions ready_functions_;
+  ImageCommands images_;
   FunctionCommands commands_;
   SecretCommands secrets_;
   DeadLetterCommands letters_;

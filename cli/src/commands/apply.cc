@@ -41,8 +41,9 @@ Result<std::vector<std::string>> FilesOf(const std::string& path, bool recursive
   return files;
 }
 
-constexpr std::array<std::string_view, 7> kOrder = {
-    "organization", "topic", "secret", "function", "policy", "subscription", "key"};
+constexpr std::array<std::string_view, 9> kOrder = {"organization", "topic",        "secret",
+                                                    "base-image",   "image",        "function",
+                                                    "policy",       "subscription", "key"};
 
 // What others refer to comes before them; else their order stays.
 std::vector<Document> InOrder(std::vector<Document> all) {
@@ -64,6 +65,9 @@ Result<std::vector<Document>> ReadAll(const Arguments& arguments) {
     ASSIGN_OR_RETURN(auto files, FilesOf(path, arguments.Has("recursive")));
     for (const std::string& file : files) {
       ASSIGN_OR_RETURN(auto documents, ReadDocuments(file, nullptr));
+      for (Document& document : documents) {
+        RETURN_IF_ERROR(ResolveFiles(document, arguments.ValueOr("work-dir", "")));
+      }
       std::move(documents.begin(), documents.end(), std::back_inserter(all));
     }
   }
@@ -83,7 +87,7 @@ class Apply : public Command {
  public:
   Apply() {
     info_.name = "apply";
-    info_.usage = "-f FILE|DIRECTORY|- [FLAGS]";
+    info_.usage = "-f FILE|DIRECTORY|- [FLAGS]   or   apply seed-images";
     info_.summary = "make what files describe, or change it to that";
     info_.text =
         "Each document is a whole object: one that is missing is created, one that is there is\n"
@@ -98,6 +102,7 @@ class Apply : public Command {
                     .help = "YAML or JSON; a directory: all in it; -: standard input",
                     .letter = 'f',
                     .repeatable = true},
+                   WorkDirectoryFlag(),
                    {.name = "recursive", .help = "directories below too", .letter = 'R'},
                    {.name = "dry-run", .help = "say what would be made or replaced, do nothing"}};
     info_.examples = {"dispatch apply -f orders.yaml", "dispatch apply -f deploy/ --recursive",
@@ -108,9 +113,12 @@ class Apply : public Command {
 
   Status Run(Invocation& invocation) const override {
     const Arguments& arguments = invocation.arguments;
-    RETURN_IF_ERROR(CheckCount(arguments, 0, 0, ""));
-    if (!arguments.Has("file")) return UsageError("--file is missing: what to apply");
-    ASSIGN_OR_RETURN(auto documents, ReadAll(arguments));
+    bool seed = arguments.positionals().size() == 1 && IsSeed(arguments.positionals()[0]);
+    if (!seed) RETURN_IF_ERROR(CheckCount(arguments, 0, 0, ""));
+    if (!seed && !arguments.Has("file")) return UsageError("--file is missing: what to apply");
+    auto read = seed ? Result<std::vector<Document>>(SeedImages()) : ReadAll(arguments);
+    if (!read.ok()) return read.error();
+    const std::vector<Document>& documents = *read;
     ASSIGN_OR_RETURN(Api * api, invocation.api());
     Report report(invocation);
     size_t failed = 0;
@@ -141,7 +149,7 @@ class Apply : public Command {
     object.stable_erase("kind");
     auto tell = [&](const char* did, json::object shown, const std::string& note = {}) {
       shown["kind"] = kind.document_kind;
-      report.Add(fmt::format("{} {}: {}\n{}", did, kind.name, Printable(name), note),
+      report.Add(fmt::format("{} {}: {}\n{}", did, LabelOf(document), Printable(name), note),
                  std::move(shown));
       return OkStatus();
     };

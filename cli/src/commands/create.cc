@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <fstream>
+
 #include "cli/src/commands/objects.h"
+#include "cli/src/yaml.h"
 
 namespace dispatch::cli {
 
@@ -12,6 +15,11 @@ const std::vector<Flag>& OwnFlags() {
                                            .help = "objects as JSON or YAML, several too; - is "
                                                    "standard input",
                                            .letter = 'f'},
+                                          WorkDirectoryFlag(),
+                                          {.name = "output-file",
+                                           .value = "FILE",
+                                           .help = "seed-images: write them to a file, make none",
+                                           .letter = 'O'},
                                           {.name = "dry-run",
                                            .help = "make nothing: say how many of the last events "
                                                    "a subscription would match"},
@@ -63,7 +71,7 @@ class Create : public Command {
  public:
   Create() {
     info_.name = "create";
-    info_.usage = "KIND NAME [FLAGS]   or   create [KIND] -f FILE";
+    info_.usage = "KIND NAME [FLAGS]   or   create [KIND] -f FILE   or   create seed-images";
     info_.summary = "make an object: " + KindNames();
     info_.text = "`dispatch help create KIND` lists the flags of each kind.\n";
     info_.flags = FlagsOfAllKinds();
@@ -77,6 +85,9 @@ class Create : public Command {
 
   Status Run(Invocation& invocation) const override {
     ASSIGN_OR_RETURN(auto documents, Documents(invocation));
+    if (auto file = invocation.arguments.Value("output-file")) {
+      return WriteDocuments(invocation, *file, documents);
+    }
     if (invocation.arguments.Has("dry-run")) return DryRun(invocation, std::move(documents));
     if (invocation.arguments.Has("sample")) return UsageError("--sample is for --dry-run");
     ASSIGN_OR_RETURN(Api * api, invocation.api());
@@ -91,8 +102,8 @@ class Create : public Command {
       }
       const auto* object = created->if_object();
       json::object shown = object != nullptr ? *object : json::object();
-      std::string line =
-          fmt::format("Created {}: {}\n", kind.name, Printable(json::GetString(shown, "name")));
+      std::string line = fmt::format("Created {}: {}\n", LabelOf(document),
+                                     Printable(json::GetString(shown, "name")));
       if (kind.note != nullptr) line += kind.note(shown);
       report.Add(std::move(line), std::move(shown));
     }
@@ -101,6 +112,26 @@ class Create : public Command {
   }
 
  private:
+  static Status WriteDocuments(const Invocation& invocation, const std::string& file,
+                               const std::vector<Document>& documents) {
+    if (!IsSeed(invocation.arguments.positionals().empty()
+                    ? ""
+                    : invocation.arguments.positionals()[0])) {
+      return UsageError("--output-file is for seed-images");
+    }
+    std::string text;
+    for (const Document& document : documents) {
+      json::object object{{"kind", document.kind->document_kind}};
+      for (const auto& [key, value] : document.object) object[key] = value;
+      text += "---\n" + ToYaml(object);
+    }
+    std::ofstream out(file);
+    out << text;
+    out.close();
+    if (!out) return Error{Code::kInternal, fmt::format("cannot write {}", file)};
+    return {};
+  }
+
   static Status DryRun(Invocation& invocation, std::vector<Document> documents) {
     for (const Document& document : documents) {
       if (document.kind->name == "subscription") continue;
@@ -126,15 +157,27 @@ class Create : public Command {
   static Result<std::vector<Document>> Documents(const Invocation& invocation) {
     const Arguments& arguments = invocation.arguments;
     const Kind* kind = nullptr;
+    if (!arguments.positionals().empty() && IsSeed(arguments.positionals()[0])) {
+      RETURN_IF_ERROR(CheckCount(arguments, 1, 1, ""));
+      return SeedImages();
+    }
     if (!arguments.positionals().empty()) {
       ASSIGN_OR_RETURN(kind, FindKind(arguments.positionals()[0]));
       RETURN_IF_ERROR(CheckFlags(arguments, *kind, OwnFlags()));
     }
     if (auto file = arguments.Value("file")) {
       RETURN_IF_ERROR(CheckCount(arguments, 0, 1, "a kind"));
-      return ReadDocuments(*file, kind);
+      ASSIGN_OR_RETURN(auto documents, ReadDocuments(*file, kind));
+      for (Document& document : documents) {
+        RETURN_IF_ERROR(ResolveFiles(document, arguments.ValueOr("work-dir", "")));
+      }
+      return documents;
     }
-    RETURN_IF_ERROR(CheckCount(arguments, 2, 2, "a kind and a name, or -f FILE,"));
+    bool more = kind != nullptr && !kind->argument.empty();
+    std::string expected = "a kind and a name, or -f FILE,";
+    if (more) expected = fmt::format("a kind, a name and {}, or -f FILE,", kind->argument);
+    RETURN_IF_ERROR(
+        CheckCount(arguments, more && kind->argument_required ? 3 : 2, more ? 3 : 2, expected));
     Document document{kind, {{"name", arguments.positionals()[1]}}};
     RETURN_IF_ERROR(kind->fill(arguments, invocation.environment, document.object));
     return std::vector<Document>{std::move(document)};

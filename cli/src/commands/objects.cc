@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <filesystem>
 #include <ostream>
 
+#include "cli/src/source_archive.h"
 #include "cli/src/yaml.h"
 
 namespace dispatch::cli {
@@ -35,7 +38,79 @@ Result<Document> ToDocument(json::value value, const Kind* kind, std::string pla
   return document;
 }
 
+std::filesystem::path Located(const Document& document, const std::string& work_directory,
+                              const std::string& path) {
+  std::filesystem::path here = std::filesystem::path(work_directory) / path;
+  std::filesystem::path beside = std::filesystem::path(document.directory) / path;
+  std::error_code error;
+  return std::filesystem::exists(here, error) || !std::filesystem::exists(beside, error) ? here
+                                                                                         : beside;
+}
+
 }  // namespace
+
+Flag WorkDirectoryFlag() {
+  return {.name = "work-dir",
+          .value = "DIRECTORY",
+          .help = "what files that objects name (sourcePath, @manifest) are relative to",
+          .letter = 'w'};
+}
+
+Status ResolveFiles(Document& document, const std::string& work_directory) {
+  json::object& object = document.object;
+  std::string source = json::GetString(object, "sourcePath");
+  if (document.kind->name == "function" && !source.empty()) {
+    auto archive = SourceArchive(Located(document, work_directory, source));
+    if (!archive.ok()) return At(document.place, archive.error());
+    object["source"] = std::move(*archive);
+    object.stable_erase("sourcePath");
+  }
+  auto* runtime = object.if_contains("runtimeDependencies");
+  if (document.kind->name != "image" || runtime == nullptr || !runtime->is_object()) return {};
+  std::string manifest = json::GetString(runtime->as_object(), "manifest");
+  if (!manifest.starts_with('@')) return {};
+  auto text = ReadFile(Located(document, work_directory, manifest.substr(1)));
+  if (!text.ok()) return At(document.place, text.error());
+  runtime->as_object()["manifest"] = std::move(*text);
+  return {};
+}
+
+bool IsSeed(std::string_view word) { return word == "seed-images" || word == "seed"; }
+
+std::vector<Document> SeedImages() {
+  struct Seed {
+    const char* image;
+    const char* tag;
+  };
+  std::vector<Document> documents;
+  auto base_image = FindKind("BaseImage");
+  auto image = FindKind("Image");
+  constexpr std::array<Seed, 4> kSeeds{
+      {{"nodejs", "0.0.12"}, {"python3", "0.0.13"}, {"powershell", "0.0.14"}, {"java", "0.0.13"}}};
+  for (const Seed& seed : kSeeds) {
+    std::string base = fmt::format("{}-base", seed.image);
+    documents.push_back({*base_image,
+                         {{"name", base},
+                          {"dockerUrl", fmt::format("dispatchframework/{}:{}", base, seed.tag)},
+                          {"language", seed.image},
+                          {"tags", {{{"key", "role"}, {"value", "seed"}}}}},
+                         "seed images"});
+  }
+  for (const Seed& seed : kSeeds) {
+    documents.push_back({*image,
+                         {{"name", seed.image},
+                          {"baseImageName", fmt::format("{}-base", seed.image)},
+                          {"tags", {{{"key", "role"}, {"value", "seed"}}}}},
+                         "seed images"});
+  }
+  return documents;
+}
+
+std::string LabelOf(const Document& document) {
+  bool vmware = document.kind->name == "base-image" || document.kind->name == "image" ||
+                document.kind->name == "function";
+  return !document.place.empty() && vmware ? document.kind->document_kind : document.kind->Label();
+}
 
 Error At(const std::string& place, Error error) {
   error.message = fmt::format("{}: {}", place, error.message);
@@ -62,6 +137,7 @@ Result<std::vector<Document>> ReadDocuments(const std::string& path, const Kind*
       std::string own = is_list ? fmt::format("{}, element {}", place, i + 1) : place;
       auto document = ToDocument(std::move(list[i]), kind, own);
       if (!document.ok()) return At(own, document.error());
+      if (path != "-") document->directory = std::filesystem::path(path).parent_path();
       documents.push_back(std::move(*document));
     }
   }
@@ -91,8 +167,11 @@ std::vector<Flag> FlagsOfAllKinds() {
 std::string KindHelp(const std::string& verb, const std::string& word) {
   auto kind = FindKind(word);
   if (!kind.ok()) return "";
-  return fmt::format("Usage: dispatch {} {} NAME [FLAGS]\n\nFlags:\n{}{}", verb, (*kind)->name,
-                     FlagHelp((*kind)->flags),
+  const std::string& argument = (*kind)->argument;
+  bool required = (*kind)->argument_required && verb == "create";
+  std::string more = argument.empty() ? "" : required ? " " + argument : " [" + argument + "]";
+  return fmt::format("Usage: dispatch {} {} NAME{} [FLAGS]\n\nFlags:\n{}{}", verb, (*kind)->name,
+                     more, FlagHelp((*kind)->flags),
                      verb == "create" ? ExampleHelp((*kind)->examples) : "");
 }
 

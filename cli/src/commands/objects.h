@@ -12,15 +12,31 @@ namespace dispatch::cli {
 struct Document {
   const Kind* kind = nullptr;
   json::object object;
-  std::string place = {};  // "objects.yaml, document 2"
+  std::string place = {};      // "objects.yaml, document 2"
+  std::string directory = {};  // of the file; empty: of none
 };
 
 /// The documents of --file. Each tells its `kind`, unless `kind` does. Errors name file and
 /// document.
 Result<std::vector<Document>> ReadDocuments(const std::string& path, const Kind* kind);
 
+/// Puts the files that a document names into it: `sourcePath` of a function becomes `source`, and
+/// `@file` as the manifest of an image its text. Paths are tried from `work_directory` (empty: the
+/// current one), then from the directory of the document's file.
+Status ResolveFiles(Document& document, const std::string& work_directory);
+/// -w, of the verbs that take files.
+Flag WorkDirectoryFlag();
+
+/// The documents of seed images: VMware's base images, and an image of each.
+std::vector<Document> SeedImages();
+/// "seed-images", and VMware's short "seed".
+bool IsSeed(std::string_view word);
+
 /// `error` with the place before its message.
 Error At(const std::string& place, Error error);
+
+/// How "Created X" names the kind of a document of a file or seed: as VMware's CLI does.
+std::string LabelOf(const Document& document);
 
 /// A usage error for a flag of another kind than this one. `own`: flags of the command itself.
 Status CheckFlags(const Arguments& arguments, const Kind& kind, const std::vector<Flag>& own);

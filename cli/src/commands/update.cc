@@ -11,7 +11,8 @@ const std::vector<Flag>& OwnFlags() {
                                            .value = "FILE",
                                            .help = "whole objects as JSON or YAML; - is standard "
                                                    "input",
-                                           .letter = 'f'}};
+                                           .letter = 'f'},
+                                          WorkDirectoryFlag()};
   return flags;
 }
 
@@ -44,8 +45,9 @@ class Update : public Command {
       RETURN_IF_ERROR(CheckFlags(arguments, *kind, OwnFlags()));
     }
     auto file = arguments.Value("file");
+    size_t most = kind != nullptr && !kind->argument.empty() ? 3 : 2;
     RETURN_IF_ERROR(file ? CheckCount(arguments, 0, 1, "a kind")
-                         : CheckCount(arguments, 2, 2, "a kind and a name, or -f FILE,"));
+                         : CheckCount(arguments, 2, most, "a kind and a name, or -f FILE,"));
     Report report(invocation);
     Status status = file ? FromFile(invocation, *file, kind, report)
                          : FromFlags(invocation, *kind, arguments.positionals()[1], report);
@@ -61,9 +63,10 @@ class Update : public Command {
     for (Document& document : documents) {
       std::string name = json::GetString(document.object, "name");
       if (name.empty()) return UsageError("an object without a name cannot be updated");
+      RETURN_IF_ERROR(ResolveFiles(document, invocation.arguments.ValueOr("work-dir", "")));
       ASSIGN_OR_RETURN(std::string path, PathOf(*api, *document.kind, name));
-      RETURN_IF_ERROR(
-          Put(*api, *document.kind, path, name, std::move(document.object), {}, report));
+      RETURN_IF_ERROR(Put(*api, *document.kind, LabelOf(document), path, name,
+                          std::move(document.object), {}, report));
     }
     return {};
   }
@@ -84,17 +87,18 @@ class Update : public Command {
     http::Headers headers;
     headers.Set("If-Match", fmt::format("\"{}\"", json::GetInt(object, "revision")));
     RETURN_IF_ERROR(kind.fill(invocation.arguments, invocation.environment, object));
-    return Put(*api, kind, path, name, std::move(object), std::move(headers), report);
+    return Put(*api, kind, kind.Label(), path, name, std::move(object), std::move(headers), report);
   }
 
-  static Status Put(Api& api, const Kind& kind, const std::string& path, const std::string& name,
-                    json::object object, http::Headers headers, Report& report) {
+  static Status Put(Api& api, const Kind& kind, const std::string& label, const std::string& path,
+                    const std::string& name, json::object object, http::Headers headers,
+                    Report& report) {
     object = Writable(std::move(object));
     object.stable_erase("kind");
     // The path says which key it is; in the body the name would be a new one.
     if (kind.named_by_id) object.stable_erase("name");
     ASSIGN_OR_RETURN(auto updated, CallJson(api, "PUT", path, object, std::move(headers)));
-    report.Add(fmt::format("Updated {}: {}\n", kind.name, Printable(name)), std::move(updated));
+    report.Add(fmt::format("Updated {}: {}\n", label, Printable(name)), std::move(updated));
     return {};
   }
 

@@ -20,9 +20,9 @@ bool Means(const Kind& kind, std::string_view word) {
 }  // namespace
 
 const std::vector<Kind>& Kinds() {
-  static const std::vector<Kind> kinds = {TopicKind(),  SubscriptionKind(), FunctionKind(),
-                                          SecretKind(), OrganizationKind(), KeyKind(),
-                                          PolicyKind()};
+  static const std::vector<Kind> kinds = {TopicKind(),        SubscriptionKind(), BaseImageKind(),
+                                          ImageKind(),        FunctionKind(),     SecretKind(),
+                                          OrganizationKind(), KeyKind(),          PolicyKind()};
   return kinds;
 }
 
@@ -59,10 +59,19 @@ Flag TagFlag() {
   return {.name = "tag", .value = "KEY=VALUE", .help = "a tag", .repeatable = true};
 }
 
+Flag ApplicationFlag() {
+  return {.name = "application",
+          .value = "NAME",
+          .help = "the application that it is of (tag Application)",
+          .letter = 'a'};
+}
+
 Status FillTags(const Arguments& flags, json::object& document) {
   auto given = flags.All("tag");
-  if (given.empty()) return {};
+  auto application = flags.Value("application");
+  if (given.empty() && !application) return {};
   json::array tags;
+  if (application) tags.push_back({{"key", "Application"}, {"value", *application}});
   for (const std::string& tag : given) {
     size_t equals = tag.find('=');
     if (equals == std::string::npos || equals == 0) {

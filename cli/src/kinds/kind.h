@@ -26,10 +26,19 @@ struct Kind {
   bool named_by_id = false;
   /// What create prints beyond "Created ...".
   std::string (*note)(const json::object& created) = nullptr;
+  /// What it is called in "Created base image: x"; empty: its name.
+  std::string label = {};
+  /// A word behind the name that create and update take, for `fill`: "PATH".
+  std::string argument = {};
+  bool argument_required = false;  // by create
+
+  const std::string& Label() const { return label.empty() ? name : label; }
 };
 
 Kind TopicKind();
 Kind SubscriptionKind();
+Kind BaseImageKind();
+Kind ImageKind();
 Kind FunctionKind();
 Kind SecretKind();
 Kind OrganizationKind();
@@ -47,7 +56,9 @@ Result<std::string> PathOf(Api& api, const Kind& kind, const std::string& name);
 
 // For `fill`.
 Flag TagFlag();
-/// "key=value" of --tag into `tags`.
+/// -a, VMware's: the tag Application.
+Flag ApplicationFlag();
+/// "key=value" of --tag, and --application, into `tags`.
 Status FillTags(const Arguments& flags, json::object& document);
 /// The flag's text into the field, when it is given.
 void FillText(const Arguments& flags, std::string_view flag, json::object& document,

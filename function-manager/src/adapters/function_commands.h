@@ -6,10 +6,12 @@
 #include "broker-adapters/state_table.h"
 #include "common/clock.h"
 #include "common/pg/pool.h"
+#include "function-manager/src/domain/function_request.h"
 
 namespace dispatch {
 
-/// `function.create|update|delete` for functions that the user runs: runtime `http` and a URL.
+/// `function.create|update|delete|rollback`: functions that the user runs (runtime `http` and a
+/// URL) are READY at once, those that are run here (`process`) when FunctionWorker proved them.
 class FunctionCommands {
  public:
   FunctionCommands(Loop& loop, pg::Pool& pool, const broker::StateTable& subscriptions,
@@ -23,6 +25,7 @@ class FunctionCommands {
 
   void Create(const schema::Request& request, Responder respond);
   void Update(const schema::Request& request, Responder respond);
+  void Rollback(const schema::Request& request, Responder respond);
   void Delete(const schema::Request& request, Responder respond);
   void Remove(const schema::Request& request, const std::string& function, Responder respond);
   Responder Committing(Responder respond);

@@ -7,8 +7,26 @@
 
 namespace dispatch {
 
-/// Checks a function as a user describes it and makes the document that is stored: name, runtime
-/// (`http`), url, timeout, tags. kUnprocessable naming every faulty field.
-Result<json::object> FunctionDocument(const std::string& body);
+/// A function as a user describes it.
+struct FunctionRequest {
+  std::string name;
+  /// Of runtime `http`: url, timeout (a duration). Of others: image, handler, schema, secrets,
+  /// services, timeout (ms), limits {memory, cpu, concurrency}, network. Of both: runtime, tags.
+  /// Defaults are filled in.
+  json::object fields;
+  std::string source;  // the archive's bytes; empty: as before (only in an update), or http
+
+  bool hosted() const { return json::GetString(fields, "runtime") == "process"; }
+};
+
+/// Checks it; an archive is only decoded here. kUnprocessable naming every faulty field.
+Result<FunctionRequest> ReadFunctionRequest(const std::string& body);
+
+/// What a source archive may have at most (bytes, gzip): one request carries it.
+inline constexpr size_t kMaxSourceBytes = 640 * 1024;
+
+/// "128Mi", "1G", "1048576" as bytes; "500m", "1.5" of a processor as thousandths. -1: neither.
+int64_t ParseMemory(std::string_view text);
+int64_t ParseCpu(std::string_view text);
 
 }  // namespace dispatch

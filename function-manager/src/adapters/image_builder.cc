@@ -1,0 +1,128 @@
+#include "function-manager/src/adapters/image_builder.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "common/crypto.h"
+#include "common/json.h"
+#include "function-manager/src/adapters/tool.h"
+#include "function-manager/src/domain/languages.h"
+
+namespace dispatch {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> ToolsOf(const std::string& language) {
+  if (language == "python3") return {"python3"};
+  if (language == "nodejs") return {"node", "npm"};
+  if (language == "java") return {"java", "javac"};
+  if (language == "powershell") return {"pwsh"};
+  return {};
+}
+
+// The caches are in the directory too, and go in the end.
+constexpr char kScratch[] = ".scratch";
+
+std::vector<std::string> WordsFor(const std::string& language, const fs::path& directory) {
+  std::string scratch = directory / kScratch;
+  if (language == "python3") {
+    return {FindTool("python3"),
+            "-m",
+            "pip",
+            "install",
+            "--no-input",
+            "--no-cache-dir",
+            "--disable-pip-version-check",
+            "--no-warn-script-location",
+            "--root-user-action=ignore",
+            "--progress-bar=off",
+            "--target",
+            directory,
+            "--requirement",
+            directory / ManifestFile(language)};
+  }
+  if (language == "nodejs") {
+    return {FindTool("npm"),        "install", "--omit=dev", "--no-audit", "--no-fund",
+            "--no-update-notifier", "--cache", scratch};
+  }
+  return {FindTool("mvn"),
+          "--batch-mode",
+          "--quiet",
+          "-Dmaven.repo.local=" + scratch,
+          "dependency:copy-dependencies",
+          "-DincludeScope=runtime",
+          "-DoutputDirectory=" + directory.string()};
+}
+
+}  // namespace
+
+std::string ImageRecipe::Digest() const {
+  if (!NeedsInstalling(*this)) return "";
+  return crypto::HexEncode(crypto::Sha256(fmt::format("1\n{}\n{}", language, manifest)));
+}
+
+std::string LanguageFault(const std::string& language) {
+  if (language.empty()) {
+    return fmt::format("there is no process runtime for it: language must be one of {}",
+                       kRuntimeLanguages);
+  }
+  for (const std::string& tool : ToolsOf(language)) {
+    if (FindTool(tool).empty()) {
+      return fmt::format("{} is not installed on this machine, so {} functions cannot run here",
+                         tool, language);
+    }
+  }
+  return "";
+}
+
+bool NeedsInstalling(const ImageRecipe& recipe) {
+  if (ManifestFile(recipe.language).empty()) return false;
+  if (recipe.language == "nodejs") {
+    auto package = json::ParseObject(recipe.manifest);
+    if (!package.ok()) return recipe.manifest.find_first_not_of(" \t\r\n") != std::string::npos;
+    const auto* dependencies = json::GetObject(*package, "dependencies");
+    const auto* optional = json::GetObject(*package, "optionalDependencies");
+    return (dependencies != nullptr && !dependencies->empty()) ||
+           (optional != nullptr && !optional->empty());
+  }
+  if (recipe.language == "java") return recipe.manifest.find("<dependency>") != std::string::npos;
+  std::string_view rest = recipe.manifest;
+  while (!rest.empty()) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    size_t first = line.find_first_not_of(" \t\r");
+    if (first != std::string_view::npos && line[first] != '#') return true;
+  }
+  return false;
+}
+
+Status InstallDependencies(const ImageRecipe& recipe, const std::string& directory,
+                           const std::vector<std::string>& hidden, const std::atomic<bool>* stop) {
+  if (std::string fault = LanguageFault(recipe.language); !fault.empty()) {
+    return Error{Code::kUnprocessable, fault};
+  }
+  if (recipe.language == "java" && FindTool("mvn").empty()) {
+    return Error{Code::kUnprocessable, "mvn is not installed on this machine: a pom.xml needs it"};
+  }
+  if (recipe.language == "powershell") {
+    return Error{Code::kUnprocessable, "powershell modules are not installed by this version"};
+  }
+  fs::path file = fs::path(directory) / ManifestFile(recipe.language);
+  std::ofstream(file) << recipe.manifest;
+  std::error_code error;
+  fs::create_directory(fs::path(directory) / kScratch, error);
+  ToolRun run;
+  run.words = WordsFor(recipe.language, directory);
+  run.directory = directory;
+  run.hidden = hidden;
+  run.stop = stop;
+  RETURN_IF_ERROR(RunTool(run));
+  fs::remove_all(fs::path(directory) / kScratch, error);
+  return {};
+}
+
+}  // namespace dispatch

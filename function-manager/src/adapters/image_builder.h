@@ -1,0 +1,32 @@
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+
+namespace dispatch {
+
+/// What a directory of dependencies is made of.
+struct ImageRecipe {
+  std::string language;
+  std::string manifest;  // requirements.txt, package.json, pom.xml; empty: none
+
+  /// Of what it is made of: SHA-256, hexadecimal; empty when there is nothing to install.
+  std::string Digest() const;
+};
+
+/// Why functions of a language cannot be run on this machine; empty: they can.
+std::string LanguageFault(const std::string& language);
+
+/// Whether a manifest asks for anything: one of comments or of an empty `dependencies` does not.
+bool NeedsInstalling(const ImageRecipe& recipe);
+
+/// Installs the dependencies into `directory`, which is there and empty, by the language's own
+/// tool: python3 -> packages beside each other (for PYTHONPATH), nodejs -> node_modules, java ->
+/// *.jar. `hidden`: directories that the tool does not see. Blocks; errors as RunTool's.
+Status InstallDependencies(const ImageRecipe& recipe, const std::string& directory,
+                           const std::vector<std::string>& hidden, const std::atomic<bool>* stop);
+
+}  // namespace dispatch

@@ -1,0 +1,165 @@
+"""Base images, images and functions: kept, built, proved, replaced and rolled back."""
+
+import base64
+import gzip
+import os
+
+import pytest
+from lib.wait import eventually
+
+BASE = "/v1/baseimage"
+IMAGE = "/v1/image"
+FUNCTION = "/v1/function"
+HELLO = "def handle(ctx, payload):\n    return {'said': payload.get('name')}\n"
+
+
+def tar_header(name: str, size: int, kind: bytes = b"0") -> bytes:
+    header = bytearray(512)
+    header[: len(name)] = name.encode()
+    header[100:107] = b"0000644"
+    header[124:135] = b"%011o" % size
+    header[148:156] = b" " * 8
+    header[156:157] = kind
+    header[257:262] = b"ustar"
+    header[148:155] = b"%06o\0" % sum(header)
+    return bytes(header)
+
+
+def archive(files: dict) -> str:
+    """As VMware's CLI makes it: no padding behind the last file, no final blocks."""
+    tar = b""
+    for name, text in files.items():
+        tar += b"\0" * (-len(tar) % 512)
+        tar += tar_header(name, len(text)) + text.encode()
+    return base64.b64encode(gzip.compress(tar)).decode()
+
+
+def ready(client, path: str, timeout: float = 40) -> dict:
+    """The object once it is READY or in ERROR."""
+    shown = {}
+
+    def settled():
+        shown.update(client.get(path, expect=200).json())
+        return shown["status"] in ("READY", "ERROR") and "next" not in shown
+
+    eventually(settled, f"{path} settles", timeout)
+    return client.get(path, expect=200).json()
+
+
+@pytest.fixture(scope="module")
+def python(org, name):
+    """An image of Python without dependencies, READY."""
+    base, image = name("base"), name("image")
+    made = org.post(
+        BASE,
+        {"name": base, "dockerUrl": "dispatchframework/python3-base:0.0.13", "language": "python3",
+         "groups": None, "reason": None, "tags": None},
+        expect=201,
+    ).json()  # fmt: skip
+    assert made["kind"] == "BaseImage" and made["status"] == "INITIALIZED" and made["id"]
+    made = org.post(IMAGE, {"name": image, "baseImageName": base}, expect=201).json()
+    assert made["kind"] == "Image" and made["language"] == "python3"
+    assert ready(org, f"{BASE}/{base}")["status"] == "READY"
+    shown = ready(org, f"{IMAGE}/{image}")
+    assert shown["status"] == "READY" and shown["reason"] == []
+    return image
+
+
+def base_of(org, image: str) -> str:
+    return org.get(f"{IMAGE}/{image}", expect=200).json()["baseImageName"]
+
+
+def test_what_cannot_run_here_says_why(org, name):
+    called = name("base")
+    org.post(BASE, {"name": called, "dockerUrl": "x/clojure-base:1", "language": "clojure"}, expect=201)
+    shown = ready(org, f"{BASE}/{called}")
+    assert shown["status"] == "ERROR" and "no process runtime" in shown["reason"][0]
+    on_it = name("image")
+    org.post(IMAGE, {"name": on_it, "baseImageName": called}, expect=201)
+    shown = ready(org, f"{IMAGE}/{on_it}")
+    assert shown["status"] == "ERROR" and called in shown["reason"][0]
+    # Mended, and what stands on it too when it is written again.
+    put = {"name": called, "dockerUrl": "x/python3-base:1", "language": ""}
+    assert org.put(f"{BASE}/{called}", put, expect=200).json()["status"] == "UPDATING"
+    assert ready(org, f"{BASE}/{called}")["status"] == "READY"
+    org.put(f"{IMAGE}/{on_it}", {"name": on_it, "baseImageName": called}, expect=200)
+    assert ready(org, f"{IMAGE}/{on_it}")["status"] == "READY"
+    org.delete(f"{IMAGE}/{on_it}", expect=200)
+    assert org.delete(f"{BASE}/{called}", expect=200).json()["name"] == called
+    org.get(f"{BASE}/{called}", expect=404)
+
+
+def test_references_hold(org, name, python):
+    answer = org.post(IMAGE, {"name": name("image"), "baseImageName": "no-such"}, expect=400)
+    assert answer.json()["message"] == "Error fetching base image no-such"
+    answer = org.delete(f"{BASE}/{base_of(org, python)}", expect=409)
+    assert python in answer.json()["message"]
+    source = archive({"./hello.py": HELLO})
+    answer = org.post(
+        FUNCTION, {"name": name("fn"), "image": "no-such", "source": source}, expect=400
+    )
+    assert answer.json()["message"] == "Error fetching image no-such"
+
+
+def test_images_are_selected_by_tags(org, name, python):
+    called = name("image")
+    tags = [{"key": "Application", "value": called}]
+    org.post(IMAGE, {"name": called, "baseImageName": base_of(org, python), "tags": tags}, expect=201)
+    shown = org.get(f"{IMAGE}?tags=Application={called}", expect=200).json()
+    assert [image["name"] for image in shown] == [called]
+    ready(org, f"{IMAGE}/{called}")
+    org.delete(f"{IMAGE}/{called}", expect=200)
+
+
+def test_system_packages_are_recorded(org, name, python):
+    called = name("image")
+    packages = [{"name": "curl", "version": "7.0"}]
+    org.post(
+        IMAGE,
+        {"name": called, "baseImageName": base_of(org, python),
+         "systemDependencies": {"packages": packages}, "runtimeDependencies": {"manifest": "# none\n"}},
+        expect=201,
+    )  # fmt: skip
+    shown = ready(org, f"{IMAGE}/{called}")
+    assert shown["status"] == "READY" and "not installed" in shown["reason"][0]
+    assert shown["systemDependencies"]["packages"] == packages
+    org.delete(f"{IMAGE}/{called}", expect=200)
+
+
+def test_a_build_that_fails_tells_in_the_tools_words(org, name, python):
+    called = name("image")
+    manifest = "--no-index\nthere-is-no-such-package==1\n"
+    org.post(
+        IMAGE,
+        {"name": called, "baseImageName": base_of(org, python),
+         "runtimeDependencies": {"manifest": manifest}},
+        expect=201,
+    )  # fmt: skip
+    shown = ready(org, f"{IMAGE}/{called}")
+    assert shown["status"] == "ERROR"
+    assert "there-is-no-such-package" in shown["reason"][0]
+    org.delete(f"{IMAGE}/{called}", expect=200)
+
+
+def test_bad_functions_are_refused(org, name, python):
+    def refused(source, expect=422, **fields):
+        body = {"name": name("fn"), "image": python, "source": source, **fields}
+        return org.post(FUNCTION, body, expect=expect).json()["message"]
+
+    def tar(header, text=b""):
+        return base64.b64encode(gzip.compress(header + text)).decode()
+
+    assert "base64" in refused("***")
+    assert "gzip" in refused(base64.b64encode(b"no archive").decode())
+    assert "leads out" in refused(archive({"./../x.py": "x"}))
+    assert "absolute" in refused(archive({"/x.py": "x"}))
+    assert "neither a file nor a directory" in refused(tar(tar_header("link", 0, b"2")))
+    assert "unpacks to more" in refused(archive({"./big.py": "x" * 40_000_000}))
+    assert "source is required" in refused(None)
+    noise = base64.b64encode(os.urandom(700_000)).decode()
+    assert "640 KiB" in refused(noise, expect=413)
+    good = archive({"./hello.py": HELLO})
+    assert "limits.memory" in refused(good, limits={"memory": "1"})
+    assert "timeout" in refused(good, timeout=-1)
+    assert "runtime" in refused(good, runtime="docker")
+    assert "is not a field" in refused(good, sauce="x")
