@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "function-manager/src/domain/runner.h"
+#include "function-manager/src/runtime/internal/cgroups.h"
+#include "function-manager/src/runtime/internal/spawn.h"
+#include "function-manager/src/runtime/process_runner.h"
+
+namespace dispatch::runtime {
+
+/// All that starting one worker needs; descriptors 0 to 3 are the caller's.
+struct Launch {
+  std::vector<std::string> argv;
+  std::vector<std::string> env;
+  std::vector<Fd> cgroup_entries;
+  std::unique_ptr<Cgroup> cgroup;
+  Fd filter;  // becomes descriptor kFilterFd
+  int nice = 0;
+};
+inline constexpr int kFilterFd = 4;
+
+/// Turns a version into the command line of its worker inside a sandbox: a read-only root with the
+/// system's /usr, the function, its image and the runtime, a private /tmp of limited size; its own
+/// process, IPC, host name and (without `network`) network namespaces; no privileges, a filter of
+/// system calls, limits by rlimits and, where this process may make them, control groups.
+class Sandbox {
+ public:
+  explicit Sandbox(const ProcessRunnerOptions& options);
+
+  /// Starts a sandbox that does nothing, and waits: why none can be had here.
+  Status Probe();
+  /// `slot`: which of the instance's workers, for its user id. kUnprocessable for a language that
+  /// is not served.
+  Result<Launch> Prepare(const FunctionVersion& version, int slot);
+  /// A word on which limits the machine lets us set, for the log.
+  std::string Describe() const;
+
+ private:
+  std::vector<std::string> Command(const FunctionVersion& version, bool sandboxed) const;
+  std::vector<std::string> Limits(const FunctionVersion& version, int slot) const;
+  std::vector<std::string> View(const FunctionVersion& version) const;
+  Result<Launch> Wrap(const FunctionVersion& version, int slot, std::vector<std::string> command);
+
+  const ProcessRunnerOptions& options_;
+  bool root_;
+  bool proc_ = true;  // whether a /proc can be mounted
+  Cgroups cgroups_;
+  Result<std::string> filter_closed_;
+  Result<std::string> filter_network_;
+};
+
+}  // namespace dispatch::runtime

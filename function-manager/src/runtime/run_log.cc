@@ -1,0 +1,77 @@
+#include "function-manager/src/runtime/internal/run_log.h"
+
+#include <cstdint>
+
+namespace dispatch::runtime {
+namespace {
+
+// What a line costs beyond its bytes, so that empty ones are bounded too.
+constexpr size_t kLineCost = 16;
+
+/// The length of the valid character at the begin of `text`; 0: none (RFC 3629 section 4).
+size_t CharacterLength(std::string_view text) {
+  auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  uint8_t first = byte(0);
+  if (first < 0x80) return 1;
+  size_t length = first >= 0xc2 && first < 0xe0   ? 2
+                  : first >= 0xe0 && first < 0xf0 ? 3
+                  : first >= 0xf0 && first < 0xf5 ? 4
+                                                  : 0;
+  if (length == 0 || text.size() < length) return 0;
+  uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (byte(1) < low || byte(1) > high) return 0;
+  for (size_t i = 2; i < length; ++i) {
+    if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
+  }
+  return length;
+}
+
+}  // namespace
+
+std::string ValidUtf8(std::string_view text) {
+  std::string valid;
+  valid.reserve(text.size());
+  while (!text.empty()) {
+    size_t length = CharacterLength(text);
+    valid += length == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(0, length);
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return valid;
+}
+
+void RunLog::EndLine(bool is_err) {
+  std::string& partial = partial_[is_err];
+  if (partial.ends_with('\r')) partial.pop_back();
+  (is_err ? err : out).push_back(ValidUtf8(partial));
+  partial.clear();
+}
+
+void RunLog::Append(bool is_err, std::string_view data) {
+  std::string& partial = partial_[is_err];
+  while (!data.empty() && !cut_) {
+    size_t end = data.find('\n');
+    bool whole = end != std::string_view::npos;
+    std::string_view piece = data.substr(0, end);
+    size_t cost = piece.size() + (whole ? kLineCost : 0);
+    if (cost > left_) {
+      partial += piece.substr(0, left_);
+      left_ = 0;
+      cut_ = true;
+      return;
+    }
+    left_ -= cost;
+    partial += piece;
+    if (whole) EndLine(is_err);
+    data.remove_prefix(piece.size() + (whole ? 1 : 0));
+  }
+  if (!data.empty()) cut_ = true;
+}
+
+void RunLog::Finish() {
+  for (bool is_err : {false, true}) {
+    if (!partial_[is_err].empty()) EndLine(is_err);
+  }
+}
+
+}  // namespace dispatch::runtime

@@ -1,0 +1,237 @@
+#include "function-manager/src/runtime/internal/sandbox.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "function-manager/src/runtime/internal/run_log.h"
+#include "function-manager/src/runtime/internal/seccomp_filter.h"
+
+namespace dispatch::runtime {
+namespace {
+
+constexpr int64_t kMiB = 1024 * 1024;
+// Threads of node itself, which count as processes.
+constexpr int kNodeThreads = 12;
+// bwrap outside and inside, which are in the sandbox's control group.
+constexpr int kWrapProcesses = 2;
+constexpr int64_t kSharedMemoryBytes = kMiB;
+constexpr int kProbeMillis = 10'000;
+// Without cgroups a function's processes at least give way to everything else.
+constexpr int kNice = 10;
+
+std::string SelfCgroup() {
+  std::ifstream file("/proc/self/cgroup");
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+}  // namespace
+
+Sandbox::Sandbox(const ProcessRunnerOptions& options)
+    : options_(options),
+      root_(geteuid() == 0),
+      cgroups_("/sys/fs/cgroup", SelfCgroup()),
+      filter_closed_(SeccompProgram(false)),
+      filter_network_(SeccompProgram(true)) {}
+
+std::string Sandbox::Describe() const {
+  auto how = [](bool cgroup, const char* otherwise) { return cgroup ? "cgroup" : otherwise; };
+  return fmt::format("sandbox={} user={} proc={} memory={} cpu={} processes={}",
+                     options_.sandbox ? "bubblewrap" : "off",
+                     options_.sandbox && root_ ? "own" : "service", proc_,
+                     how(cgroups_.memory(), "rlimit-of-each-process"), how(cgroups_.cpu(), "nice"),
+                     how(cgroups_.processes(), "rlimit"));
+}
+
+std::vector<std::string> Sandbox::Command(const FunctionVersion& version, bool sandboxed) const {
+  std::string runtime = sandboxed ? "/runtime" : options_.runtimes_dir + "/" + version.language;
+  std::string source = sandboxed ? "/function" : version.source;
+  std::string image = version.image.empty() ? "" : sandboxed ? "/image" : version.image;
+  std::vector<std::string> command;
+  if (version.language == "nodejs") {
+    int64_t heap = std::max<int64_t>(version.memory_bytes * 3 / 4 / kMiB, 16);
+    command = {options_.node, fmt::format("--max-old-space-size={}", heap), runtime + "/worker.js"};
+  } else {  // the one of executables is written in Python too
+    command = {options_.python, "-I", "-B", runtime + "/worker.py"};
+  }
+  command.insert(command.end(), {source, image, version.handler});
+  return command;
+}
+
+std::vector<std::string> Sandbox::Limits(const FunctionVersion& version, int slot) const {
+  bool node = version.language == "nodejs";
+  int64_t memory = version.memory_bytes;
+  // V8 keeps more than its heap; the heap itself is bounded by its own option.
+  if (node) memory = memory * 2 + 256 * kMiB;
+  int processes = version.processes + (node ? kNodeThreads : 1);
+  std::vector<std::string> command = {"/usr/bin/prlimit",
+                                      "--core=0:0",
+                                      fmt::format("--nproc={0}:{0}", processes),
+                                      fmt::format("--fsize={0}:{0}", version.file_bytes),
+                                      "--nofile=1024:1024",
+                                      "--memlock=0:0",
+                                      "--msgqueue=0:0",
+                                      fmt::format("--data={0}:{0}", memory)};
+  // Shared mappings count in no other limit. V8 reserves addresses by the gigabyte.
+  if (!node && !cgroups_.memory()) {
+    command.push_back(fmt::format("--as={0}:{0}", memory + 256 * kMiB));
+  }
+  command.push_back("--");
+  if (options_.sandbox && root_) {
+    std::string uid = std::to_string(options_.first_uid + static_cast<uint32_t>(slot));
+    command.insert(command.end(), {"/usr/bin/setpriv", "--reuid=" + uid, "--regid=" + uid,
+                                   "--clear-groups", "--inh-caps=-all", "--no-new-privs", "--"});
+  }
+  return command;
+}
+
+std::vector<std::string> Sandbox::View(const FunctionVersion& version) const {
+  std::vector<std::string> view = {"--ro-bind", "/usr", "/usr"};
+  for (const char* name : {"/bin", "/sbin", "/lib", "/lib64", "/lib32"}) {
+    std::error_code error;
+    if (std::filesystem::is_symlink(name, error)) {
+      view.insert(view.end(), {"--symlink", std::string("usr") + name, name});
+    } else {
+      view.insert(view.end(), {"--ro-bind-try", name, name});
+    }
+  }
+  // bubblewrap's own would be for its user only, who as root is not the function's.
+  view.insert(view.end(),
+              {"--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/etc/ssl"});
+  std::vector<std::string> files = {"/etc/ssl/openssl.cnf", "/etc/ld.so.cache", "/etc/alternatives",
+                                    "/etc/localtime", "/etc/ssl/certs"};
+  if (version.network) {
+    files.insert(files.end(), {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
+                               "/etc/services", "/etc/gai.conf"});
+  }
+  for (const auto& file : files) view.insert(view.end(), {"--ro-bind-try", file, file});
+  if (proc_) view.insert(view.end(), {"--proc", "/proc"});
+  view.insert(view.end(),
+              {"--dev", "/dev", "--perms", "1777", "--size", std::to_string(kSharedMemoryBytes),
+               "--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--perms", "1777", "--size",
+               std::to_string(version.file_bytes), "--tmpfs", "/tmp"});
+  if (!version.language.empty()) {
+    view.insert(view.end(),
+                {"--ro-bind", options_.runtimes_dir + "/" + version.language, "/runtime",
+                 "--ro-bind", version.source, "/function", "--chdir", "/function"});
+  }
+  if (!version.image.empty()) view.insert(view.end(), {"--ro-bind", version.image, "/image"});
+  view.insert(view.end(), {"--remount-ro", "/"});
+  return view;
+}
+
+Result<Launch> Sandbox::Wrap(const FunctionVersion& version, int slot,
+                             std::vector<std::string> command) {
+  Launch launch;
+  launch.env = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/tmp", "TMPDIR=/tmp", "LANG=C.UTF-8"};
+  if (!cgroups_.cpu()) launch.nice = kNice;
+  bool node = version.language == "nodejs";
+  CgroupLimits limits{.memory_bytes = version.memory_bytes + version.file_bytes,
+                      .cpu_millis = version.cpu_millis,
+                      .processes = version.processes + kWrapProcesses + (node ? kNodeThreads : 1)};
+  ASSIGN_OR_RETURN(launch.cgroup, cgroups_.Make(limits));
+  ASSIGN_OR_RETURN(launch.cgroup_entries, launch.cgroup->Entries());
+  auto add = [&](const std::vector<std::string>& more) {
+    launch.argv.insert(launch.argv.end(), more.begin(), more.end());
+  };
+  if (options_.sandbox) {
+    const auto& filter = version.network ? filter_network_ : filter_closed_;
+    if (!filter.ok()) return filter.error();
+    ASSIGN_OR_RETURN(launch.filter, SeccompFile(*filter));
+    add({options_.bwrap, "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid",
+         "--unshare-uts", "--unshare-cgroup-try", "--hostname", "function", "--cap-drop", "ALL",
+         "--seccomp", std::to_string(kFilterFd)});
+    if (!version.network) add({"--unshare-net"});
+    if (root_) {
+      add({"--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"});  // until setpriv
+    } else {
+      add({"--unshare-user", "--uid", "65534", "--gid", "65534"});
+    }
+    add(View(version));
+    add({"--"});
+  }
+  add(Limits(version, slot));
+  add(command);
+  return launch;
+}
+
+Result<Launch> Sandbox::Prepare(const FunctionVersion& version, int slot) {
+  if (version.language != "python3" && version.language != "nodejs" &&
+      version.language != "binary") {
+    return {Code::kUnprocessable, "functions of the language '" + version.language +
+                                      "' cannot be run here: python3, nodejs and binary can"};
+  }
+  const std::string& program = version.language == "nodejs" ? options_.node : options_.python;
+  if (!Exists(program)) {
+    return {Code::kUnavailable,
+            fmt::format("functions of the language {} need {}, which is not there: "
+                        "install it",
+                        version.language, program)};
+  }
+  return Wrap(version, slot, Command(version, options_.sandbox));
+}
+
+Status Sandbox::Probe() {
+  if (!options_.sandbox) return OkStatus();
+  if (!Exists(options_.bwrap)) {
+    return {Code::kUnavailable, "functions need bubblewrap, and " + options_.bwrap +
+                                    " is not there: install the package bubblewrap, or, for "
+                                    "development only, start with --sandbox=off"};
+  }
+  std::string reason;
+  for (bool proc : {true, false}) {
+    proc_ = proc;
+    auto launch = Wrap(FunctionVersion{}, 0, {"/usr/bin/true"});
+    if (!launch.ok()) return launch.status();
+    int pipe[2];
+    if (pipe2(pipe, O_CLOEXEC) != 0) return {Code::kUnavailable, "too many open files"};
+    Fd read_end(pipe[0]);
+    Fd write_end(pipe[1]);
+    Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+    SpawnSpec spec{
+        .argv = launch->argv,
+        .env = launch->env,
+        .fds = {null.get(), null.get(), write_end.get(), null.get(), launch->filter.get()},
+        .cgroups = {},
+        .nice = 0};
+    for (const auto& entry : launch->cgroup_entries) spec.cgroups.push_back(entry.get());
+    auto pid = Spawn(spec);
+    if (!pid.ok()) return pid.status();
+    write_end.Reset();
+    Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, *pid, 0)));
+    pollfd wait{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+    bool late = poll(&wait, 1, kProbeMillis) != 1;
+    if (late) kill(*pid, SIGKILL);
+    int status = 0;
+    waitpid(*pid, &status, 0);
+    (void)launch->cgroup->Await();
+    if (!late && WIFEXITED(status) && WEXITSTATUS(status) == 0) return OkStatus();
+    char text[1024];
+    ssize_t size = late ? 0 : read(read_end.get(), text, sizeof(text));
+    if (proc)
+      reason = late ? "it does not end"
+                    : ValidUtf8({text, static_cast<size_t>(std::max<ssize_t>(size, 0))});
+  }
+  while (reason.ends_with('\n')) reason.pop_back();
+  if (reason.empty()) reason = "it says not why";
+  return {Code::kUnavailable,
+          "functions cannot run: bubblewrap makes no sandbox on this machine (" + reason +
+              "): allow it (root, or user namespaces for this user), or, for development only, "
+              "start with --sandbox=off"};
+}
+
+}  // namespace dispatch::runtime
