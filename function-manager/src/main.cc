@@ -29,6 +29,7 @@
 #include "function-manager/src/adapters/secret_commands.h"
 #include "function-manager/src/adapters/state_catalog.h"
 #include "function-manager/src/domain/invoker.h"
+#include "function-manager/src/runtime/process_runner.h"
 
 namespace dispatch {
 namespace {
@@ -57,6 +58,10 @@ std::vector<Config::Setting> Settings() {
                       .default_value = "/var/lib/dispatch/functions",
                       .help = "cache of the files that functions run from, of this instance only; "
                               "what is missing is made again",
+                      .unit = "directory"});
+  settings.push_back({.name = "runtimes-dir",
+                      .default_value = "/usr/share/dispatch/runtimes",
+                      .help = "the language workers that functions run in",
                       .unit = "directory"});
   settings.push_back({.name = "max-in-flight",
                       .type = Config::Type::kInt,
@@ -87,21 +92,6 @@ std::vector<Config::Setting> Settings() {
 }
 
 constexpr std::chrono::milliseconds kReplyTimeout{10'000};
-
-// In place of a runtime: functions of runtime `process` wait for one.
-class NoRunner : public Runner {
- public:
-  void Prove(VersionPtr, std::function<void(Status)> done) override { done(Missing()); }
-  void Run(VersionPtr, RunInput, std::function<void(RunOutcome)> done) override {
-    RunOutcome outcome;
-    outcome.error = RunError{"SystemError", Missing().message, {}};
-    done(std::move(outcome));
-  }
-  void Retire(const Uuid&) override {}
-
- private:
-  static Error Missing() { return {Code::kUnavailable, "this program has no process runtime"}; }
-};
 
 /// The composition root: who is given what, and in which order they start.
 class FunctionManager {
@@ -139,6 +129,7 @@ class FunctionManager {
         dead_letters_(*broker_, service.loop(), pool_),
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
         audit_(*broker_, signer_, "function-manager"),
+        runner_(service.loop(), {.runtimes_dir = service.config().String("runtimes-dir")}),
         files_(service.loop(), pool_, FileOptions(service.config())),
         worker_(service.loop(), pool_, files_, runner_, [this] { relay_.Nudge(); }),
         ready_functions_(service.loop(), functions_, files_, runner_),
@@ -334,7 +325,7 @@ class FunctionManager {
   DeadLetterIndex dead_letters_;
   broker::RpcServer rpc_;
   broker::AuditLog audit_;
-  NoRunner runner_;
+  ProcessRunner runner_;
   FunctionFiles files_;
   FunctionWorker worker_;
   ReadyFunctions ready_functions_;

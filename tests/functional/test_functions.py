@@ -39,6 +39,7 @@ def ready(client, path: str, timeout: float = 40) -> dict:
     shown = {}
 
     def settled():
+        shown.clear()
         shown.update(client.get(path, expect=200).json())
         return shown["status"] in ("READY", "ERROR") and "next" not in shown
 
@@ -163,3 +164,62 @@ def test_bad_functions_are_refused(org, name, python):
     assert "timeout" in refused(good, timeout=-1)
     assert "runtime" in refused(good, runtime="docker")
     assert "is not a field" in refused(good, sauce="x")
+
+
+def test_a_function_lives_through_updates(org, name, python):
+    called = name("fn")
+    path = f"{FUNCTION}/{called}"
+    body = {"name": called, "image": python, "source": archive({".//hello.py": HELLO}),
+            "schema": {"in": None, "out": None}, "secrets": None, "timeout": 500}  # fmt: skip
+    made = org.post(FUNCTION, body, expect=201).json()
+    assert made["status"] == "INITIALIZED" and made["faasId"] and made["timeout"] == 500
+    org.post(FUNCTION, body, expect=409)
+    first = ready(org, path)
+    assert first["status"] == "READY", first["reason"]
+    assert org.delete(f"{IMAGE}/{python}", expect=409).json()["message"].count(called) == 1
+    # The same again changes nothing; a broken one changes nothing but the reason.
+    assert org.put(path, body, expect=200).json()["revision"] == first["revision"]
+    broken = {**body, "source": archive({"./hello.py": "def handle(:"})}
+    assert org.put(path, broken, expect=200).json()["status"] == "UPDATING"
+    shown = ready(org, path)
+    assert shown["status"] == "READY" and shown["faasId"] == first["faasId"]
+    assert "update failed" in shown["reason"][0]
+    # Without a source it keeps the one that serves.
+    org.put(path, {"name": called, "image": python, "timeout": 900}, expect=200)
+    second = ready(org, path)
+    assert second["timeout"] == 900 and second["faasId"] != first["faasId"]
+    assert second["version"]["sourceDigest"] == first["version"]["sourceDigest"]
+    org.post(f"{path}/rollback", {"version": 99}, expect=404)
+    org.post(f"{path}/rollback", {}, expect=422)
+    oldest = second["versions"][-1]["version"]
+    assert org.post(f"{path}/rollback", {"version": oldest}, expect=200).json()["next"]
+    shown = ready(org, path)
+    assert shown["timeout"] == 500 and len(shown["versions"]) == 3
+    assert org.delete(path, expect=200).json()["name"] == called
+    org.get(path, expect=404)
+
+
+def test_a_handler_that_is_none_is_told(org, name, python):
+    called = name("fn")
+    source = archive({"./hello.py": "def other(): pass\n"})
+    org.post(
+        FUNCTION,
+        {"name": called, "image": python, "source": source, "handler": "hello.handle"},
+        expect=201,
+    )
+    shown = ready(org, f"{FUNCTION}/{called}")
+    assert shown["status"] == "ERROR" and "handle" in shown["reason"][0]
+    org.delete(f"{FUNCTION}/{called}", expect=200)
+
+
+@pytest.mark.disruptive
+def test_work_is_done_after_a_kill(healthy, org, name, python):
+    called = [name("fn") for _ in range(3)]
+    for one in called:
+        body = {"name": one, "image": python, "source": archive({"./hello.py": HELLO + f"# {one}"})}
+        org.post(FUNCTION, body, expect=201)
+    healthy.kill("function-manager")
+    healthy.restart("function-manager")
+    for one in called:
+        assert ready(org, f"{FUNCTION}/{one}", 60)["status"] == "READY"
+        org.delete(f"{FUNCTION}/{one}", expect=200)
