@@ -3,6 +3,7 @@
 #include "broker-adapters/entities/entity_reply.h"
 #include "broker-adapters/entities/entity_store.h"
 #include "broker-adapters/entities/idempotency.h"
+#include "function-manager/src/adapters/run_rows.h"
 #include "function-manager/src/adapters/usage.h"
 #include "function-manager/src/domain/function_request.h"
 #include "schema/objects.h"
@@ -97,6 +98,7 @@ void FunctionCommands::Remove(const schema::Request& request, const std::string&
         EntityStore store(tx);
         ASSIGN_OR_RETURN(auto stored, store.Lock(kFunctionKind, org, name));
         RETURN_IF_ERROR(store.Delete(stored, if_match));
+        RETURN_IF_ERROR(DeleteRunsOf(tx, stored.uuid));
         return stored;
       },
       Committing(std::move(respond)));
