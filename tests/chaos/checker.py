@@ -88,10 +88,14 @@ def dead_letters_of(subscription: Subscription) -> list[dict]:
 
 
 def examine(
-    subscription: Subscription, truth: Truth, statistics: dict | None, explain=lambda a, b: True
+    subscription: Subscription,
+    truth: Truth,
+    statistics: dict | None,
+    explain=lambda a, b: True,
+    started: float = 0.0,
 ) -> Verdict:
     """explain(first, second): the fault that is behind a repeat of what was delivered at the first
-    time and again at the second, or None."""
+    time and again at the second, or None. started: when the faults began."""
     verdict = Verdict(subscription.label)
 
     def fault(check: str, text: str) -> None:
@@ -122,7 +126,11 @@ def examine(
         verdict.duplicated += len(times) - 1
         for first, second in zip(times, times[1:]):
             if not explain(first, second):
-                fault("repeats", f"{event_id} came again after {second - first:.1f} s")
+                at = truth.positions[event_id]
+                fault(
+                    "repeats",
+                    f"{event_id} at {at} came at {first - started:.1f} s and at {second - started:.1f} s",
+                )
     if subscription.fields.get("ordering") == "key":
         check_order(requests, truth, fault)
     for event_id, ids in delivery_ids.items():

@@ -106,7 +106,7 @@ def rejects(event_id: str) -> bool:
 HOSTILE_WAYS, HOSTILE_WEIGHTS = zip(
     (Answer(hang=True), 1),
     (Answer(reset=True), 5),
-    (Answer(200, body=b"x" * 64, drip=True), 1),
+    (Answer(200, body=b"x" * 1000, drip=True), 1),  # longer than the noise that a link may add
     (Answer(200, body=b"short", lie=1000), 5),
     (Answer(503, {"Content-Encoding": "gzip"}, gzip.compress(b"0" * 10_000_000)), 5),
 )

@@ -67,6 +67,10 @@ class HeldInvokeStore : public InvokeStore {
     hold_.Pass(
         [this, saves = std::move(saves), done = std::move(done)] { store_.Save(saves, done); });
   }
+  void Lived(std::vector<Epoch> lost, std::function<void(Status)> done) override {
+    hold_.Pass(
+        [this, lost = std::move(lost), done = std::move(done)] { store_.Lived(lost, done); });
+  }
   void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, Room room,
                std::function<void(Result<Due>)> done) override {
     hold_.Pass([this, partition, from_ms, until_ms, room, done = std::move(done)] {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "broker-adapters/memory/memory_broker.h"
-#include "broker-adapters/testing/recording_consumer.h"
+#include "broker-adapters/testing/scripted_broker.h"
 #include "broker-adapters/topics.h"
 #include "common/testing/simulated_loop.h"
 #include "event-manager/src/domain/testing/memory_match_store.h"
@@ -13,40 +13,11 @@
 namespace dispatch::match_engine_test {
 namespace {
 
-using broker::testing::RecordingConsumer;
+using broker::testing::ScriptedBroker;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr Duration kOverdue = std::chrono::minutes(1);
-
-/// A cluster whose group's member does what the test says.
-class ScriptedBroker : public broker::Broker {
- public:
-  explicit ScriptedBroker(broker::Broker& broker) : broker_(broker) {}
-
-  std::unique_ptr<broker::Producer> NewProducer(broker::ProducerOptions options) override {
-    return broker_.NewProducer(std::move(options));
-  }
-  std::unique_ptr<broker::GroupConsumer> NewGroupConsumer(
-      broker::GroupOptions, broker::GroupConsumer::Listener& listener) override {
-    group = &listener;
-    auto made = std::make_unique<RecordingConsumer>();
-    member = made.get();
-    return made;
-  }
-  std::unique_ptr<broker::Reader> NewReader(std::string client_id,
-                                            broker::Reader::Listener& listener,
-                                            size_t max_prefetch_bytes) override {
-    return broker_.NewReader(std::move(client_id), listener, max_prefetch_bytes);
-  }
-  broker::Admin& admin() override { return broker_.admin(); }
-
-  broker::GroupConsumer::Listener* group = nullptr;
-  RecordingConsumer* member = nullptr;
-
- private:
-  broker::Broker& broker_;
-};
 
 /// Two partitions of a topic with one subscription to all, both ours.
 class MatchEngineTest : public ::testing::Test {

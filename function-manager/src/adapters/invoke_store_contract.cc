@@ -139,6 +139,27 @@ TEST_F(Retries, AClaimKnowsWhatWaitsBySecondsAndWhatIsScheduled) {
   EXPECT_EQ(due.rows[1].deliver_at_ms, 60'700);
 }
 
+TEST_F(Retries, ALostPartitionOfAProcessThatLivedIsNoUncleanStart) {
+  auto lived = [&](const InvokeClaim& claim) {
+    Await<bool>([&](auto done) {
+      store_->Lived({{3, claim.epoch}}, [done](const Status& status) {
+        status.ok() ? done(true) : done(status.error());
+      });
+    });
+  };
+  Save(Claim(), {});
+  auto first = Claim();
+  EXPECT_EQ(first.unclean_starts, 1)
+      << "the one before neither gave it back nor told that it lives";
+  lived(first);
+  auto second = Claim();
+  EXPECT_EQ(second.unclean_starts, 0);
+  auto third = Claim();
+  EXPECT_EQ(third.unclean_starts, 1);
+  lived(second);  // late: the next one has claimed
+  EXPECT_EQ(Claim().unclean_starts, 1) << "of the third";
+}
+
 TEST_F(Retries, StaleRowsAreFoundWheneverTheyAreDue) {
   auto claim = Claim();
   std::vector<RetryRow> rows{Row(0, 5'000), Row(1, 50'000), Row(2, 5'000), Row(3, 5'000)};

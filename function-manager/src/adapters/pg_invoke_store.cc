@@ -43,6 +43,13 @@ constexpr char kNote[] = R"(
   on conflict (partition, topic, source_partition, source_offset, subscription, generation, replay)
   do update set crashes = excluded.crashes)";
 
+constexpr char kLived[] = R"(
+  update checkpoints c set clean = c.clean or c.epoch = v.epoch,
+    unclean_starts = case when c.epoch = v.epoch then c.unclean_starts
+      else greatest(c.unclean_starts - 1, 0) end
+  from unnest($1::int[], $2::bigint[]) as v(partition, epoch)
+  where c.partition = v.partition and c.epoch in (v.epoch, v.epoch + 1))";
+
 // By the second, of which the first is told.
 constexpr char kWaiting[] = R"(
   select partition, subscription, count(*), min(since_ms), delayed
@@ -299,6 +306,13 @@ void PgInvokeStore::Claim(std::vector<int32_t> partitions,
         return RunClaim(tx, partitions);
       },
       std::move(done));
+}
+
+void PgInvokeStore::Lived(std::vector<Epoch> lost, std::function<void(Status)> done) {
+  Columns columns(2);
+  for (const auto& [partition, epoch] : lost) columns.Int(partition).Int(epoch);
+  pool_.Run([columns](pg::Transaction& tx) { return tx.Exec(kLived, columns.Arrays()).status(); },
+            std::move(done));
 }
 
 void PgInvokeStore::Save(std::vector<InvokeSave> saves,

@@ -15,6 +15,7 @@ class PgInvokeStore : public InvokeStore {
 
   void Claim(std::vector<int32_t> partitions,
              std::function<void(Result<std::vector<InvokeClaim>>)> done) override;
+  void Lived(std::vector<Epoch> lost, std::function<void(Status)> done) override;
   void Save(std::vector<InvokeSave> saves, std::function<void(Result<SaveResult>)> done) override;
   void LoadDue(int32_t partition, int64_t from_ms, int64_t until_ms, Room room,
                std::function<void(Result<Due>)> done) override;

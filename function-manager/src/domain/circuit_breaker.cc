@@ -33,9 +33,10 @@ CircuitBreaker::State CircuitBreaker::state(SteadyTime now) const {
   return now < probe_at_ ? State::kOpen : State::kHalfOpen;
 }
 
-void CircuitBreaker::Ended(int64_t probe, bool good, const std::string& why, SteadyTime now,
+void CircuitBreaker::Ended(int64_t probe, Answer answer, const std::string& why, SteadyTime now,
                            WallTime wall, double random) {
   if (!open_) {
+    bool good = answer == Answer::kGood;
     Count(good, now);
     if (!good && TooBad(now)) Open(why, now, wall, random);
     return;
@@ -43,11 +44,12 @@ void CircuitBreaker::Ended(int64_t probe, bool good, const std::string& why, Ste
   // What was under way when it opened is no probe, and its answer no news.
   if (probe != opened_) return;
   --probes_;
-  if (!good) return Open(why, now, wall, random);
+  if (answer == Answer::kRefused && ++refused_ <= good_ + 1) return;
+  if (answer != Answer::kGood) return Open(why, now, wall, random);
   if (++good_ < options_.good_to_close) return;
   open_ = false;
   closed_at_ = now;
-  probes_ = good_ = 0;
+  probes_ = good_ = refused_ = 0;
   slices_ = {};
   since_ = {};
   reason_.clear();
@@ -81,7 +83,7 @@ void CircuitBreaker::Open(const std::string& why, SteadyTime now, WallTime wall,
   reason_ = why + " since " + TimeOfDay(since_);
   open_ = true;
   ++opened_;
-  probes_ = good_ = 0;
+  probes_ = good_ = refused_ = 0;
 }
 
 }  // namespace dispatch

@@ -12,17 +12,20 @@ namespace dispatch {
 /// more answers within 10 s are failures, or refusals (3xx and 4xx that make dead letters: most
 /// likely the endpoint is set up wrongly, and the rest of the events must not go the same way).
 /// Open: none go, until a hold with jitter is over that doubles each time. Half-open: one probe; as
-/// long as answers are good, twice as many each time; then closed. Pure; one owner.
+/// long as answers are good, twice as many each time; then closed. A refusal among them is the
+/// event's fault as likely as the endpoint's: only two more of them than good answers open it
+/// again. Pure; one owner.
 class CircuitBreaker {
  public:
   enum class State { kClosed, kOpen, kHalfOpen };
+  enum class Answer { kGood, kRefused, kFailed };
   struct Options {
     int32_t least = 20;  // answers in the window
     Duration slice = std::chrono::seconds(1);
     Duration first_hold = std::chrono::seconds(1);
     Duration longest_hold = std::chrono::seconds(60);
     double jitter = 0.2;                       // the hold is drawn from [1 - jitter, 1 + jitter]
-    int32_t good_to_close = 5;                 // answers in a row while half-open
+    int32_t good_to_close = 5;                 // answers while half-open
     Duration calm = std::chrono::seconds(30);  // closed for so long: the next hold is the first
   };
 
@@ -32,7 +35,7 @@ class CircuitBreaker {
   /// An attempt starts; the answer goes with it to its end, and tells probes from the others.
   int64_t Started();
   /// `why`: what is wrong, for people. `random` is uniform in [0, 1), for the jitter.
-  void Ended(int64_t probe, bool good, const std::string& why, SteadyTime now, WallTime wall,
+  void Ended(int64_t probe, Answer answer, const std::string& why, SteadyTime now, WallTime wall,
              double random);
 
   bool MayStart(SteadyTime now) const;
@@ -64,7 +67,8 @@ class CircuitBreaker {
   SteadyTime probe_at_{};
   SteadyTime closed_at_{};
   int32_t probes_ = 0;  // under way
-  int32_t good_ = 0;    // in a row, half-open
+  int32_t good_ = 0;    // half-open
+  int32_t refused_ = 0;
   WallTime since_{};
   std::string reason_;
 };

@@ -105,6 +105,13 @@ class InvokeStore {
   virtual ~InvokeStore() = default;
   virtual void Claim(std::vector<int32_t> partitions,
                      std::function<void(Result<std::vector<InvokeClaim>>)> done) = 0;
+  struct Epoch {
+    int32_t partition = 0;
+    int64_t epoch = 0;
+  };
+  /// Others took these partitions from us, and what was under way did not end the process: for the
+  /// owner after us that is no unclean start, nor one in a row if it has claimed already.
+  virtual void Lived(std::vector<Epoch> lost, std::function<void(Status)> done) = 0;
   struct SaveResult {
     std::vector<int32_t> fenced;  // their epoch is not the newest any more: not saved
     /// Fresh rows that were there already, by partition: another copy of the delivery had one.

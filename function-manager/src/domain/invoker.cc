@@ -153,6 +153,9 @@ void Invoker::Claimed(InvokeClaim claim, uint64_t generation) {
   int64_t start = claim.position.value_or(broker::kEarliest);
   log::Info("partition assigned topic={} partition={} epoch={} offset={}", partition.topic,
             partition.partition, claim.epoch, start);
+  // Nobody had it since we lost it, and we are here.
+  auto before = lost_.find(claim.partition);
+  if (before != lost_.end() && before->second == claim.epoch - 1) claim.unclean_starts = 0;
   Owned& owned = owned_[partition.partition];
   owned = Owned{};
   owned.since = loop_.Steady();
@@ -216,10 +219,25 @@ void Invoker::Release(std::vector<int32_t> partitions, SteadyTime deadline,
 
 void Invoker::OnLost(const std::vector<broker::TopicPartition>& partitions) {
   claims_->Dropped(partitions);
+  std::vector<int32_t> ids;
+  for (const auto& partition : partitions) ids.push_back(partition.partition);
+  Lose(ids);
   for (const auto& partition : partitions) {
-    owned_.erase(partition.partition);
     log::Warning("partition lost topic={} partition={}", partition.topic, partition.partition);
   }
+}
+
+void Invoker::Lose(const std::vector<int32_t>& partitions) {
+  std::vector<InvokeStore::Epoch> lost;
+  for (int32_t partition : partitions) {
+    auto it = owned_.find(partition);
+    if (it == owned_.end()) continue;
+    lost.push_back({partition, it->second.books->epoch()});
+    lost_[partition] = it->second.books->epoch();
+    owned_.erase(it);
+  }
+  // If it is not noted, it is one unclean start more.
+  if (!lost.empty()) store_.Lived(std::move(lost), [](const Status&) {});
 }
 
 // ---- records ----
@@ -341,7 +359,7 @@ bool Invoker::Saved(const CheckpointLoop::Part& part, CheckpointLoop::Outcome ou
       }
       break;
     case CheckpointLoop::Outcome::kFenced:
-      owned_.erase(it);
+      Lose({partition});
       claims_->ShutOut(part.partition);
       break;
   }

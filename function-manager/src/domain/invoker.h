@@ -118,6 +118,7 @@ class Invoker : private broker::GroupConsumer::Listener,
   void OpenTrials(int32_t unclean_starts);
   void ShareChanged();
 
+  void Lose(const std::vector<int32_t>& partitions);
   void Claim(const std::vector<broker::TopicPartition>& partitions, uint64_t generation);
   void Claimed(InvokeClaim claim, uint64_t generation);
   void Release(std::vector<int32_t> partitions, SteadyTime deadline, std::function<void()> release);
@@ -150,6 +151,7 @@ class Invoker : private broker::GroupConsumer::Listener,
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<broker::GroupConsumer> consumer_;
   std::map<int32_t, Owned> owned_;
+  std::map<int32_t, int64_t> lost_;  // partitions that others took, and our epochs of them
   std::unique_ptr<broker::PartitionClaims> claims_;      // with the consumer
   std::unique_ptr<broker::CheckpointLoop> checkpoints_;  // with the consumer
   InvokeStore::SaveResult save_result_;                  // of the save that was answered last

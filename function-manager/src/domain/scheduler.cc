@@ -17,6 +17,13 @@ Sign SignOf(const Answer& answer) {
   return answer.status < 500 ? Sign::kGood : Sign::kNeither;
 }
 
+CircuitBreaker::Answer CircuitAnswerOf(const Answer& answer) {
+  using enum CircuitBreaker::Answer;
+  Effect effect = EffectOf(answer);
+  if (effect == Effect::kDelivered) return kGood;
+  return effect == Effect::kReject && answer.status != 0 ? kRefused : kFailed;
+}
+
 // The query may hold what is nobody's business, and says nothing about where.
 std::string WithoutQuery(const std::string& url) { return url.substr(0, url.find_first_of("?#")); }
 
@@ -178,8 +185,7 @@ bool Scheduler::Ended(Lane& lane, const Ticket& ticket, const Answer& answer,
   auto before = lane.circuit.state(now);
   // An endpoint that it no longer goes to says nothing about the one that it does.
   if (ticket.endpoint == lane.endpoint) {
-    bool good = EffectOf(answer) == Effect::kDelivered;
-    lane.circuit.Ended(ticket.probe, good, why, now, wall, random_());
+    lane.circuit.Ended(ticket.probe, CircuitAnswerOf(answer), why, now, wall, random_());
   }
   WakeStarved();
   Consider(lane);

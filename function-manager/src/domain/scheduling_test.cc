@@ -140,13 +140,16 @@ TEST(EndpointLimitTest, OurLagCostsASlowEndpointNothing) {
 
 // ---- circuit breaker
 
+using enum CircuitBreaker::Answer;
+
 struct Circuit {
   CircuitBreaker breaker;
   SteadyTime now = kStart;
 
-  void Answer(bool good) {
+  void Answer(bool good) { Answer(good ? kGood : kFailed); }
+  void Answer(CircuitBreaker::Answer answer) {
     int64_t probe = breaker.Started();
-    breaker.Ended(probe, good, "503 from http://h", now, kWall, 0.5);
+    breaker.Ended(probe, answer, "503 from http://h", now, kWall, 0.5);
   }
   CircuitBreaker::State state() const { return breaker.state(now); }
 };
@@ -180,7 +183,7 @@ TEST(CircuitBreakerTest, ProbesOneThenMoreThenCloses) {
   ASSERT_TRUE(c.breaker.MayStart(c.now));
   int64_t first = c.breaker.Started();
   EXPECT_FALSE(c.breaker.MayStart(c.now)) << "one probe";
-  c.breaker.Ended(first, true, "", c.now, kWall, 0.5);
+  c.breaker.Ended(first, kGood, "", c.now, kWall, 0.5);
   for (int i = 0; i < 4; ++i) {
     EXPECT_EQ(c.state(), CircuitBreaker::State::kHalfOpen);
     c.Answer(true);
@@ -202,15 +205,39 @@ TEST(CircuitBreakerTest, HoldsDoubleUpToACapAndKeepTheirBeginning) {
   EXPECT_EQ(c.breaker.since(), kWall);
 }
 
+// An endpoint that refuses a quarter of the events for good, and was away for a while.
+TEST(CircuitBreakerTest, SomeRefusalsDoNotKeepItOpen) {
+  Circuit c;
+  for (int i = 0; i < 20; ++i) c.Answer(false);
+  c.now = c.breaker.probe_at();
+  for (auto answer : {kRefused, kGood, kGood, kGood, kRefused, kGood, kGood}) {
+    ASSERT_EQ(c.state(), CircuitBreaker::State::kHalfOpen);
+    ASSERT_TRUE(c.breaker.MayStart(c.now));
+    c.Answer(answer);
+  }
+  EXPECT_EQ(c.state(), CircuitBreaker::State::kClosed);
+}
+
+TEST(CircuitBreakerTest, NothingButRefusalsDo) {
+  Circuit c;
+  for (int i = 0; i < 20; ++i) c.Answer(kRefused);
+  c.now = c.breaker.probe_at();
+  c.Answer(kRefused);
+  EXPECT_EQ(c.state(), CircuitBreaker::State::kHalfOpen);
+  c.Answer(kRefused);
+  EXPECT_EQ(c.state(), CircuitBreaker::State::kOpen);
+  EXPECT_EQ(c.breaker.hold(), seconds(2));
+}
+
 TEST(CircuitBreakerTest, AnswersFromBeforeItOpenedAreNoProbes) {
   Circuit c;
   int64_t early = c.breaker.Started();
   for (int i = 0; i < 20; ++i) c.Answer(false);
   c.now = c.breaker.probe_at();
   int64_t probe = c.breaker.Started();
-  c.breaker.Ended(early, false, "timeout", c.now, kWall, 0.5);
+  c.breaker.Ended(early, kFailed, "timeout", c.now, kWall, 0.5);
   EXPECT_EQ(c.state(), CircuitBreaker::State::kHalfOpen);
-  c.breaker.Ended(probe, true, "", c.now, kWall, 0.5);
+  c.breaker.Ended(probe, kGood, "", c.now, kWall, 0.5);
   EXPECT_TRUE(c.breaker.MayStart(c.now));
 }
 

@@ -49,6 +49,18 @@ class MemoryInvokeStore : public InvokeStore {
     });
   }
 
+  void Lived(std::vector<Epoch> lost, std::function<void(Status)> done) override {
+    loop_.After(latency_(), [this, lost = std::move(lost), done = std::move(done)] {
+      if (down_) return done({Code::kUnavailable, "the store is down"});
+      for (const auto& [partition, epoch] : lost) {
+        Shard& shard = shards_[partition];
+        if (shard.epoch == epoch) shard.clean = true;
+        if (shard.epoch == epoch + 1 && shard.unclean_starts > 0) --shard.unclean_starts;
+      }
+      done(OkStatus());
+    });
+  }
+
   void Save(std::vector<InvokeSave> saves, std::function<void(Result<SaveResult>)> done) override {
     loop_.After(latency_(), [this, saves = std::move(saves), done = std::move(done)] {
       if (down_) return done(Error{Code::kUnavailable, "the store is down"});
@@ -115,16 +127,16 @@ class MemoryInvokeStore : public InvokeStore {
 
   void LoadStale(int32_t partition, const Uuid& subscription, int32_t generation, size_t limit,
                  std::function<void(Result<std::vector<RetryRow>>)> done) override {
-    loop_.After(latency_(), [this, partition, subscription, generation, limit,
-                             done = std::move(done)] {
-      if (down_) return done(Error{Code::kUnavailable, "the store is down"});
-      std::vector<RetryRow> rows;
-      for (const auto& [id, row] : shards_[partition].rows) {
-        bool stale = id.subscription == subscription && id.generation < generation && !row.key;
-        if (stale && rows.size() < limit) rows.push_back(row);
-      }
-      Answer<std::vector<RetryRow>>(done, std::move(rows), latency_());
-    });
+    loop_.After(
+        latency_(), [this, partition, subscription, generation, limit, done = std::move(done)] {
+          if (down_) return done(Error{Code::kUnavailable, "the store is down"});
+          std::vector<RetryRow> rows;
+          for (const auto& [id, row] : shards_[partition].rows) {
+            bool stale = id.subscription == subscription && id.generation < generation && !row.key;
+            if (stale && rows.size() < limit) rows.push_back(row);
+          }
+          Answer<std::vector<RetryRow>>(done, std::move(rows), latency_());
+        });
   }
 
   void LoadChosen(std::vector<int32_t> partitions, int64_t,
