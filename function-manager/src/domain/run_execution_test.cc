@@ -32,7 +32,7 @@ class ScriptedRunner : public Runner {
   std::vector<std::function<void(RunOutcome)>> waiting;
 };
 
-class RunExecutionTest : public testing::Test {
+class RunExecutionTest : public ::testing::Test {
  protected:
   RunExecutionTest() {
     function_.version = std::make_shared<FunctionVersion>(
