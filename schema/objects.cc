@@ -168,6 +168,7 @@ Function ParseFunction(const Uuid& uuid, const std::string& org, const std::stri
   f.runtime = json::GetString(document, "runtime");
   f.url = json::GetString(document, "url");
   f.timeout = ReadDuration(document, "timeout", f.timeout);
+  f.serves = !f.url.empty() || json::GetObject(document, "version") != nullptr;
   return f;
 }
 

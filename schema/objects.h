@@ -150,6 +150,7 @@ struct Function {
   std::string runtime;
   std::string url;
   std::chrono::milliseconds timeout{0};  // 0: the subscription's
+  bool serves = false;                   // it has an endpoint, or a version that is READY
 };
 
 /// From the parts of a state entity. The documents come from their owners, who checked them; what

@@ -5,6 +5,8 @@
 #include "api-gateway/src/domain/call.h"
 #include "api-gateway/src/domain/denial_log.h"
 #include "api-gateway/src/domain/directory.h"
+#include "api-gateway/src/domain/endpoints/endpoint_answer.h"
+#include "api-gateway/src/domain/endpoints/endpoints.h"
 #include "api-gateway/src/domain/gateway.h"
 #include "api-gateway/src/domain/publisher.h"
 #include "api-gateway/src/domain/routes.h"
@@ -24,6 +26,7 @@ namespace {
 constexpr size_t kMaxRpcInFlight = 2'000;
 // Below the time that clients give a publish: they learn the outcome from us.
 constexpr std::chrono::milliseconds kDeliveryTimeout{8'000};
+constexpr size_t kMaxEndpointBody = 10 * 1024 * 1024;
 constexpr Duration kBulkLinger = std::chrono::milliseconds(1);
 
 std::vector<Config::Setting> Settings() {
@@ -31,6 +34,10 @@ std::vector<Config::Setting> Settings() {
   settings.push_back({.name = "listen",
                       .default_value = "127.0.0.1:8080",
                       .help = "where the API answers",
+                      .unit = "host:port"});
+  settings.push_back({.name = "endpoints-listen",
+                      .default_value = "127.0.0.1:8081",
+                      .help = "where the endpoints of functions (kind api) answer",
                       .unit = "host:port"});
   settings.push_back({.name = "access-log",
                       .type = Config::Type::kBool,
@@ -72,11 +79,15 @@ struct App {
                 {.access_log = config.Bool("access-log"),
                  .on_denied = [this](const Call& call,
                                      const std::string& route) { denials.Write(call, route); }}),
+        endpoints(loop, directory, rpc),
         backend{loop, {identity, events, functions}, services, publisher, browser, directory} {
     AddRoutes(gateway, backend, OpenApiDocument(),
               {std::string(BuildVersion()), std::string(BuildCommit())});
     identity.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
       directory.OnChanged(kind, key, entity);
+    });
+    functions.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
+      endpoints.table().OnChanged(kind, key, entity);
     });
     identity.Start();
     events.Start();
@@ -120,6 +131,7 @@ struct App {
   EventBrowser browser;
   DenialLog denials;
   Gateway gateway;
+  Endpoints endpoints;
   Backend backend;
 };
 
@@ -154,6 +166,19 @@ int Main(int argc, const char* const* argv) {
     return 1;
   }
 
+  http::Server endpoints(loop, {.max_body_bytes = kMaxEndpointBody},
+                         [&app](http::Request request, auto writer) {
+                           if (app != nullptr && app->functions.ready() && app->identity.ready()) {
+                             return app->endpoints.Handle(std::move(request), std::move(writer));
+                           }
+                           writer->Send(EndpointFault(503, "the gateway waits for Kafka"));
+                         });
+  auto endpoints_port = endpoints.Listen(config.String("endpoints-listen"));
+  if (!endpoints_port.ok()) {
+    service.Fail("endpoints-listen: " + endpoints_port.message());
+    return 1;
+  }
+
   service.AddReadyCheck("kafka", [&app] {
     return app == nullptr ? std::string("waiting for Kafka") : app->NotReady();
   });
@@ -165,6 +190,11 @@ int Main(int argc, const char* const* argv) {
     if (app != nullptr) app->browser.Stop();  // streams would last until the deadline
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - loop.Steady());
     server.Drain(std::max(left, std::chrono::milliseconds(0)), std::move(done));
+  });
+
+  service.AddStopStep("drain endpoints", [&](SteadyTime deadline, std::function<void()> done) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - loop.Steady());
+    endpoints.Drain(std::max(left, std::chrono::milliseconds(0)), std::move(done));
   });
 
   auto replication_factor = static_cast<int16_t>(config.Int("replication-factor"));

@@ -11,11 +11,11 @@
 . "$LOCAL_DIR/lib-secure.sh"
 
 # Every port by name, with its default; more brokers than one take the next ones, 10 apart.
-declare -A PORTS=([kafka]=19092 [kafka-controller]=19093 [pg]=25432 [api]=8080
+declare -A PORTS=([kafka]=19092 [kafka-controller]=19093 [pg]=25432 [api]=8080 [endpoints]=8081
   [event-manager-admin]=9091 [function-manager-admin]=9092 [api-gateway-admin]=9093
   [identity-admin]=9094)
 # shellcheck disable=SC2034 # used by up
-PORT_NAMES=(kafka kafka-controller pg api identity-admin event-manager-admin
+PORT_NAMES=(kafka kafka-controller pg api endpoints identity-admin event-manager-admin
   function-manager-admin api-gateway-admin)
 KAFKA_BROKERS=1
 KAFKA_PORTS=()
@@ -109,7 +109,10 @@ service_settings() {
       printf 'DISPATCH_FUNCTIONS_DIR=%s/functions\n' "$HOME_DIR"
       printf 'DISPATCH_RUNTIMES_DIR=%s/function-manager/runtimes\n' "$REPO_DIR"
       ;;
-    api-gateway) printf 'DISPATCH_LISTEN=127.0.0.1:%s\n' "${PORTS[api]}" ;;
+    api-gateway)
+      printf 'DISPATCH_LISTEN=127.0.0.1:%s\n' "${PORTS[api]}"
+      printf 'DISPATCH_ENDPOINTS_LISTEN=127.0.0.1:%s\n' "${PORTS[endpoints]}"
+      ;;
   esac
   for setting in "${EXTRA_SETTINGS[@]}"; do
     case $setting in
@@ -168,6 +171,7 @@ write_env() {
     printf '# . this file to talk to the stack; written by deploy/local/up\n'
     printf 'export %s=%q\n' DISPATCH_HOME "$HOME_DIR" DISPATCH_KAFKA_BROKERS "$(kafka_bootstrap)" \
       DISPATCH_API_URL "$(api_url)" DISPATCH_API_KEY_FILE "$(key_file admin)" \
+      DISPATCH_ENDPOINTS_URL "http://127.0.0.1:${PORTS[endpoints]}" \
       DISPATCH_PG_HOST 127.0.0.1 DISPATCH_PG_PORT "$PG_PORT" \
       DISPATCH_PG_SOCKET_DIR "$(pg_socket_dir)" \
       DISPATCH_PG_SUPERUSER_URL "$(pg_url dispatch postgres)"

@@ -13,19 +13,23 @@
 #include "common/log.h"
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
+#include "function-manager/src/adapters/api_commands.h"
 #include "function-manager/src/adapters/dead_letter_commands.h"
 #include "function-manager/src/adapters/dead_letter_index.h"
 #include "function-manager/src/adapters/delivery_queries.h"
 #include "function-manager/src/adapters/function_commands.h"
 #include "function-manager/src/adapters/function_files.h"
 #include "function-manager/src/adapters/function_worker.h"
+#include "function-manager/src/adapters/function_sender.h"
 #include "function-manager/src/adapters/handshaker.h"
+#include "function-manager/src/adapters/http_functions.h"
 #include "function-manager/src/adapters/http_sender.h"
 #include "function-manager/src/adapters/image_commands.h"
 #include "function-manager/src/adapters/pg_attempt_log.h"
 #include "function-manager/src/adapters/pg_invoke_store.h"
 #include "function-manager/src/adapters/ready_functions.h"
 #include "function-manager/src/adapters/redrive_commands.h"
+#include "function-manager/src/adapters/run_commands.h"
 #include "function-manager/src/adapters/secret_commands.h"
 #include "function-manager/src/adapters/state_catalog.h"
 #include "function-manager/src/domain/invoker.h"
@@ -88,6 +92,11 @@ std::vector<Config::Setting> Settings() {
                       .unit = "bytes",
                       .min = 1'000'000,
                       .max = int64_t{1} << 50});
+  settings.push_back({.name = "runs-retention",
+                      .type = Config::Type::kDuration,
+                      .default_value = "72h",
+                      .help = "how long runs of functions are kept after their end",
+                      .min = 60'000'000});
   return settings;
 }
 
@@ -116,26 +125,33 @@ class FunctionManager {
         vault_(pool_, functions_, SecretsKey(service)),
         replies_(broker_->NewProducer({.delivery_timeout = kReplyTimeout})),
         sender_(service.loop(), ClientOptionsOf(service.config()), vault_, *replies_),
+        processes_(service.loop(), {.runtimes_dir = service.config().String("runtimes-dir")}),
+        runner_(service.loop(), ClientOptionsOf(service.config()), processes_),
+        files_(service.loop(), pool_, FileOptions(service.config())),
+        process_functions_(service.loop(), functions_, files_, processes_),
+        ready_functions_(functions_, process_functions_),
+        execution_(runner_, [this](const std::string& org, const std::string& name,
+                                   auto done) { vault_.Get(org, name, std::move(done)); }),
+        function_sender_(service.loop(), pool_, ready_functions_, execution_, sender_),
         calls_(*broker_, service.loop(), signer_, {.client_id = "function-manager"}),
         handshaker_(
             service.loop(), ClientOptionsOf(service.config()),
             {.origin = service.config().String("webhook-origin")},
             [this](const schema::Subscription& s, const Result<Permission>& p) { Permit(s, p); }),
         invoker_(
-            *broker_, service.loop(), store_, catalog_, sender_, attempts_,
+            *broker_, service.loop(), store_, catalog_, function_sender_, attempts_,
             [this] { return std::uniform_real_distribution<double>(0, 1)(random_); },
             [this](const schema::Subscription& s, const std::string& why) { Disable(s, why); },
             InvokerOptions(service.config())),
         dead_letters_(*broker_, service.loop(), pool_),
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
         audit_(*broker_, signer_, "function-manager"),
-        runner_(service.loop(), {.runtimes_dir = service.config().String("runtimes-dir")}),
-        files_(service.loop(), pool_, FileOptions(service.config())),
-        worker_(service.loop(), pool_, files_, runner_, [this] { relay_.Nudge(); }),
-        ready_functions_(service.loop(), functions_, files_, runner_),
+        worker_(service.loop(), pool_, files_, processes_, [this] { relay_.Nudge(); }),
         images_(service.loop(), pool_, [this] { FunctionsChanged(); }),
         commands_(service.loop(), pool_, subscriptions_, [this] { FunctionsChanged(); }),
         secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
+        apis_(service.loop(), pool_, [this] { relay_.Nudge(); }),
+        runs_(service.loop(), pool_, ready_functions_, execution_, RunOptions(service.config())),
         letters_(service.loop(), pool_, subscriptions_),
         redrives_(service.loop(), pool_, subscriptions_, [this] { invoker_.NudgeRedrives(); }),
         queries_(pool_, subscriptions_) {
@@ -169,6 +185,8 @@ class FunctionManager {
     images_.Register(rpc_);
     commands_.Register(rpc_);
     secrets_.Register(rpc_);
+    apis_.Register(rpc_);
+    runs_.Register(rpc_);
     letters_.Register(rpc_);
     redrives_.Register(rpc_);
     queries_.Register(rpc_);
@@ -184,7 +202,7 @@ class FunctionManager {
       dead_letters_.Start();
       redrives_.Start();
       worker_.Start();
-      ready_functions_.Start();
+      process_functions_.Start();
       rpc_.Start();
       AwaitState();
     });
@@ -200,6 +218,11 @@ class FunctionManager {
     service_.AddStopStep("attempts", [this](SteadyTime, std::function<void()> done) {
       attempts_.Flush(std::move(done));
     });
+    service_.AddStopStep("runs of deliveries", [this](SteadyTime, std::function<void()> done) {
+      function_sender_.Flush(std::move(done));
+    });
+    service_.AddStopStep(
+        "runs", [this](SteadyTime, std::function<void()> done) { runs_.Stop(std::move(done)); });
     service_.AddStopStep(
         "relay", [this](SteadyTime, std::function<void()> done) { relay_.Stop(std::move(done)); });
     service_.AddStopStep("dead letters", [this](SteadyTime, std::function<void()> done) {
@@ -255,6 +278,12 @@ class FunctionManager {
     options.slices.window_bytes = config.Int("attempts-window-bytes");
     return options;
   }
+  static RunCommands::Options RunOptions(const Config& config) {
+    RunCommands::Options options;
+    options.retention =
+        std::chrono::duration_cast<std::chrono::milliseconds>(config.GetDuration("runs-retention"));
+    return options;
+  }
   static Invoker::Options InvokerOptions(const Config& config) {
     Invoker::Options options;
     options.dispatcher.scheduler.max_in_flight = static_cast<int32_t>(config.Int("max-in-flight"));
@@ -263,7 +292,10 @@ class FunctionManager {
   }
 
   void AwaitState() {
-    if (subscriptions_.ready() && functions_.ready()) return invoker_.Start();
+    if (subscriptions_.ready() && functions_.ready()) {
+      runs_.Start();
+      return invoker_.Start();
+    }
     service_.loop().After(std::chrono::milliseconds(20), [this] { AwaitState(); });
   }
 
@@ -318,6 +350,13 @@ class FunctionManager {
   SecretVault vault_;
   std::unique_ptr<broker::Producer> replies_;
   HttpSender sender_;
+  ProcessRunner processes_;
+  HttpFunctionRunner runner_;
+  FunctionFiles files_;
+  ReadyFunctions process_functions_;
+  HttpFunctionCatalog ready_functions_;
+  RunExecution execution_;
+  FunctionSender function_sender_;
   broker::RpcClient calls_;
   Handshaker handshaker_;
   std::mt19937_64 random_{crypto::RandomU64()};
@@ -325,13 +364,12 @@ class FunctionManager {
   DeadLetterIndex dead_letters_;
   broker::RpcServer rpc_;
   broker::AuditLog audit_;
-  ProcessRunner runner_;
-  FunctionFiles files_;
   FunctionWorker worker_;
-  ReadyFunctions ready_functions_;
   ImageCommands images_;
   FunctionCommands commands_;
   SecretCommands secrets_;
+  ApiCommands apis_;
+  RunCommands runs_;
   DeadLetterCommands letters_;
   RedriveCommands redrives_;
   DeliveryQueries queries_;

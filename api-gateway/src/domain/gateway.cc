@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "common/log.h"
+#include "schema/api_object.h"
 #include "schema/objects.h"
 
 namespace dispatch::gateway {
@@ -170,7 +171,9 @@ void Gateway::AwaitVersion(const CallPtr& call, const Route& route) {
                        "X-Dispatch-Min-Version must be the X-Dispatch-Version of an answer, as "
                        "topic/my-org/orders@17"});
   }
-  broker::StateTable& table = wanted->kind == schema::kFunctionKind ? tables_.functions
+  bool functions = wanted->kind == schema::kFunctionKind || wanted->kind == schema::kSecretKind ||
+                   wanted->kind == schema::kApiKind;
+  broker::StateTable& table = functions ? tables_.functions
                               : wanted->kind == schema::kTopicKind ||
                                       wanted->kind == schema::kSubscriptionKind ||
                                       wanted->kind == schema::kReplayKind

@@ -32,7 +32,7 @@ EntityPtr Find(Call& call, const Resource& resource) {
 
 void SendObject(const CallPtr& call, const Resource& resource, int status, json::object form) {
   call->AddHeader("ETag", EntityTag(json::GetInt(form, "revision")));
-  if (status == 201) {
+  if (call->request.method == "POST") {
     std::string name = json::GetString(form, resource.server_names ? "id" : "name");
     call->AddHeader("Location", fmt::format("{}/{}", resource.paths[0], name));
   }
@@ -99,7 +99,7 @@ void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
   if (resource->take_create && resource->take_create(call, *body)) return;
   services.Change(call, resource->owner, resource->kind + ".create", std::move(*body),
                   [call, resource](broker::RpcReply reply) {
-                    SendObject(call, *resource, 201, Outcome(reply));
+                    SendObject(call, *resource, resource->created_status, Outcome(reply));
                   });
 }
 

@@ -29,6 +29,7 @@ struct Resource {
   std::function<Status(json::object& body)> prepare = {};
   /// Takes a checked create over that is to make nothing, as a dry run: true when it did.
   std::function<bool(const CallPtr& call, const json::object& body)> take_create = {};
+  int created_status = 201;  // VMware's APIs answer 200
   int updated_status = 200;  // VMware's secrets answer 201
   /// Whether the object of the path may be deleted; answers the call itself when it may not.
   std::function<bool(Call& call, const std::string& name)> check_delete = {};

@@ -31,6 +31,8 @@ void AddSubscriptionRoutes(Gateway& gateway, Backend& backend);
 void AddDeliveryRoutes(Gateway& gateway, Backend& backend);
 void AddDeadLetterRoutes(Gateway& gateway, Backend& backend);
 void AddFunctionRoutes(Gateway& gateway, Backend& backend);
+void AddRunRoutes(Gateway& gateway, Backend& backend);
+void AddApiRoutes(Gateway& gateway, Backend& backend);
 void AddSecretRoutes(Gateway& gateway, Backend& backend);
 void AddIamRoutes(Gateway& gateway, Backend& backend);
 /// What the program is, for /v1/version; without a commit when it was built without git.

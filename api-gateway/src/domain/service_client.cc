@@ -77,7 +77,12 @@ void ServiceClient::TryAsk(const CallPtr& call, const std::string& service, std:
 
 void ServiceClient::Ask(const CallPtr& call, const std::string& service, std::string method,
                         json::value body, Answered done) {
-  TryAsk(call, service, std::move(method), std::move(body), kReadTimeout,
+  Ask(call, service, std::move(method), std::move(body), kReadTimeout, std::move(done));
+}
+
+void ServiceClient::Ask(const CallPtr& call, const std::string& service, std::string method,
+                        json::value body, std::chrono::milliseconds timeout, Answered done) {
+  TryAsk(call, service, std::move(method), std::move(body), timeout,
          [this, call, service, done = std::move(done)](Result<broker::RpcReply> reply) {
            if (!reply.ok()) return call->Fail(Explain(*call, service, reply.error()));
            done(std::move(*reply));

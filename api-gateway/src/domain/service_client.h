@@ -28,6 +28,9 @@ class ServiceClient {
   /// A read. Errors are answered to the caller.
   void Ask(const CallPtr& call, const std::string& service, std::string method, json::value body,
            Answered done);
+  /// The same of what may take its time.
+  void Ask(const CallPtr& call, const std::string& service, std::string method, json::value body,
+           std::chrono::milliseconds timeout, Answered done);
   /// A read that the answer can do without.
   void TryAsk(const CallPtr& call, const std::string& service, std::string method, json::value body,
               std::chrono::milliseconds timeout,

@@ -5,6 +5,7 @@
 #include "broker-adapters/entities/idempotency.h"
 #include "common/crypto.h"
 #include "function-manager/src/adapters/function_work.h"
+#include "function-manager/src/adapters/run_rows.h"
 #include "function-manager/src/adapters/usage.h"
 #include "function-manager/src/domain/archive.h"
 #include "function-manager/src/domain/function_document.h"
@@ -258,6 +259,7 @@ void FunctionCommands::Remove(const schema::Request& request, const std::string&
         RETURN_IF_ERROR(store.Delete(stored, if_match));
         RETURN_IF_ERROR(EndWorkOf(tx, stored));
         RETURN_IF_ERROR(tx.Exec(kForgetVersions, {stored.uuid.ToString()}).status());
+        RETURN_IF_ERROR(DeleteRunsOf(tx, stored.uuid));
         return stored;
       },
       Committing(std::move(respond)));

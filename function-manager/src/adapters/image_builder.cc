@@ -19,10 +19,11 @@ namespace fs = std::filesystem;
 std::vector<std::string> ToolsOf(const std::string& language) {
   if (language == "python3") return {"python3"};
   if (language == "nodejs") return {"node", "npm"};
-  if (language == "java") return {"java", "javac"};
-  if (language == "powershell") return {"pwsh"};
   return {};
 }
+
+// The one that runs the functions: its version decides what is installed.
+constexpr char kPython[] = "/usr/bin/python3";
 
 // The caches are in the directory too, and go in the end.
 constexpr char kScratch[] = ".scratch";
@@ -30,7 +31,7 @@ constexpr char kScratch[] = ".scratch";
 std::vector<std::string> WordsFor(const std::string& language, const fs::path& directory) {
   std::string scratch = directory / kScratch;
   if (language == "python3") {
-    return {FindTool("python3"),
+    return {kPython,
             "-m",
             "pip",
             "install",
@@ -41,21 +42,12 @@ std::vector<std::string> WordsFor(const std::string& language, const fs::path& d
             "--root-user-action=ignore",
             "--progress-bar=off",
             "--target",
-            directory,
+            directory / "lib",  // where the worker looks
             "--requirement",
             directory / ManifestFile(language)};
   }
-  if (language == "nodejs") {
-    return {FindTool("npm"),        "install", "--omit=dev", "--no-audit", "--no-fund",
-            "--no-update-notifier", "--cache", scratch};
-  }
-  return {FindTool("mvn"),
-          "--batch-mode",
-          "--quiet",
-          "-Dmaven.repo.local=" + scratch,
-          "dependency:copy-dependencies",
-          "-DincludeScope=runtime",
-          "-DoutputDirectory=" + directory.string()};
+  return {FindTool("npm"),        "install", "--omit=dev", "--no-audit", "--no-fund",
+          "--no-update-notifier", "--cache", scratch};
 }
 
 }  // namespace
@@ -69,6 +61,9 @@ std::string LanguageFault(const std::string& language) {
   if (language.empty()) {
     return fmt::format("there is no process runtime for it: language must be one of {}",
                        kRuntimeLanguages);
+  }
+  if (language == "java" || language == "powershell") {
+    return fmt::format("{} functions cannot be run by this version", language);
   }
   for (const std::string& tool : ToolsOf(language)) {
     if (FindTool(tool).empty()) {
@@ -89,7 +84,6 @@ bool NeedsInstalling(const ImageRecipe& recipe) {
     return (dependencies != nullptr && !dependencies->empty()) ||
            (optional != nullptr && !optional->empty());
   }
-  if (recipe.language == "java") return recipe.manifest.find("<dependency>") != std::string::npos;
   std::string_view rest = recipe.manifest;
   while (!rest.empty()) {
     std::string_view line = rest.substr(0, rest.find('\n'));
@@ -104,12 +98,6 @@ Status InstallDependencies(const ImageRecipe& recipe, const std::string& directo
                            const std::vector<std::string>& hidden, const std::atomic<bool>* stop) {
   if (std::string fault = LanguageFault(recipe.language); !fault.empty()) {
     return Error{Code::kUnprocessable, fault};
-  }
-  if (recipe.language == "java" && FindTool("mvn").empty()) {
-    return Error{Code::kUnprocessable, "mvn is not installed on this machine: a pom.xml needs it"};
-  }
-  if (recipe.language == "powershell") {
-    return Error{Code::kUnprocessable, "powershell modules are not installed by this version"};
   }
   fs::path file = fs::path(directory) / ManifestFile(recipe.language);
   std::ofstream(file) << recipe.manifest;

@@ -1,5 +1,7 @@
 #include "function-manager/src/adapters/state_catalog.h"
 
+#include "function-manager/src/domain/function_event.h"
+
 namespace dispatch {
 
 namespace {
@@ -75,9 +77,11 @@ std::optional<schema::Sink> StateCatalog::SinkOf(const schema::Subscription& sub
     return sink;
   }
   auto it = functions_.find(subscription.org + "/" + subscription.function);
-  if (it == functions_.end() || it->second.url.empty()) return std::nullopt;
+  if (it == functions_.end() || !it->second.serves) return std::nullopt;
   schema::Sink sink;
-  sink.url = it->second.url;
+  // What is not an endpoint of the user's is run here.
+  sink.url = it->second.url.empty() ? FunctionUrl(subscription.org, subscription.function)
+                                    : it->second.url;
   sink.reply_topic = subscription.reply_topic;
   return sink;
 }

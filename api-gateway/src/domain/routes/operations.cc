@@ -98,6 +98,8 @@ void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Ve
   AddDeliveryRoutes(gateway, backend);
   AddDeadLetterRoutes(gateway, backend);
   AddFunctionRoutes(gateway, backend);
+  AddRunRoutes(gateway, backend);
+  AddApiRoutes(gateway, backend);
   AddSecretRoutes(gateway, backend);
   AddIamRoutes(gateway, backend);
   AddOperationRoutes(gateway, backend, std::move(openapi), version);

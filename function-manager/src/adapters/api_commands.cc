@@ -1,0 +1,101 @@
+#include "function-manager/src/adapters/api_commands.h"
+
+#include <fmt/format.h>
+
+#include "broker-adapters/entities/entity_reply.h"
+#include "broker-adapters/entities/idempotency.h"
+#include "function-manager/src/domain/api_request.h"
+#include "schema/api_object.h"
+
+namespace dispatch {
+
+using schema::kApiKind;
+
+namespace {
+
+// One change at a time, so that two cannot take the same path.
+constexpr char kLockApis[] = "select pg_advisory_xact_lock(hashtext('dispatch.apis'))";
+
+Status CheckConflicts(pg::Transaction& tx, const StoredEntity& entity) {
+  RETURN_IF_ERROR(tx.Exec(kLockApis).status());
+  ASSIGN_OR_RETURN(auto all, EntityStore(tx).List(kApiKind, ""));
+  auto api = schema::ParseApi(entity.org, entity.name, entity.document);
+  for (const StoredEntity& other : all) {
+    if (other.org == entity.org && other.name == entity.name) continue;
+    if (!schema::Conflict(api, schema::ParseApi(other.org, other.name, other.document))) continue;
+    // Another organisation's names are its own.
+    return {Code::kConflict,
+            other.org == entity.org
+                ? fmt::format("api '{}' has the same uris, methods and hosts: change one of them",
+                              other.name)
+                : "an api of another organisation has the same uris, methods and hosts"};
+  }
+  return {};
+}
+
+}  // namespace
+
+void ApiCommands::Register(broker::RpcServer& server) {
+  for (const char* method : {"api.create", "api.update"}) {
+    server.HandleChange(
+        method, AnsweringRepeats(pool_, [this](const auto& r, auto d) { Write(r, std::move(d)); }));
+  }
+  server.HandleChange("api.delete", AnsweringRepeats(pool_, [this](const auto& r, auto d) {
+                        Delete(r, std::move(d));
+                      }));
+}
+
+ApiCommands::Responder ApiCommands::Committing(Responder respond, const char* status) {
+  return [this, status, respond = std::move(respond)](Result<broker::RpcReply> reply) {
+    committed_();
+    if (reply.ok() && reply->body.is_object()) reply->body.as_object()["status"] = status;
+    respond(std::move(reply));
+  };
+}
+
+void ApiCommands::Write(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  auto document = ApiDocument(request.org, *body);
+  if (!document.ok()) return respond(document.error());
+  bool create = request.method == "api.create";
+  AnswerWithEntity(
+      pool_, request,
+      [create, org = request.org, if_match = request.if_match, document = *document,
+       uuid = Uuid::V7(loop_.Now()),
+       now_s = ToMillis(loop_.Now()) / 1000](pg::Transaction& tx) -> Result<StoredEntity> {
+        EntityStore store(tx);
+        std::string name = json::GetString(document, "name");
+        StoredEntity entity{kApiKind, org, name, uuid, 0, document};
+        json::value created = now_s;
+        if (!create) {
+          ASSIGN_OR_RETURN(entity, store.Lock(kApiKind, org, name));
+          created = entity.document["createdTime"];
+          entity.document = document;
+        }
+        entity.document["status"] = "READY";
+        entity.document["createdTime"] = created;
+        entity.document["modifiedTime"] = now_s;
+        RETURN_IF_ERROR(CheckConflicts(tx, entity));
+        RETURN_IF_ERROR(create ? store.Insert(entity) : store.UpdateIfChanged(entity, if_match));
+        return entity;
+      },
+      Committing(std::move(respond), create ? "CREATING" : "UPDATING"));
+}
+
+void ApiCommands::Delete(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  AnswerWithEntity(
+      pool_, request,
+      [org = request.org, name = json::GetString(*body, "name"),
+       if_match = request.if_match](pg::Transaction& tx) -> Result<StoredEntity> {
+        EntityStore store(tx);
+        ASSIGN_OR_RETURN(auto stored, store.Lock(kApiKind, org, name));
+        RETURN_IF_ERROR(store.Delete(stored, if_match));
+        return stored;
+      },
+      Committing(std::move(respond), "DELETING"));
+}
+
+}  // namespace dispatch

@@ -1,0 +1,212 @@
+#include "function-manager/src/adapters/run_rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "function-manager/src/adapters/columns.h"
+
+namespace dispatch {
+
+namespace {
+
+#define DISPATCH_RUN_COLUMNS \
+  " id, org, function, function_id, faas_id, status, request, outcome, executed_us, finished_us "
+#define DISPATCH_NOW_US " (extract(epoch from clock_timestamp()) * 1000000)::bigint "
+
+constexpr char kInsert[] = "insert into runs (" DISPATCH_RUN_COLUMNS R"()
+  select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::text[],
+    $7::text[], $8::text[], $9::bigint[], $10::bigint[]))";
+
+constexpr char kFind[] = "select" DISPATCH_RUN_COLUMNS R"(from runs
+  where id = $1::uuid and org = $2 and ($3 = '' or function = $3))";
+
+constexpr char kListHead[] = "select" DISPATCH_RUN_COLUMNS "from runs where org = $1";
+constexpr char kListRest[] = R"( and ($2 = '' or status = $2)
+    and (executed_us >= $3::bigint or finished_us >= $3::bigint)
+    and (executed_us, id) < ($4::bigint, $5::uuid)
+  order by executed_us desc, id desc limit $6::int)";
+
+constexpr char kClaim[] = R"(
+  update runs set status = 'CREATING', owner = $1::uuid, attempts = attempts + 1,
+    lease_us =)" DISPATCH_NOW_US R"(+ $2::bigint
+  where id in (select id from runs where status in ('INITIALIZED', 'CREATING')
+      and lease_us <)" DISPATCH_NOW_US R"(and not (org || '/' || function = any($4::text[]))
+    order by lease_us, executed_us limit $3::int for update skip locked)
+  returning)" DISPATCH_RUN_COLUMNS ", attempts";
+
+constexpr char kRenew[] = "update runs set lease_us =" DISPATCH_NOW_US R"(+ $2::bigint
+  where owner = $1::uuid and id = any($3::uuid[]) and status = 'CREATING')";
+
+constexpr char kFinish[] = R"(
+  update runs set status = $3, outcome = $4, finished_us = $5::bigint, faas_id = $6::uuid,
+    owner = null
+  where id = $1::uuid and owner = $2::uuid and status = 'CREATING')";
+
+constexpr char kRelease[] = R"(
+  update runs set status = 'INITIALIZED', owner = null, lease_us =)" DISPATCH_NOW_US R"(+ $3::bigint
+  where id = $1::uuid and owner = $2::uuid and status = 'CREATING')";
+
+constexpr char kCancel[] = R"(
+  update runs set status = 'ERROR', outcome = $3, finished_us = $4::bigint, owner = null
+  where id = $1::uuid and org = $2 and status in ('INITIALIZED', 'CREATING')
+  returning)" DISPATCH_RUN_COLUMNS;
+
+constexpr char kForget[] = R"(
+  delete from runs where id in (select id from runs
+    where finished_us > 0 and finished_us < $1::bigint order by finished_us limit $2::int))";
+
+constexpr char kDeleteOf[] = "delete from runs where function_id = $1::uuid";
+
+json::object Document(const std::string& text) {
+  auto document = json::ParseObject(text);
+  return document.ok() ? std::move(*document) : json::object();
+}
+
+Run ReadRun(const pg::Row& row) {
+  Run run;
+  run.id = ReadUuid(row, 0);
+  run.org = row.Text(1);
+  run.function = row.Text(2);
+  run.function_id = ReadUuid(row, 3);
+  run.faas_id = ReadUuid(row, 4);
+  run.status = row.Text(5);
+  run.request = RequestOf(Document(row.Text(6)));
+  run.outcome = OutcomeOf(Document(row.Text(7)));
+  run.executed_us = row.Int(8);
+  run.finished_us = row.Int(9);
+  return run;
+}
+
+std::string LeaseUs() { return std::to_string(int64_t{kRunLeaseSeconds} * 1'000'000); }
+
+std::string Uuids(const std::vector<Uuid>& ids) {
+  std::vector<pg::Value> texts;
+  for (const Uuid& id : ids) texts.emplace_back(id.ToString());
+  return pg::EncodeArray(texts);
+}
+
+// "executed_us.id"
+Result<std::pair<int64_t, Uuid>> ReadCursor(const std::string& text) {
+  Error fault{Code::kInvalidArgument, "cursor: give what the Link of the page before has"};
+  size_t dot = text.find('.');
+  if (dot == std::string::npos) return fault;
+  int64_t time = 0;
+  auto [end, bad] = std::from_chars(text.data(), text.data() + dot, time);
+  auto id = Uuid::Parse(text.substr(dot + 1));
+  if (bad != std::errc() || end != text.data() + dot || !id.ok()) return fault;
+  return std::pair(time, *id);
+}
+
+}  // namespace
+
+Status InsertRuns(pg::Transaction& tx, const std::vector<Run>& runs) {
+  if (runs.empty()) return {};
+  Columns columns(10);
+  for (const Run& run : runs) {
+    columns.Text(run.id.ToString())
+        .Text(run.org)
+        .Text(run.function)
+        .Text(run.function_id.ToString())
+        .Text(run.faas_id.ToString())
+        .Text(run.status)
+        .Text(json::Serialize(RequestDocument(run.request)))
+        .Text(json::Serialize(OutcomeDocument(run.outcome)))
+        .Int(run.executed_us)
+        .Int(run.finished_us);
+  }
+  return tx.Exec(kInsert, columns.Arrays()).status();
+}
+
+Result<Run> FindRun(pg::Transaction& tx, const std::string& org, const Uuid& id,
+                    const std::string& function) {
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kFind, {id.ToString(), org, function}));
+  if (!rows.empty()) return ReadRun(rows[0]);
+  return Error{Code::kNotFound,
+               fmt::format("run {} does not exist{}: it never did, or was kept its time",
+                           id.ToString(), function.empty() ? "" : " of function " + function)};
+}
+
+Result<RunPage> ListRuns(pg::Transaction& tx, const RunQuery& query) {
+  std::pair<int64_t, Uuid> before{std::numeric_limits<int64_t>::max(), Uuid{}};
+  if (!query.before.empty()) {
+    ASSIGN_OR_RETURN(before, ReadCursor(query.before));
+  }
+  size_t limit = query.limit == 0 ? kMostRuns : std::min(query.limit, kMostRuns);
+  std::vector<pg::Value> parameters{query.org,
+                                    query.status,
+                                    std::to_string(query.since_us),
+                                    std::to_string(before.first),
+                                    before.second.ToString(),
+                                    std::to_string(limit + 1)};
+  // Two texts, so that each has its index.
+  std::string sql = kListHead;
+  if (!query.function.empty()) {
+    sql += " and function = $7";
+    parameters.emplace_back(query.function);
+  }
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(sql + kListRest, parameters));
+  RunPage page;
+  for (size_t i = 0; i < std::min(rows.size(), limit); ++i) page.runs.push_back(ReadRun(rows[i]));
+  if (rows.size() > limit) {
+    const Run& last = page.runs.back();
+    page.next = fmt::format("{}.{}", last.executed_us, last.id.ToString());
+  }
+  return page;
+}
+
+Result<std::vector<ClaimedRun>> ClaimRuns(pg::Transaction& tx, const Uuid& owner, size_t most,
+                                          const std::vector<std::string>& busy) {
+  std::vector<pg::Value> functions(busy.begin(), busy.end());
+  ASSIGN_OR_RETURN(auto rows, tx.Exec(kClaim, {owner.ToString(), LeaseUs(), std::to_string(most),
+                                               pg::EncodeArray(functions)}));
+  std::vector<ClaimedRun> claimed;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    claimed.push_back({ReadRun(rows[i]), static_cast<int>(rows[i].Int(10))});
+  }
+  return claimed;
+}
+
+Status RenewRuns(pg::Transaction& tx, const Uuid& owner, const std::vector<Uuid>& runs) {
+  return tx.Exec(kRenew, {owner.ToString(), LeaseUs(), Uuids(runs)}).status();
+}
+
+Result<bool> FinishRun(pg::Transaction& tx, const Uuid& owner, const Run& run) {
+  ASSIGN_OR_RETURN(auto done,
+                   tx.Exec(kFinish, {run.id.ToString(), owner.ToString(), run.status,
+                                     json::Serialize(OutcomeDocument(run.outcome)),
+                                     std::to_string(run.finished_us), run.faas_id.ToString()}));
+  return done.affected() > 0;
+}
+
+Status ReleaseRun(pg::Transaction& tx, const Uuid& owner, const Uuid& run,
+                  std::chrono::milliseconds delay) {
+  return tx.Exec(kRelease, {run.ToString(), owner.ToString(), std::to_string(delay.count() * 1000)})
+      .status();
+}
+
+Result<Run> CancelRun(pg::Transaction& tx, const std::string& org, const Uuid& id, int64_t now_us) {
+  RunOutcome outcome;
+  outcome.error = RunError{kSystemError, "the run was cancelled", {}};
+  ASSIGN_OR_RETURN(auto rows,
+                   tx.Exec(kCancel, {id.ToString(), org, json::Serialize(OutcomeDocument(outcome)),
+                                     std::to_string(now_us)}));
+  if (!rows.empty()) return ReadRun(rows[0]);
+  ASSIGN_OR_RETURN(auto run, FindRun(tx, org, id, ""));
+  return Error{Code::kConflict,
+               fmt::format("run {} ended before: it is {}", id.ToString(), run.status)};
+}
+
+Result<size_t> ForgetRuns(pg::Transaction& tx, int64_t ended_before_us, size_t most) {
+  ASSIGN_OR_RETURN(auto gone,
+                   tx.Exec(kForget, {std::to_string(ended_before_us), std::to_string(most)}));
+  return gone.affected();
+}
+
+Status DeleteRunsOf(pg::Transaction& tx, const Uuid& function_id) {
+  return tx.Exec(kDeleteOf, {function_id.ToString()}).status();
+}
+
+}  // namespace dispatch

@@ -1,0 +1,175 @@
+// Runs in PostgreSQL: against the one that DISPATCH_TEST_PG_URL names, in a schema of its own.
+#include <gtest/gtest.h>
+
+#include "common/pg/migrations.h"
+#include "common/pg/testing/own_schema.h"
+#include "function-manager/src/adapters/function_sender.h"
+#include "function-manager/src/adapters/run_rows.h"
+#include "function-manager/src/domain/function_event.h"
+#include "schema/cloudevents.h"
+
+namespace dispatch::runs_contract {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Functions : public FunctionCatalog {
+ public:
+  void Find(const std::string& org, const std::string& name, Done done) override {
+    if (name != "hello") return done(Error{Code::kNotFound, "function " + name + " is not READY"});
+    ReadyFunction ready;
+    ready.uuid = Uuid::Random();
+    ready.version = std::make_shared<FunctionVersion>(
+        FunctionVersion{.id = Uuid::Random(), .org = org, .name = name});
+    done(std::make_shared<const ReadyFunction>(ready));
+  }
+};
+
+class OneAnswer : public Runner {
+ public:
+  void Prove(VersionPtr, std::function<void(Status)> done) override { done({}); }
+  void Run(VersionPtr, RunInput, std::function<void(RunOutcome)> done) override { done(answer); }
+  void Retire(const Uuid&) override {}
+  RunOutcome answer;
+};
+
+class Nobody : public Sender {
+ public:
+  void Send(SendRequest, std::function<void(Answer)> done) override { done({.status = 299}); }
+};
+
+class Runs : public pg::testing::OwnSchema {
+ protected:
+  Runs() : OwnSchema("runs_contract") {}
+  void SetUp() override {
+    OwnSchema::SetUp();
+    if (!IsSkipped()) Migrate(Migrations());
+  }
+  template <typename T>
+  Result<T> In(std::function<Result<T>(pg::Transaction&)> work) {
+    std::optional<Result<T>> slot;
+    pool_->Query<T>(std::move(work), [&](Result<T> result) { slot.emplace(std::move(result)); });
+    EXPECT_TRUE(loop_.RunUntil([&] { return slot.has_value(); }, 20s));
+    return std::move(*slot);
+  }
+  bool Done(std::function<Status(pg::Transaction&)> work) {
+    return In<int>([work](pg::Transaction& tx) -> Result<int> {
+             RETURN_IF_ERROR(work(tx));
+             return 0;
+           })
+        .ok();
+  }
+  dispatch::Run Waiting(const std::string& function) {
+    dispatch::Run run;
+    run.id = Uuid::V7(loop_.Now());
+    run.org = "acme";
+    run.function = function;
+    run.function_id = Uuid::Random();
+    run.executed_us = ToMicros(loop_.Now());
+    EXPECT_TRUE(Done([run](pg::Transaction& tx) { return InsertRuns(tx, {run}); }));
+    return run;
+  }
+  std::vector<ClaimedRun> Claim(const Uuid& owner, std::vector<std::string> busy = {}) {
+    return *In<std::vector<ClaimedRun>>(
+        [=](pg::Transaction& tx) { return ClaimRuns(tx, owner, 10, busy); });
+  }
+  Answer Sent(FunctionSender& sender, const std::string& url) {
+    cloudevents::Event event;
+    event.attributes = {{"specversion", "1.0"}, {"id", "7"}, {"source", "/s"}, {"type", "t"}};
+    SendRequest request;
+    request.org = "acme";
+    request.sink.url = url;
+    request.event = std::make_shared<const schema::EventData>(cloudevents::ToKafka(event));
+    std::optional<Answer> got;
+    sender.Send(request, [&](Answer answer) { got = std::move(answer); });
+    EXPECT_TRUE(url[0] == 'h' || !got.has_value());  // never inside Send
+    EXPECT_TRUE(loop_.RunUntil([&] { return got.has_value(); }, 20s));
+    return got.value_or(Answer{});
+  }
+};
+
+TEST_F(Runs, AreOnesOfOneOwnerUntilTheLeaseEnds) {
+  auto run = Waiting("hello");
+  Uuid first = Uuid::Random();
+  Uuid second = Uuid::Random();
+  EXPECT_TRUE(Claim(first, {"acme/hello"}).empty());
+  auto claimed = Claim(first);
+  ASSERT_EQ(claimed.size(), 1u);
+  EXPECT_EQ(claimed[0].run.id, run.id);
+  EXPECT_EQ(claimed[0].attempt, 1);
+  EXPECT_TRUE(Claim(second).empty());
+  EXPECT_TRUE(Done([](pg::Transaction& tx) {
+    return tx.Exec("update runs set lease_us = 0").status();  // 30 s later
+  }));
+  claimed = Claim(second);
+  ASSERT_EQ(claimed.size(), 1u);
+  EXPECT_EQ(claimed[0].attempt, 2);
+  // The first one comes back from wherever it was: what it says no longer counts.
+  claimed[0].run.Finish({}, 5);
+  auto finish = [&](const Uuid& owner) {
+    return *In<bool>([owner, ended = claimed[0].run](pg::Transaction& tx) {
+      return FinishRun(tx, owner, ended);
+    });
+  };
+  EXPECT_FALSE(finish(first));
+  EXPECT_TRUE(finish(second));
+  EXPECT_FALSE(finish(second));
+  auto kept =
+      In<dispatch::Run>([&](pg::Transaction& tx) { return FindRun(tx, "acme", run.id, "hello"); });
+  ASSERT_TRUE(kept.ok());
+  EXPECT_EQ(kept->status, kRunDone);
+  EXPECT_FALSE(In<dispatch::Run>([&](pg::Transaction& tx) {
+                 return FindRun(tx, "other", run.id, "");
+               }).ok());
+}
+
+TEST_F(Runs, GivenBackWaitTheirTime) {
+  auto run = Waiting("hello");
+  Uuid owner = Uuid::Random();
+  ASSERT_EQ(Claim(owner).size(), 1u);
+  EXPECT_TRUE(Done([&](pg::Transaction& tx) { return ReleaseRun(tx, owner, run.id, 1h); }));
+  EXPECT_TRUE(Claim(owner).empty());
+}
+
+TEST_F(Runs, AreForgottenAfterTheirTime) {
+  auto old = Waiting("hello");
+  old.Finish({}, 1'000);
+  old.id = Uuid::Random();
+  auto open = Waiting("hello");
+  EXPECT_TRUE(Done([&](pg::Transaction& tx) { return InsertRuns(tx, {old}); }));
+  EXPECT_EQ(*In<size_t>([](pg::Transaction& tx) { return ForgetRuns(tx, 2'000, 10); }), 1u);
+  EXPECT_TRUE(In<dispatch::Run>([&](pg::Transaction& tx) {
+                return FindRun(tx, "acme", open.id, "");
+              }).ok());
+}
+
+TEST_F(Runs, DeliveriesToFunctionsAreKeptAndAnswered) {
+  Functions functions;
+  OneAnswer runner;
+  Nobody others;
+  RunExecution execution(
+      runner, [](const auto&, const auto&, auto done) { done(Error{Code::kNotFound, "none"}); });
+  FunctionSender sender(loop_, *pool_, functions, execution, others);
+  EXPECT_EQ(Sent(sender, "http://example.com").status, 299);
+  EXPECT_EQ(Sent(sender, FunctionUrl("acme", "none")).failure, "not-ready");
+  EXPECT_EQ(Sent(sender, FunctionUrl("acme", "hello")).status, 200);
+  runner.answer.error = RunError{kInputError, "bad", {}};
+  EXPECT_EQ(Sent(sender, FunctionUrl("acme", "hello")).status, 422);
+  bool flushed = false;
+  sender.Flush([&] { flushed = true; });
+  EXPECT_TRUE(loop_.RunUntil([&] { return flushed; }, 20s));
+  auto page = In<RunPage>([](pg::Transaction& tx) {
+    RunQuery query;
+    query.org = "acme";
+    query.function = "hello";
+    return ListRuns(tx, query);
+  });
+  ASSERT_TRUE(page.ok()) << page.message();
+  ASSERT_EQ(page->runs.size(), 2u);
+  EXPECT_EQ(page->runs[0].status, kRunFailed);
+  EXPECT_EQ(page->runs[1].status, kRunDone);
+  EXPECT_EQ(json::GetString(page->runs[1].request.event.as_object(), "eventID"), "7");
+}
+
+}  // namespace
+}  // namespace dispatch::runs_contract
