@@ -64,7 +64,8 @@ struct ReadyFunctions::Impl : std::enable_shared_from_this<Impl> {
   void Find(const std::string& org, const std::string& name, Done done) {
     auto entity = functions.Find(kFunctionKind, org + "/" + name);
     if (entity == nullptr) {
-      return done(Error{Code::kNotFound, fmt::format("function {} does not exist", name)});
+      return done(
+          Error{Code::kNotFound, fmt::format("function {} is not READY: it does not exist", name)});
     }
     const auto* version = json::GetObject(entity->document, "version");
     if (version == nullptr) return done(NotReady(*entity));
