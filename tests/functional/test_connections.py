@@ -106,6 +106,7 @@ def test_service_listens_only_on_its_ports(stack, service):
     expected = {port_of(stack.admin_url(service))}
     if service == "api-gateway":
         expected.add(port_of(stack.api_url))
+        expected.add(port_of(stack.env["DISPATCH_ENDPOINTS_URL"]))
     assert listening_ports(stack.pid(service)) == expected
 
 

@@ -205,3 +205,16 @@ def test_what_does_not_hold_is_named(org, name):
     named = {detail["field"] for detail in answer["details"]}
     assert named == {"uris", "methods", "hosts", "protocols", "authentication"}
     assert org.get(f"{API}/none").status_code == 404
+
+
+def test_they_are_kept_under_both_names(org, echo, name, call):
+    called = name("api")
+    body = {"name": called, "function": echo, "uris": [f"/{called}"], "methods": ["GET"]}
+    made = org.post("/v1/endpoint", {**body, "enabled": True}, expect=200).json()
+    for path in (API, "/v1/endpoint"):
+        assert called in [shown["name"] for shown in org.get(path, expect=200).json()]
+        assert org.get(f"{path}/{called}", expect=200).json()["function"] == echo
+    org.put(f"/v1/endpoint/{called}", {**body, "enabled": False}, expect=200)
+    eventually(lambda: call("GET", made["uris"][0]).status_code == 404, "it is not served")
+    org.delete(f"/v1/endpoint/{called}", expect=200)
+    org.get(f"{API}/{called}", expect=404)

@@ -192,7 +192,8 @@ def test_a_function_lives_through_updates(org, name, python):
     org.post(f"{path}/rollback", {"version": 99}, expect=404)
     org.post(f"{path}/rollback", {}, expect=422)
     oldest = second["versions"][-1]["version"]
-    assert org.post(f"{path}/rollback", {"version": oldest}, expect=200).json()["next"]
+    alias = path.replace(FUNCTION, "/v1/functions")
+    assert org.post(f"{alias}/rollback", {"version": oldest}, expect=200).json()["next"]
     shown = ready(org, path)
     assert shown["timeout"] == 500 and len(shown["versions"]) == 3
     assert org.delete(path, expect=200).json()["name"] == called

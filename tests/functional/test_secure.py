@@ -61,7 +61,7 @@ def another(stack, service, **settings):
     words, environment = program_of(stack, service)
     changed = {**environment, "DISPATCH_ADMIN_LISTEN": "127.0.0.1:0", **settings}
     if service == "api-gateway":
-        changed["DISPATCH_LISTEN"] = "127.0.0.1:0"
+        changed["DISPATCH_LISTEN"] = changed["DISPATCH_ENDPOINTS_LISTEN"] = "127.0.0.1:0"
     process = subprocess.Popen(
         words, env=changed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
