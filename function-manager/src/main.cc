@@ -129,7 +129,7 @@ class FunctionManager {
         runner_(service.loop(), ClientOptionsOf(service.config()), processes_),
         files_(service.loop(), pool_, FileOptions(service.config())),
         process_functions_(service.loop(), functions_, files_, processes_),
-        ready_functions_(functions_, process_functions_),
+        ready_functions_(service.loop(), functions_, process_functions_),
         execution_(runner_, [this](const std::string& org, const std::string& name,
                                    auto done) { vault_.Get(org, name, std::move(done)); }),
         function_sender_(service.loop(), pool_, ready_functions_, execution_, sender_),

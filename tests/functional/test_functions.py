@@ -91,6 +91,7 @@ def test_what_cannot_run_here_says_why(org, name):
 
 
 def test_references_hold(org, name, python):
+    assert base_of(org, python) in [shown["name"] for shown in org.get(BASE, expect=200).json()]
     answer = org.post(IMAGE, {"name": name("image"), "baseImageName": "no-such"}, expect=400)
     assert answer.json()["message"] == "Error fetching base image no-such"
     answer = org.delete(f"{BASE}/{base_of(org, python)}", expect=409)
@@ -196,6 +197,8 @@ def test_a_function_lives_through_updates(org, name, python):
     assert org.post(f"{alias}/rollback", {"version": oldest}, expect=200).json()["next"]
     shown = ready(org, path)
     assert shown["timeout"] == 500 and len(shown["versions"]) == 3
+    org.post(f"{path}/rollback", {"version": shown["versions"][1]["version"]}, expect=200)
+    ready(org, path)
     assert org.delete(path, expect=200).json()["name"] == called
     org.get(path, expect=404)
 

@@ -81,7 +81,11 @@ def test_an_event_runs_it(org, name, hello):
     assert done["status"] == "READY" and done["output"]["hello"] == "Eve"
     assert done["output"]["event"]["eventType"] == "greeted"
     path = f"/v1/event/subscriptions/{called}"
-    eventually(lambda: org.get(path).json()["statistics"]["delivered"] == 1, "it is delivered")
+
+    def delivered():
+        return org.get(path).json().get("statistics", {}).get("delivered") == 1
+
+    eventually(delivered, "it is delivered")
 
 
 def test_a_loop_ends_at_the_timeout_and_harms_no_other_run(org, hello):

@@ -12,6 +12,8 @@ namespace {
 
 constexpr char kHttp[] = "http";
 constexpr size_t kMostAnswerBytes = 1024 * 1024;
+constexpr Duration kOwnState = std::chrono::seconds(1);
+constexpr Duration kLookAgain = std::chrono::milliseconds(10);
 constexpr std::chrono::milliseconds kNoTimeout = std::chrono::hours(1);
 
 RunOutcome Failed(const char* type, std::string message) {
@@ -73,7 +75,19 @@ RunOutcome OutcomeOf(const http::Client::Outcome& answer) {
 }  // namespace
 
 void HttpFunctionCatalog::Find(const std::string& org, const std::string& name, Done done) {
+  FindUntil(org, name, loop_.Steady() + kOwnState, std::move(done));
+}
+
+void HttpFunctionCatalog::FindUntil(const std::string& org, const std::string& name,
+                                    SteadyTime deadline, Done done) {
   auto entity = functions_.Find(schema::kFunctionKind, org + "/" + name);
+  if (entity == nullptr && loop_.Steady() < deadline) {
+    loop_.After(kLookAgain,
+                [this, alive = std::weak_ptr(alive_), org, name, deadline, done = std::move(done)] {
+                  if (!alive.expired()) FindUntil(org, name, deadline, done);
+                });
+    return;
+  }
   if (entity == nullptr || json::GetString(entity->document, "runtime", kHttp) != kHttp) {
     return others_.Find(org, name, std::move(done));
   }

@@ -14,14 +14,19 @@ namespace dispatch {
 /// function is `others`'. One owner.
 class HttpFunctionCatalog : public FunctionCatalog {
  public:
-  HttpFunctionCatalog(const broker::StateTable& functions, FunctionCatalog& others)
-      : functions_(functions), others_(others) {}
+  HttpFunctionCatalog(Loop& loop, const broker::StateTable& functions, FunctionCatalog& others)
+      : loop_(loop), functions_(functions), others_(others) {}
 
+  /// One that was just made may not be in our own state yet: it is waited for, a second at most.
   void Find(const std::string& org, const std::string& name, Done done) override;
 
  private:
+  void FindUntil(const std::string& org, const std::string& name, SteadyTime deadline, Done done);
+
+  Loop& loop_;
   const broker::StateTable& functions_;
   FunctionCatalog& others_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 /// Runs them; versions of another language are `others`'.
