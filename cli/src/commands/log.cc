@@ -94,7 +94,17 @@ class Log : public Command {
     }
     if (!invocation.arguments.Has("follow")) return {};
     request.query.pop_back();
-    return FollowRuns(invocation, api, std::move(request), show);
+    // The stream tells how runs stand; what they printed is asked for.
+    Status failed;
+    Status followed =
+        FollowRuns(invocation, api, std::move(request), [&](const json::object& summary) {
+          if (!HasEnded(summary)) return true;
+          std::string id = json::GetString(summary, "name");
+          auto run = CallJson(api, "GET", "/v1/runs/" + PercentEncode(id));
+          if (!run.ok()) failed = run.error();
+          return run.ok() && run->is_object() && show(run->as_object());
+        });
+    return failed.ok() ? followed : failed;
   }
 
   static Status OfImage(Invocation& invocation, Api& api, const std::string& what,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <set>
 
 #include "cli/src/follow.h"
 #include "cli/src/run_text.h"
@@ -15,6 +16,7 @@ namespace dispatch::cli {
 namespace {
 
 constexpr char kRuns[] = "/v1/runs";
+constexpr size_t kRemembered = 100'000;
 
 // "10m" is that long ago; times and unix seconds are the server's to read.
 std::string SinceOf(const Invocation& invocation, const std::string& given) {
@@ -145,16 +147,24 @@ Status GetRuns(Invocation& invocation) {
 Status FollowRuns(Invocation& invocation, Api& api, ApiRequest request,
                   const std::function<bool(const json::object& run)>& take) {
   request.query.emplace_back("follow", "true");
-  return Follow(invocation, api,
-                {.request = [request] { return request; },
-                 .take =
-                     [&](const ServerSentEvent& event, const json::object& item) {
-                       if (event.type == "lost") {
-                         Note(invocation, json::GetString(item, "reason"));
-                         return true;
-                       }
-                       return event.type != "message" || take(item);
-                     }});
+  // After a broken connection what came last may come again.
+  std::set<std::pair<std::string, std::string>> shown;
+  return Follow(
+      invocation, api,
+      {.request = [request] { return request; },
+       .take =
+           [&](const ServerSentEvent& event, const json::object& item) {
+             if (event.type == "lost") {
+               Note(invocation, json::GetString(item, "reason"));
+               return true;
+             }
+             if (event.type != "message") return true;
+             if (shown.size() > kRemembered) shown.clear();
+             bool is_new =
+                 shown.emplace(json::GetString(item, "name"), json::GetString(item, "status"))
+                     .second;
+             return !is_new || take(item);
+           }});
 }
 
 }  // namespace dispatch::cli

@@ -35,6 +35,24 @@ struct RunPage {
 /// kInvalidArgument for a cursor that is none.
 Result<RunPage> ListRuns(pg::Transaction& tx, const RunQuery& query);
 
+/// Where somebody stands who follows runs: all changes that transactions below `xid` made are known
+/// (decision 0020).
+struct RunCursor {
+  int64_t time_us = 0;  // of the last look, by the database's clock
+  int64_t xid = 0;
+  std::string Text() const;
+  static Result<RunCursor> Parse(const std::string& text);
+};
+struct RunChanges {
+  std::vector<Run> runs;  // by the time of the change; without input, output and logs
+  RunCursor next;
+  bool cut = false;  // there were more than kMostRuns
+};
+/// Runs of the query that were asked for or ended behind `after`, each change once. Without `after`
+/// only where to begin, or (with since_us) those since then. Limit and `before` do not matter.
+Result<RunChanges> ListRunChanges(pg::Transaction& tx, const RunQuery& query,
+                                  const std::optional<RunCursor>& after);
+
 struct ClaimedRun {
   Run run;
   int attempt = 1;  // from 1

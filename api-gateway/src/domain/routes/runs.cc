@@ -87,11 +87,29 @@ Result<int64_t> SinceUs(const std::string& text) {
   return Error{Code::kInvalidArgument, "since: give unix seconds, or a time of RFC 3339"};
 }
 
+void Follow(const CallPtr& call, Backend& backend, std::string function, int64_t since_us) {
+  json::object query{{"functionName", function}, {"sinceUs", since_us}};
+  if (auto status = call->request.Query("status")) query["status"] = *status;
+  backend.run_streams.Follow(
+      call, std::move(query), [&backend, function = std::move(function)](const Call& during) {
+        auto principal =
+            backend.directory.Authenticate(during.request.headers.Get("Authorization"));
+        return principal.ok() &&
+               (*principal)
+                   ->permissions.Allows(auth::kReadRuns,
+                                        fmt::format("{}/{}", schema::kFunctionKind,
+                                                    function.empty() ? "*" : function));
+      });
+}
+
 void List(const CallPtr& call, Backend& backend) {
   std::string function = call->request.Query("functionName").value_or("");
   if (!MayDo(*call, auth::kReadRuns, function)) return;
   auto since = SinceUs(call->request.Query("since").value_or("0"));
   if (!since.ok()) return call->Fail(since.error());
+  if (call->request.Query("follow") == "true") {
+    return Follow(call, backend, std::move(function), *since);
+  }
   auto limit = ReadLimit(call->request, kMaxPage);
   if (!limit.ok()) return call->Fail(limit.error());
   json::object body{{"functionName", function}, {"sinceUs", *since}};
