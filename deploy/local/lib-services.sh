@@ -107,7 +107,7 @@ service_settings() {
       printf 'DISPATCH_ALLOW_PRIVATE_SINKS=true\n'
       printf 'DISPATCH_SECRETS_KEY_FILE=%s\n' "$(key_file secrets)"
       printf 'DISPATCH_FUNCTIONS_DIR=%s/functions\n' "$HOME_DIR"
-      printf 'DISPATCH_RUNTIMES_DIR=%s/function-manager/runtimes\n' "$REPO_DIR"
+      printf 'DISPATCH_RUNTIMES_DIR=%s/build/%s/runtimes\n' "$REPO_DIR" "$PRESET"
       printf 'DISPATCH_FUNCTIONS_NETWORK_ALLOW=%s\n' "$("$REPO_DIR/deploy/local/registries" || true)"
       ;;
     api-gateway)

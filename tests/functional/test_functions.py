@@ -221,6 +221,47 @@ def test_dependencies_are_installed(org, name, bases, language, manifest, missin
         org.delete(f"{IMAGE}/{each}", expect=200)
 
 
+GREETING = """import java.util.Map;
+public class Hello {
+  record Person(String name, String place) {}
+  public Map<String, String> handle(Map<String, Object> context, Person p) {
+    return Map.of("myField", "Hello, " + p.name() + " from " + p.place());
+  }
+}
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/bin/java"), reason="NO JAVA HERE: its functions are not tested")
+def test_functions_of_java(org, name, bases):
+    image = name("image")
+    assert image_of(org, image, bases("java"), "")["status"] == "READY"
+    person = {"name": "Jon", "place": "Winterfell"}
+    said = answer_of(org, name, image, "Hello.java", GREETING, person, handler="Hello")
+    assert said == {"myField": "Hello, Jon from Winterfell"}
+
+
+@pytest.mark.long  # Maven loads itself first
+@pytest.mark.skipif(not os.path.exists("/usr/bin/mvn"), reason="NO MAVEN HERE: its images are not tested")
+def test_dependencies_of_java(org, name, bases):
+    image, wrong = name("image"), name("image")
+    pom = (
+        "<project><modelVersion>4.0.0</modelVersion><groupId>f</groupId><artifactId>f</artifactId>"
+        "<version>1</version><dependencies><dependency><groupId>com.google.code.gson</groupId>"
+        "<artifactId>gson</artifactId><version>%s</version></dependency></dependencies></project>"
+    )
+    shown = image_of(org, image, bases("java"), pom % "2.10.1")
+    assert shown["status"] == "READY", shown["reason"]
+    source = (
+        "public class F { public Object handle(java.util.Map<?, ?> c, Object p) "
+        "{ return new com.google.gson.Gson().toJson(p); } }"
+    )
+    assert answer_of(org, name, image, "F.java", source, {"a": [1]}) == '{"a":[1]}'
+    shown = image_of(org, wrong, bases("java"), pom % "0.0.0-none")
+    assert shown["status"] == "ERROR" and "gson:jar:0.0.0-none" in shown["reason"][0]
+    for each in (image, wrong):
+        org.delete(f"{IMAGE}/{each}", expect=200)
+
+
 def test_bad_functions_are_refused(org, name, python):
     def refused(source, expect=422, **fields):
         body = {"name": name("fn"), "image": python, "source": source, **fields}

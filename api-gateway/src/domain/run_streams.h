@@ -11,7 +11,7 @@
 namespace dispatch::gateway {
 
 /// Streams of runs as they are asked for and end, as server-sent events: function-manager is asked
-/// what changed, again and again while somebody follows (decision 0024). One owner.
+/// what changed, again and again while somebody follows (decision 0019). One owner.
 class RunStreams {
  public:
   struct Options {

@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 std::vector<std::string> ToolsOf(const std::string& language) {
   if (language == "python3") return {"python3"};
   if (language == "nodejs") return {"node", "npm"};
+  if (language == "java") return {"java"};
   return {};
 }
 
@@ -48,6 +49,16 @@ std::vector<std::string> WordsFor(const std::string& language) {
             "--requirement",
             kBuild / ManifestFile(language)};
   }
+  if (language == "java") {
+    return {FindTool("mvn"),
+            "--batch-mode",
+            "--quiet",
+            "-Duser.home=" + (kBuild / kScratch).string(),
+            "-Dmaven.repo.local=" + (kBuild / kScratch / "repository").string(),
+            "dependency:copy-dependencies",
+            "-DincludeScope=runtime",
+            "-DoutputDirectory=" + (kBuild / "lib").string()};
+  }
   return {FindTool("npm"),        "install", "--omit=dev",     "--no-audit", "--no-fund",
           "--no-update-notifier", "--cache", kBuild / kScratch};
 }
@@ -64,7 +75,7 @@ std::string LanguageFault(const std::string& language) {
     return fmt::format("there is no process runtime for it: language must be one of {}",
                        kRuntimeLanguages);
   }
-  if (language == "java" || language == "powershell") {
+  if (language == "powershell") {
     return fmt::format("{} functions cannot be run by this version", language);
   }
   for (const std::string& tool : ToolsOf(language)) {
@@ -86,6 +97,7 @@ bool NeedsInstalling(const ImageRecipe& recipe) {
     return (dependencies != nullptr && !dependencies->empty()) ||
            (optional != nullptr && !optional->empty());
   }
+  if (recipe.language == "java") return recipe.manifest.find("<dependency>") != std::string::npos;
   std::string_view rest = recipe.manifest;
   while (!rest.empty()) {
     std::string_view line = rest.substr(0, rest.find('\n'));
@@ -100,6 +112,10 @@ Status InstallDependencies(const ImageRecipe& recipe, const std::string& directo
                            const std::atomic<bool>* stop) {
   if (std::string fault = LanguageFault(recipe.language); !fault.empty()) {
     return Error{Code::kUnprocessable, fault};
+  }
+  if (recipe.language == "java" && FindTool("mvn").empty()) {
+    return Error{Code::kUnprocessable,
+                 "mvn is not installed on this machine: bring jars in the function's source"};
   }
   fs::path file = fs::path(directory) / ManifestFile(recipe.language);
   std::ofstream(file) << recipe.manifest;

@@ -17,7 +17,7 @@ using ::testing::Not;
 class Images : public ::testing::Test {
  protected:
   Images()
-      : tools_({.runtimes_dir = fs::absolute("function-manager/runtimes"),
+      : tools_({.runtimes_dir = DISPATCH_TEST_RUNTIMES,
                 .first_uid = 1'600'000'000U + static_cast<uint32_t>(getpid()) * 16}) {
     std::string name = fs::temp_directory_path() / "images-XXXXXX";
     directory_ = mkdtemp(name.data());

@@ -37,7 +37,7 @@ struct RunPage {
 Result<RunPage> ListRuns(pg::Transaction& tx, const RunQuery& query);
 
 /// Where somebody stands who follows runs: all changes that transactions below `xid` made are known
-/// (decision 0024).
+/// (decision 0019).
 struct RunCursor {
   int64_t time_us = 0;  // of the last look, by the database's clock
   int64_t xid = 0;

@@ -171,5 +171,102 @@ TEST_F(Languages, OthersAreRefusedWithTheirName) {
   EXPECT_THAT(status.message(), HasSubstr("'cobol'"));
 }
 
+class Java : public RunnerFixture {
+ protected:
+  void SetUp() override {
+    if (access(options_.java.c_str(), X_OK) != 0) GTEST_SKIP() << "NO JAVA: not tested";
+  }
+  auto Source(const std::string& name, const std::string& text, const std::string& handler = "") {
+    auto version = Make("java", name + ".java", text, handler);
+    version->memory_bytes = 256 * 1024 * 1024;
+    return version;
+  }
+};
+
+TEST_F(Java, HandlersHaveTypedPayloads) {
+  auto version = Source("Hello",
+                        "import java.util.*;\n"
+                        "public class Hello {\n"
+                        "  record Person(String name, int age, List<String> tags) {}\n"
+                        "  static class Answer { String said; Map<String, Object> secrets; }\n"
+                        "  public Answer handle(Map<String, Object> context, Person p) {\n"
+                        "    System.out.println(\"one\"); System.err.println(\"two\");\n"
+                        "    if (p.age() < 0) throw new IllegalArgumentException(\"age\");\n"
+                        "    if (p.age() == 0) throw new IllegalStateException(\"because\");\n"
+                        "    Answer a = new Answer();\n"
+                        "    a.said = \"Hello, \" + p.name() + p.tags();\n"
+                        "    a.secrets = (Map<String, Object>) context.get(\"secrets\");\n"
+                        "    return a;\n"
+                        "  }\n"
+                        "}\n");
+  ASSERT_TRUE(Prove(version).ok()) << Prove(version).message();
+  std::optional<RunOutcome> outcome;
+  RunInput input{{{"secrets", json::object{{"k", "v"}}}},
+                 json::object{{"name", "Zo\xc3\xab"}, {"age", 3}, {"tags", {"a", "b"}}},
+                 10s};
+  runner().Run(version, input, [&](RunOutcome o) { outcome = std::move(o); });
+  ASSERT_TRUE(loop_.RunUntil([&] { return outcome.has_value(); }, 30s));
+  EXPECT_EQ(Failure(*outcome), "");
+  EXPECT_EQ(json::Serialize(outcome->payload),
+            "{\"said\":\"Hello, Zo\xc3\xab[a, b]\",\"secrets\":{\"k\":\"v\"}}");
+  EXPECT_THAT(outcome->out, ElementsAre("one"));
+  EXPECT_THAT(outcome->err, ElementsAre("two"));
+  json::object person{{"name", "x"}, {"age", -1}, {"tags", nullptr}};
+  EXPECT_EQ(Failure(Run(version, person)), "InputError: age");
+  person["age"] = 0;
+  RunOutcome other = Run(version, person);
+  EXPECT_EQ(Failure(other), "FunctionError: because");
+  EXPECT_THAT(other.error->stacktrace, testing::Contains(HasSubstr("Hello.java:8")));
+  EXPECT_THAT(other.error->stacktrace, testing::Each(testing::Not(HasSubstr("Worker"))));
+  person["age"] = "old";
+  EXPECT_EQ(Failure(Run(version, person)), "InputError: payload.age: a text where int is expected");
+  EXPECT_EQ(Failure(Run(version, json::array{1})),
+            "InputError: payload: an array where Person is expected");
+  EXPECT_FALSE(Run(version, person).cold) << "none of these costs the worker";
+}
+
+TEST_F(Java, HandlersAreClassesAndMethods) {
+  const char* text =
+      "package a.b;\n"
+      "import java.util.*;\n"
+      "public class Two {\n"
+      "  public static Object first(Map<?, ?> c, Object p) { return p; }\n"
+      "  public int second(Map<?, ?> c, int[] p) { return p.length; }\n"
+      "}\n";
+  json::array three{1, 2.5, nullptr};
+  EXPECT_EQ(Run(Source("Two", text, "a.b.Two::first"), three).payload, three);
+  EXPECT_EQ(Run(Source("Two", text, "a.b.Two::second"), json::array{1, 2}).payload, json::value(2));
+  EXPECT_THAT(Prove(Source("Two", text, "a.b.Two")).message(),
+              HasSubstr("handle(context, payload)"));
+  EXPECT_THAT(Prove(Source("Two", text)).message(), HasSubstr("0 classes"));
+  EXPECT_THAT(Prove(Source("Two", text, "Three")).message(), HasSubstr("no class 'Three'"));
+  EXPECT_THAT(Prove(Source("Bad", "class Bad { int x = \"\"; }")).message(),
+              HasSubstr("it does not compile"));
+}
+
+TEST_F(Java, HostileOnesAreContained) {
+  auto version = Source("Bomb",
+                        "import java.util.*;\n"
+                        "public class Bomb {\n"
+                        "  public Object handle(Map<?, ?> c, String p) throws Exception {\n"
+                        "    if (p.equals(\"loop\")) for (;;);\n"
+                        "    if (p.equals(\"exit\")) System.exit(7);\n"
+                        "    if (p.equals(\"env\")) return System.getenv().keySet().size();\n"
+                        "    if (p.equals(\"circle\")) { List<Object> l = new ArrayList<>(); "
+                        "l.add(l); return l; }\n"
+                        "    List<byte[]> all = new ArrayList<>();\n"
+                        "    while (p.equals(\"memory\")) all.add(new byte[1000000]);\n"
+                        "    return 1;\n"
+                        "  }\n"
+                        "}\n");
+  EXPECT_EQ(Run(version, "").payload, json::value(1));
+  EXPECT_EQ(Failure(Run(version, "loop", 300ms)),
+            "FunctionError: Function execution exceeded the timeout");
+  EXPECT_EQ(Failure(Run(version, "exit")),
+            "FunctionError: The function's process ended (exit code 7) before it answered");
+  EXPECT_THAT(Failure(Run(version, "memory")), HasSubstr("FunctionError: The function"));
+  EXPECT_THAT(Failure(Run(version, "circle")), HasSubstr("no JSON"));
+}
+
 }  // namespace
 }  // namespace dispatch::runtime::languages_contract

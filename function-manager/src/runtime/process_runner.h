@@ -12,13 +12,14 @@ namespace dispatch {
 
 /// Settings of ProcessRunner.
 struct ProcessRunnerOptions {
-  /// The language workers (function-manager/runtimes): an absolute path.
+  /// The language workers (function-manager/runtimes, built): an absolute path.
   std::string runtimes_dir;
   /// Without it functions run as the service's own user and see all that it sees: for development.
   bool sandbox = true;
   std::string bwrap = "/usr/bin/bwrap";
   std::string python = "/usr/bin/python3";
   std::string node = "/usr/bin/node";
+  std::string java = "/usr/bin/java";
   /// As root, each worker has a user of its own, from this one on; none of them may exist.
   uint32_t first_uid = 2'000'000'000;
   /// What functions with `network` reach.

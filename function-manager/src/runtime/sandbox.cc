@@ -25,6 +25,8 @@ namespace {
 constexpr int64_t kMiB = 1024 * 1024;
 // Threads of node itself, which count as processes.
 constexpr int kNodeThreads = 12;
+// Those of a Java machine on two processors: collector, compilers, signals, timers.
+constexpr int kJavaThreads = 24;
 // bwrap outside and inside, which are in the sandbox's control group.
 constexpr int kWrapProcesses = 2;
 constexpr int64_t kSharedMemoryBytes = kMiB;
@@ -37,6 +39,11 @@ std::string SelfCgroup() {
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
+}
+
+int OwnThreads(const FunctionVersion& version) {
+  if (version.language == "nodejs") return kNodeThreads;
+  return version.language == "java" ? kJavaThreads : 0;
 }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
@@ -68,6 +75,18 @@ std::vector<std::string> Sandbox::Command(const FunctionVersion& version, bool s
   if (version.language == "nodejs") {
     int64_t heap = std::max<int64_t>(version.memory_bytes * 3 / 4 / kMiB, 16);
     command = {options_.node, fmt::format("--max-old-space-size={}", heap), runtime + "/worker.js"};
+  } else if (version.language == "java") {
+    int64_t heap = std::max<int64_t>(version.memory_bytes / 2 / kMiB, 16);
+    command = {options_.java,
+               fmt::format("-Xmx{}m", heap),
+               "-Xss512k",
+               "-XX:+UseSerialGC",
+               "-XX:-UsePerfData",
+               "-XX:+ExitOnOutOfMemoryError",
+               "--add-opens=java.base/java.io=ALL-UNNAMED",
+               "-cp",
+               runtime,
+               "Worker"};
   } else {  // the one of executables is written in Python too
     command = {options_.python, "-I", "-B", runtime + "/worker.py"};
   }
@@ -76,11 +95,11 @@ std::vector<std::string> Sandbox::Command(const FunctionVersion& version, bool s
 }
 
 std::vector<std::string> Sandbox::Limits(const FunctionVersion& version, int slot) const {
-  bool node = version.language == "nodejs";
+  bool own_heap = version.language == "nodejs" || version.language == "java";
   int64_t memory = version.memory_bytes;
-  // V8 keeps more than its heap; the heap itself is bounded by its own option.
-  if (node) memory = memory * 2 + 256 * kMiB;
-  int processes = version.processes + (node ? kNodeThreads : 1);
+  // V8 and Java keep more than their heap; the heap itself is bounded by their own option.
+  if (own_heap) memory = memory * 2 + 256 * kMiB;
+  int processes = version.processes + std::max(OwnThreads(version), 1);
   std::vector<std::string> command = {"/usr/bin/prlimit",
                                       "--core=0:0",
                                       fmt::format("--nproc={0}:{0}", processes),
@@ -89,8 +108,8 @@ std::vector<std::string> Sandbox::Limits(const FunctionVersion& version, int slo
                                       "--memlock=0:0",
                                       "--msgqueue=0:0",
                                       fmt::format("--data={0}:{0}", memory)};
-  // Shared mappings count in no other limit. V8 reserves addresses by the gigabyte.
-  if (!node && !cgroups_.memory()) {
+  // Shared mappings count in no other limit. V8 and Java reserve addresses by the gigabyte.
+  if (!own_heap && !cgroups_.memory()) {
     command.push_back(fmt::format("--as={0}:{0}", memory + 256 * kMiB));
   }
   command.push_back("--");
@@ -100,7 +119,7 @@ std::vector<std::string> Sandbox::Limits(const FunctionVersion& version, int slo
                                    "--clear-groups", "--inh-caps=-all", "--no-new-privs", "--"});
   } else if (options_.sandbox && version.network) {  // what the helper of the network needed
     command.insert(command.end(), {"/usr/bin/setpriv", "--inh-caps=-all", "--ambient-caps=-all",
-                                   "--no-new-privs", "--"});
+                                   "--securebits=+noroot,+noroot_locked", "--no-new-privs", "--"});
   }
   return command;
 }
@@ -127,10 +146,10 @@ Result<Launch> Sandbox::Wrap(const FunctionVersion& version, int slot,
   Launch launch;
   launch.env = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/tmp", "TMPDIR=/tmp", "LANG=C.UTF-8"};
   if (!cgroups_.cpu()) launch.nice = kNice;
-  bool node = version.language == "nodejs";
-  CgroupLimits limits{.memory_bytes = version.memory_bytes + version.file_bytes,
-                      .cpu_millis = version.cpu_millis,
-                      .processes = version.processes + kWrapProcesses + (node ? kNodeThreads : 1)};
+  CgroupLimits limits{
+      .memory_bytes = version.memory_bytes + version.file_bytes,
+      .cpu_millis = version.cpu_millis,
+      .processes = version.processes + kWrapProcesses + std::max(OwnThreads(version), 1)};
   ASSIGN_OR_RETURN(launch.cgroup, cgroups_.Make(limits));
   ASSIGN_OR_RETURN(launch.cgroup_entries, launch.cgroup->Entries());
   auto add = [&](const std::vector<std::string>& more) {
@@ -146,6 +165,9 @@ Result<Launch> Sandbox::Wrap(const FunctionVersion& version, int slot,
     if (version.network) add({"--cap-add", "CAP_NET_ADMIN", "--cap-add", "CAP_NET_BIND_SERVICE"});
     if (root_) {
       add({"--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"});  // until setpriv
+    } else if (version.network) {
+      // As another than 0, bubblewrap would nest namespaces, and the helper not own the network's.
+      add({"--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "CAP_SETPCAP"});
     } else {
       add({"--unshare-user", "--uid", "65534", "--gid", "65534"});
     }
@@ -162,17 +184,24 @@ Result<Launch> Sandbox::Wrap(const FunctionVersion& version, int slot,
 }
 
 Result<Launch> Sandbox::Prepare(const FunctionVersion& version, int slot) {
-  if (version.language != "python3" && version.language != "nodejs" &&
-      version.language != "binary") {
+  const std::string* program = version.language == "nodejs" ? &options_.node
+                               : version.language == "java" ? &options_.java
+                               : version.language == "python3" || version.language == "binary"
+                                   ? &options_.python
+                                   : nullptr;
+  if (program == nullptr) {
     return {Code::kUnprocessable, "functions of the language '" + version.language +
-                                      "' cannot be run here: python3, nodejs and binary can"};
+                                      "' cannot be run here: python3, nodejs, java and binary can"};
   }
-  const std::string& program = version.language == "nodejs" ? options_.node : options_.python;
-  if (!Exists(program)) {
+  if (!Exists(*program)) {
     return {Code::kUnavailable,
             fmt::format("functions of the language {} need {}, which is not there: "
                         "install it",
-                        version.language, program)};
+                        version.language, *program)};
+  }
+  if (version.language == "java" && !Exists(options_.runtimes_dir + "/java/Worker.class")) {
+    return {Code::kUnavailable, "the worker of java is not compiled in " + options_.runtimes_dir +
+                                    "/java: javac was not there when Dispatch was built"};
   }
   return Wrap(version, slot, Command(version, options_.sandbox));
 }

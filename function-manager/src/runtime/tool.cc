@@ -255,7 +255,8 @@ std::vector<std::string> Tools::Impl::Words(const ToolRun& run, int slot) const 
   if (root_) {
     add({"--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"});  // until setpriv
   } else {
-    add({"--unshare-user", "--uid", "65534", "--gid", "65534"});
+    // As another than 0, bubblewrap would nest namespaces, and the helper not own the network's.
+    add({"--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "CAP_SETPCAP"});
   }
   add(runtime::SystemView(options_.runtimes_dir, true));
   for (const char* file :
@@ -273,6 +274,8 @@ std::vector<std::string> Tools::Impl::Words(const ToolRun& run, int slot) const 
   if (root_) {
     std::string uid = std::to_string(options_.first_uid + static_cast<uint32_t>(slot));
     add({"--reuid=" + uid, "--regid=" + uid, "--clear-groups"});
+  } else {
+    add({"--securebits=+noroot,+noroot_locked"});
   }
   add({"--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs", "--"});
   add(run.words);

@@ -32,7 +32,7 @@ class Tool : public ::testing::Test {
     directory_ = mkdtemp(name.data());
     build_ = directory_ / "images" / ".making";
     fs::create_directories(build_);
-    options_.runtimes_dir = fs::absolute("function-manager/runtimes");
+    options_.runtimes_dir = DISPATCH_TEST_RUNTIMES;
     options_.first_uid = 1'500'000'000U + static_cast<uint32_t>(getpid()) * 16;
     run_.directory = build_;
     run_.limit = 60s;

@@ -28,7 +28,7 @@ class RunnerFixture : public testing::Test {
     directory_ = mkdtemp(name.data());
     // Users of this test only, by which it finds what is left of its sandboxes.
     options_.first_uid = 2'000'000'000U + static_cast<uint32_t>(getpid()) * 64;
-    options_.runtimes_dir = std::filesystem::absolute("function-manager/runtimes");
+    options_.runtimes_dir = DISPATCH_TEST_RUNTIMES;
   }
   ~RunnerFixture() override {
     runner_.reset();
