@@ -34,6 +34,7 @@ void AddDeliveryRoutes(Gateway& gateway, Backend& backend);
 void AddDeadLetterRoutes(Gateway& gateway, Backend& backend);
 void AddFunctionRoutes(Gateway& gateway, Backend& backend);
 void AddRunRoutes(Gateway& gateway, Backend& backend);
+void AddApplicationRoutes(Gateway& gateway, Backend& backend);
 void AddApiRoutes(Gateway& gateway, Backend& backend);
 void AddSecretRoutes(Gateway& gateway, Backend& backend);
 void AddIamRoutes(Gateway& gateway, Backend& backend);

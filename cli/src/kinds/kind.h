@@ -42,6 +42,7 @@ Kind ImageKind();
 Kind FunctionKind();
 Kind SecretKind();
 Kind ApiKind();
+Kind ApplicationKind();
 Kind OrganizationKind();
 Kind KeyKind();
 Kind PolicyKind();

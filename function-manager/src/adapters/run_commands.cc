@@ -184,6 +184,7 @@ void RunCommands::List(const schema::Request& request, Responder respond) {
   query.status = json::GetString(*body, "status");
   query.since_us = json::GetInt(*body, "sinceUs");
   query.before = json::GetString(*body, "cursor");
+  if (const auto* tags = json::GetArray(*body, "tags")) query.tags = *tags;
   query.limit = static_cast<size_t>(std::max<int64_t>(0, json::GetInt(*body, "limit")));
   pool_.Query<RunPage>([query](pg::Transaction& tx) { return ListRuns(tx, query); },
                        [respond = std::move(respond)](const Result<RunPage>& page) {

@@ -163,6 +163,10 @@ Result<RunPage> ListRuns(pg::Transaction& tx, const RunQuery& query) {
     sql += " and function = $7";
     parameters.emplace_back(query.function);
   }
+  if (!query.tags.empty()) {
+    sql += fmt::format(" and (request::jsonb)->'tags' @> ${}::jsonb", parameters.size() + 1);
+    parameters.emplace_back(json::Serialize(json::value(query.tags)));
+  }
   ASSIGN_OR_RETURN(auto rows, tx.Exec(sql + kListRest, parameters));
   RunPage page;
   for (size_t i = 0; i < std::min(rows.size(), limit); ++i) page.runs.push_back(ReadRun(rows[i]));

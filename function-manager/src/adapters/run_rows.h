@@ -21,11 +21,12 @@ Result<Run> FindRun(pg::Transaction& tx, const std::string& org, const Uuid& id,
 
 struct RunQuery {
   std::string org;
-  std::string function;  // empty: all
-  std::string status;    // empty: all
-  int64_t since_us = 0;  // what was asked for or ended then or later
-  std::string before;    // cursor of a page; empty: the first
-  size_t limit = 0;      // 0: kMostRuns
+  std::string function;   // empty: all
+  std::string status;     // empty: all
+  int64_t since_us = 0;   // what was asked for or ended then or later
+  std::string before;     // cursor of a page; empty: the first
+  size_t limit = 0;       // 0: kMostRuns
+  json::array tags = {};  // {"key", "value"}; all must be there
 };
 inline constexpr size_t kMostRuns = 1'000;
 struct RunPage {

@@ -87,6 +87,25 @@ Result<int64_t> SinceUs(const std::string& text) {
   return Error{Code::kInvalidArgument, "since: give unix seconds, or a time of RFC 3339"};
 }
 
+// ?tags=key=value; VMware's command writes Application, and asks for application or app.
+Result<json::array> RunTags(const http::Request& request) {
+  json::array tags;
+  for (const std::string& tag : request.QueryAll("tags")) {
+    size_t equals = tag.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Error{Code::kInvalidArgument,
+                   fmt::format("tags={} must be tags=key=value", tag),
+                   false,
+                   {{"tags", "must be key=value"}}};
+    }
+    std::string key = tag.substr(0, equals);
+    bool application =
+        http::EqualsIgnoreCase(key, "application") || http::EqualsIgnoreCase(key, "app");
+    tags.push_back({{"key", application ? "Application" : key}, {"value", tag.substr(equals + 1)}});
+  }
+  return tags;
+}
+
 void Follow(const CallPtr& call, Backend& backend, std::string function, int64_t since_us) {
   json::object query{{"functionName", function}, {"sinceUs", since_us}};
   if (auto status = call->request.Query("status")) query["status"] = *status;
@@ -114,6 +133,9 @@ void List(const CallPtr& call, Backend& backend) {
   if (!limit.ok()) return call->Fail(limit.error());
   json::object body{{"functionName", function}, {"sinceUs", *since}};
   if (*limit) body["limit"] = **limit;
+  auto tags = RunTags(call->request);
+  if (!tags.ok()) return call->Fail(tags.error());
+  if (!tags->empty()) body["tags"] = std::move(*tags);
   for (const char* name : {"cursor", "status"}) {
     if (auto value = call->request.Query(name)) body[name] = *value;
   }
