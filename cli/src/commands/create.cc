@@ -179,6 +179,9 @@ class Create : public Command {
     RETURN_IF_ERROR(
         CheckCount(arguments, more && kind->argument_required ? 3 : 2, more ? 3 : 2, expected));
     Document document{kind, {{"name", arguments.positionals()[1]}}};
+    if (!kind->word_field.empty()) {
+      document.object = {{"name", MadeUpName()}, {kind->word_field, arguments.positionals()[1]}};
+    }
     RETURN_IF_ERROR(kind->fill(arguments, invocation.environment, document.object));
     return std::vector<Document>{std::move(document)};
   }

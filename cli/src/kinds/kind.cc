@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "common/config.h"
+#include "common/crypto.h"
 #include "common/http/message.h"
 
 namespace dispatch::cli {
@@ -20,9 +22,10 @@ bool Means(const Kind& kind, std::string_view word) {
 }  // namespace
 
 const std::vector<Kind>& Kinds() {
-  static const std::vector<Kind> kinds = {TopicKind(),        SubscriptionKind(), BaseImageKind(),
-                                          ImageKind(),        FunctionKind(),     SecretKind(),
-                                          OrganizationKind(), KeyKind(),          PolicyKind()};
+  static const std::vector<Kind> kinds = {TopicKind(),      SubscriptionKind(), BaseImageKind(),
+                                          ImageKind(),      FunctionKind(),     SecretKind(),
+                                          DriverTypeKind(), DriverKind(),       OrganizationKind(),
+                                          KeyKind(),        PolicyKind()};
   return kinds;
 }
 
@@ -81,6 +84,43 @@ Status FillTags(const Arguments& flags, json::object& document) {
   }
   document["tags"] = std::move(tags);
   return {};
+}
+
+Flag ConfigFlag() {
+  return {.name = "set",
+          .value = "KEY[=VALUE]",
+          .help = "of its config",
+          .letter = 's',
+          .repeatable = true};
+}
+
+Status FillConfig(const Arguments& flags, json::object& document) {
+  auto given = flags.All("set");
+  if (given.empty()) return {};
+  json::value& config = document["config"];
+  if (!config.is_array()) config = json::array();
+  for (const std::string& entry : given) {
+    size_t equals = std::min(entry.find('='), entry.size());
+    std::string key = entry.substr(0, equals);
+    if (key.empty()) return UsageError(fmt::format("--set is KEY=VALUE, not '{}'", entry));
+    std::string value = equals < entry.size() ? entry.substr(equals + 1) : "";
+    json::array& entries = config.as_array();
+    auto same = std::find_if(entries.begin(), entries.end(), [&](const json::value& e) {
+      return e.is_object() && json::GetString(e.as_object(), "key") == key;
+    });
+    if (same != entries.end()) entries.erase(same);
+    entries.push_back({{"key", key}, {"value", value}});
+  }
+  return {};
+}
+
+std::string MadeUpName() {
+  constexpr std::array<const char*, 8> kHow = {"brave", "calm",  "clever", "eager",
+                                               "fair",  "happy", "quick",  "witty"};
+  constexpr std::array<const char*, 8> kWhat = {"badger", "falcon", "heron", "lynx",
+                                                "marten", "otter",  "raven", "stoat"};
+  uint64_t drawn = crypto::RandomU64();
+  return fmt::format("{}-{}-{:06}", kHow[drawn % 8], kWhat[drawn / 8 % 8], drawn / 64 % 1'000'000);
 }
 
 void FillText(const Arguments& flags, std::string_view flag, json::object& document,

@@ -101,6 +101,7 @@ void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Ve
   AddRunRoutes(gateway, backend);
   AddApiRoutes(gateway, backend);
   AddSecretRoutes(gateway, backend);
+  AddDriverRoutes(gateway, backend);
   AddIamRoutes(gateway, backend);
   AddOperationRoutes(gateway, backend, std::move(openapi), version);
 }
