@@ -206,7 +206,9 @@ Result<Answer> PostgresSource::Shared::Run(const std::string& sql,
                              given.data(), nullptr, nullptr, 0));
   ExecStatusType status = PQresultStatus(answer.get());
   if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) return answer;
-  return Error{Code::kUnavailable, FirstLine(PQerrorMessage(connection.get()))};
+  bool lost = PQstatus(connection.get()) != CONNECTION_OK;
+  return Error{Code::kUnavailable, fmt::format("{}{}", lost ? "the connection is lost: " : "",
+                                               FirstLine(PQerrorMessage(connection.get())))};
 }
 
 Status PostgresSource::Shared::TakeRows(bool* full) {
