@@ -139,6 +139,32 @@ TEST_P(BrokerTest, AFullQueueRefusesAtOnceAndCallsNothingBack) {
   EXPECT_EQ(acked, 10);
 }
 
+// A request for each few records costs the broker several times the work.
+TEST_P(BrokerTest, WhatIsProducedTogetherIsWrittenTogether) {
+  std::string topic = NewTopic(1);
+  auto producer = broker->NewProducer({});
+  constexpr int kRounds = 20;
+  constexpr int kRecords = 60;
+  int answers = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    int acked = 0;
+    bool answering = false;  // what one answer acknowledges is reported in one turn
+    for (int i = 0; i < kRecords; ++i) {
+      ASSERT_TRUE(producer
+                      ->Produce({.topic = topic, .partition = 0, .value = std::string(1'000, 'v')},
+                                [&](Result<Position> p) {
+                                  acked += p.ok() ? 1 : 0;
+                                  if (std::exchange(answering, true)) return;
+                                  ++answers;
+                                  driver->loop().Post([&] { answering = false; });
+                                })
+                      .ok());
+    }
+    ASSERT_TRUE(driver->RunUntil([&] { return acked == kRecords && !answering; }));
+  }
+  EXPECT_LE(answers, kRounds * 3 / 2);
+}
+
 TEST_P(BrokerTest, NothingIsCalledBackAfterTheEnd) {
   std::string topic = NewTopic(1);
   Fill(topic, 0, 100);

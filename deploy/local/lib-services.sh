@@ -110,6 +110,7 @@ service_settings() {
       printf 'DISPATCH_SECRETS_KEY_FILE=%s\n' "$(key_file secrets)"
       printf 'DISPATCH_FUNCTIONS_DIR=%s/functions\n' "$HOME_DIR"
       printf 'DISPATCH_RUNTIMES_DIR=%s/function-manager/runtimes\n' "$REPO_DIR"
+      printf 'DISPATCH_FUNCTIONS_NETWORK_ALLOW=%s\n' "$("$REPO_DIR/deploy/local/registries" || true)"
       ;;
     api-gateway)
       printf 'DISPATCH_LISTEN=127.0.0.1:%s\n' "${PORTS[api]}"

@@ -38,6 +38,14 @@
 namespace dispatch {
 namespace {
 
+std::string DefaultPorts() {
+  std::string text;
+  for (uint16_t port : NetworkOptions().ports) {
+    text += (text.empty() ? "" : ",") + std::to_string(port);
+  }
+  return text;
+}
+
 std::vector<Config::Setting> Settings() {
   auto settings = CommonSettings(true, "127.0.0.1:9092");
   settings.push_back({.name = "invocations-partitions",
@@ -67,6 +75,14 @@ std::vector<Config::Setting> Settings() {
                       .default_value = "/usr/share/dispatch/runtimes",
                       .help = "the language workers that functions run in",
                       .unit = "directory"});
+  settings.push_back({.name = "functions-network-allow",
+                      .help = "IPv4 addresses and prefixes, by commas, that builds of images and "
+                              "functions with a network reach besides public ones",
+                      .unit = "addresses"});
+  settings.push_back({.name = "functions-network-ports",
+                      .default_value = DefaultPorts(),
+                      .help = "TCP ports that they reach",
+                      .unit = "ports"});
   settings.push_back({.name = "max-in-flight",
                       .type = Config::Type::kInt,
                       .default_value = "2048",
@@ -125,9 +141,9 @@ class FunctionManager {
         vault_(pool_, functions_, SecretsKey(service)),
         replies_(broker_->NewProducer({.delivery_timeout = kReplyTimeout})),
         sender_(service.loop(), ClientOptionsOf(service.config()), vault_, *replies_),
-        processes_(service.loop(), {.runtimes_dir = service.config().String("runtimes-dir")}),
+        processes_(service.loop(), RunnerOptions(service)),
         runner_(service.loop(), ClientOptionsOf(service.config()), processes_),
-        files_(service.loop(), pool_, FileOptions(service.config())),
+        files_(service.loop(), pool_, FileOptions(service)),
         process_functions_(service.loop(), functions_, files_, processes_),
         ready_functions_(service.loop(), functions_, process_functions_),
         execution_(runner_, [this](const std::string& org, const std::string& name,
@@ -258,15 +274,24 @@ class FunctionManager {
     options.allow_private_addresses = config.Bool("allow-private-sinks");
     return options;
   }
-  // Tools of users' choice must not see the service's keys.
-  static FunctionFiles::Options FileOptions(const Config& config) {
-    FunctionFiles::Options options{config.String("functions-dir"), {}};
-    for (const char* setting : {"secrets-key-file", "service-key-file"}) {
-      std::string file = config.String(setting);
-      size_t slash = file.rfind('/');
-      if (slash != std::string::npos && slash > 0) options.hidden.push_back(file.substr(0, slash));
-    }
-    return options;
+  static NetworkOptions NetworkOptionsOf(Service& service) {
+    NetworkOptions network;
+    auto allow = ParseNetworkAllow(service.config().String("functions-network-allow"));
+    auto ports = ParseNetworkPorts(service.config().String("functions-network-ports"));
+    if (!allow.ok()) service.Fail("functions-network-allow: " + allow.message());
+    if (!ports.ok()) service.Fail("functions-network-ports: " + ports.message());
+    if (allow.ok()) network.allow = std::move(*allow);
+    if (ports.ok()) network.ports = std::move(*ports);
+    return network;
+  }
+  static ProcessRunnerOptions RunnerOptions(Service& service) {
+    return {.runtimes_dir = service.config().String("runtimes-dir"),
+            .network = NetworkOptionsOf(service)};
+  }
+  static FunctionFiles::Options FileOptions(Service& service) {
+    return {.directory = service.config().String("functions-dir"),
+            .tools = {.runtimes_dir = service.config().String("runtimes-dir"),
+                      .network = NetworkOptionsOf(service)}};
   }
   static PgAttemptLog::Options AttemptOptions(const Config& config) {
     PgAttemptLog::Options options;

@@ -350,7 +350,7 @@ def test_sigkill_of_the_host_repeats_and_misses_no_tick(
         eventually(lambda: not (before & children(program)), "no orphan is left", 3)
 
         def goes_on():
-            return [i for i in hook.event_ids if due_of(i) > time_of_death + 8]
+            return [i for i in hook.event_ids if due_of(i) > time_of_death + 6]
 
         eventually(goes_on, "the other one ticks", 60)
         dues = sorted(due_of(i) for i in hook.event_ids)
@@ -382,6 +382,7 @@ def children(program: str) -> set[int]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.disruptive
 def test_sigkill_of_the_host_loses_no_row_and_no_record(
     healthy, org, topic, driver, events_of, database, pg_source, name

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import os
+import time
 
 import pytest
 from lib.wait import eventually
@@ -141,6 +142,83 @@ def test_a_build_that_fails_tells_in_the_tools_words(org, name, python):
     assert shown["status"] == "ERROR"
     assert "there-is-no-such-package" in shown["reason"][0]
     org.delete(f"{IMAGE}/{called}", expect=200)
+
+
+def image_of(org, called: str, base: str, manifest: str) -> dict:
+    """Makes an image of a language's base with dependencies, and waits."""
+    body = {"name": called, "baseImageName": base, "runtimeDependencies": {"manifest": manifest}}
+    org.post(IMAGE, body, expect=201)
+    return ready(org, f"{IMAGE}/{called}", 120)
+
+
+@pytest.fixture(scope="module")
+def bases(org, name):
+    """The name of a READY base image of a language."""
+    made = {}
+
+    def base(language: str) -> str:
+        if language not in made:
+            called = name("base")
+            body = {"name": called, "dockerUrl": f"x/{language}-base:1", "language": language}
+            org.post(BASE, body, expect=201)
+            shown = ready(org, f"{BASE}/{called}")
+            assert shown["status"] == "READY", shown["reason"]
+            made[language] = called
+        return made[language]
+
+    return base
+
+
+def answer_of(org, name, image: str, file: str, text: str, payload, **fields) -> object:
+    """What a function of one file on an image answers."""
+    called = name("fn")
+    body = {"name": called, "image": image, "source": archive({file: text}), **fields}
+    org.post(FUNCTION, body, expect=201)
+    shown = ready(org, f"{FUNCTION}/{called}")
+    assert shown["status"] == "READY", shown["reason"]
+    run = {"blocking": True, "input": payload}
+    done = org.post(f"/v1/runs?functionName={called}", run, expect=200).json()
+    org.delete(f"{FUNCTION}/{called}", expect=200)
+    assert done["status"] == "READY", done
+    return done["output"]
+
+
+@pytest.mark.parametrize(
+    "language, manifest, missing, file, text, answer",
+    [
+        (
+            "python3",
+            "iniconfig==2.0.0\n",
+            "no-package-has-this-name==1\n",
+            "f.py",
+            "import iniconfig\n\n\ndef handle(ctx, payload):\n    return iniconfig.__file__\n",
+            "/image/lib/iniconfig/__init__.py",
+        ),
+        (
+            "nodejs",
+            '{"dependencies": {"ms": "2.1.3"}}',
+            '{"dependencies": {"@dispatch-tests/no-package-has-this-name": "1"}}',
+            "f.js",
+            "const ms = require('ms'); module.exports = (c, p) => ms(p);\n",
+            172800000,
+        ),
+    ],
+    ids=["python3", "nodejs"],
+)
+def test_dependencies_are_installed(org, name, bases, language, manifest, missing, file, text, answer):
+    base, called, second, wrong = bases(language), name("image"), name("image"), name("image")
+    shown = image_of(org, called, base, manifest)
+    assert shown["status"] == "READY", shown["reason"]
+    assert answer_of(org, name, called, file, text, "2 days") == answer
+    # Made of the same, it is the same: nothing is installed again.
+    begun = time.monotonic()
+    assert image_of(org, second, base, manifest)["status"] == "READY"
+    assert time.monotonic() - begun < 3
+    shown = image_of(org, wrong, base, missing)
+    assert shown["status"] == "ERROR"
+    assert "no-package-has-this-name" in shown["reason"][0]
+    for each in (called, second, wrong):
+        org.delete(f"{IMAGE}/{each}", expect=200)
 
 
 def test_bad_functions_are_refused(org, name, python):

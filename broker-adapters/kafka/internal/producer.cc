@@ -89,6 +89,7 @@ struct Handle {
   RkPtr rk;
   std::unordered_map<std::string, Topic> topics;
   std::shared_ptr<EventQueue> events;
+  std::vector<Lane*> soon;  // what they hold is sent at the end of this turn of the loop
   size_t in_flight = 0;
   bool failed = false;
   SteadyTime failed_at;
@@ -134,9 +135,8 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     Lane& lane = topic->lanes[record.partition];
     lane.topic = topic;
     void* slot = slots_.Take({std::move(delivered), &lane, bytes});
-    bool gathers = options_.linger.count() == 0 && (lane.in_flight > 0 || !lane.held.empty());
-    if (!gathers) {
-      Status status = Send(handle, lane, record, slot);
+    if (options_.linger.count() > 0) {
+      Status status = Send(handle, lane, record, slot, false);
       if (!status.ok()) slots_.Release(slot);
       return status;
     }
@@ -144,6 +144,8 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     lane.held.push_back({std::move(record), slot});
     if (lane.held.size() >= kGatherRecords || lane.held_bytes >= kGatherBytes) {
       SendHeld(handle, lane);
+    } else if (lane.in_flight == 0) {
+      if (lane.held.size() == 1) SendSoon(handle, lane);
     } else if (gather_timer_ == kNoTimer) {
       gather_timer_ = connection_->loop.After(kGatherTime, [this] {
         gather_timer_ = kNoTimer;
@@ -197,6 +199,18 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     return &handle.topics.emplace(name, Topic{std::move(topic), {}}).first->second;
   }
 
+  // At the end of this turn of the loop, with what it brings for the same partition: librdkafka's
+  // thread would send the first record of many alone.
+  void SendSoon(Handle& handle, Lane& lane) {
+    handle.soon.push_back(&lane);
+    if (handle.soon.size() > 1) return;
+    connection_->loop.Post([weak = weak_from_this(), &handle] {
+      auto self = weak.lock();
+      if (!self || !self->open_) return;
+      for (Lane* lane : std::exchange(handle.soon, {})) self->SendHeld(handle, *lane);
+    });
+  }
+
   void SendAllHeld(Handle& handle) {
     for (auto& [name, topic] : handle.topics) {
       for (auto& [partition, lane] : topic.lanes) SendHeld(handle, lane);
@@ -205,9 +219,11 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
 
   void SendHeld(Handle& handle, Lane& lane) {
     lane.held_bytes = 0;
-    for (Held& held : std::exchange(lane.held, {})) {
-      Status status = handle.failed ? Status(Code::kUnavailable, "the producer failed")
-                                    : Send(handle, lane, held.record, held.slot);
+    auto all = std::exchange(lane.held, {});
+    for (Held& held : all) {
+      Status status = handle.failed
+                          ? Status(Code::kUnavailable, "the producer failed")
+                          : Send(handle, lane, held.record, held.slot, &held != &all.back());
       if (!status.ok()) ReportLater(held.slot, std::move(status));
     }
   }
@@ -221,7 +237,10 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     });
   }
 
-  Status Send(Handle& handle, Lane& lane, const ProduceRecord& record, void* slot) {
+  // `more`: others of its lane follow in this turn, and the last one wakes librdkafka's thread (see
+  // deploy/local/librdkafka/mend; another librdkafka does not know this, and is woken by the
+  // first).
+  Status Send(Handle& handle, Lane& lane, const ProduceRecord& record, void* slot, bool more) {
     HeadersPtr headers;
     if (!record.headers.empty()) {
       headers.reset(rd_kafka_headers_new(record.headers.size()));
@@ -238,7 +257,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     };
     add(RD_KAFKA_VTYPE_RKT).u.rkt = lane.topic->topic.get();
     add(RD_KAFKA_VTYPE_PARTITION).u.i32 = record.partition;
-    add(RD_KAFKA_VTYPE_MSGFLAGS).u.i = RD_KAFKA_MSG_F_COPY;
+    add(RD_KAFKA_VTYPE_MSGFLAGS).u.i = RD_KAFKA_MSG_F_COPY | (more ? RD_KAFKA_MSG_F_PARTITION : 0);
     add(RD_KAFKA_VTYPE_OPAQUE).u.ptr = slot;
     // An empty key or value is told from none by its pointer.
     if (record.key) {

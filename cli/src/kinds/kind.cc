@@ -3,10 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "common/config.h"
-#include "common/crypto.h"
 #include "common/http/message.h"
 
 namespace dispatch::cli {
@@ -22,10 +20,10 @@ bool Means(const Kind& kind, std::string_view word) {
 }  // namespace
 
 const std::vector<Kind>& Kinds() {
-  static const std::vector<Kind> kinds = {TopicKind(),      SubscriptionKind(), BaseImageKind(),
-                                          ImageKind(),      FunctionKind(),     SecretKind(),
-                                          DriverTypeKind(), DriverKind(),       OrganizationKind(),
-                                          KeyKind(),        PolicyKind()};
+  static const std::vector<Kind> kinds = {TopicKind(),        SubscriptionKind(), BaseImageKind(),
+                                          ImageKind(),        FunctionKind(),     SecretKind(),
+                                          ApiKind(),          DriverTypeKind(),   DriverKind(),
+                                          OrganizationKind(), KeyKind(),          PolicyKind()};
   return kinds;
 }
 
@@ -112,15 +110,6 @@ Status FillConfig(const Arguments& flags, json::object& document) {
     entries.push_back({{"key", key}, {"value", value}});
   }
   return {};
-}
-
-std::string MadeUpName() {
-  constexpr std::array<const char*, 8> kHow = {"brave", "calm",  "clever", "eager",
-                                               "fair",  "happy", "quick",  "witty"};
-  constexpr std::array<const char*, 8> kWhat = {"badger", "falcon", "heron", "lynx",
-                                                "marten", "otter",  "raven", "stoat"};
-  uint64_t drawn = crypto::RandomU64();
-  return fmt::format("{}-{}-{:06}", kHow[drawn % 8], kWhat[drawn / 8 % 8], drawn / 64 % 1'000'000);
 }
 
 void FillText(const Arguments& flags, std::string_view flag, json::object& document,

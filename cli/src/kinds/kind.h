@@ -48,11 +48,15 @@ Kind BaseImageKind();
 Kind ImageKind();
 Kind FunctionKind();
 Kind SecretKind();
+Kind ApiKind();
 Kind DriverTypeKind();
 Kind DriverKind();
 Kind OrganizationKind();
 Kind KeyKind();
 Kind PolicyKind();
+
+/// Where endpoints are served, put into an api for its column PATH; no field of the server's.
+inline constexpr char kEndpointsUrlField[] = "cli-endpoints-url";
 
 const std::vector<Kind>& Kinds();
 /// By name, alias or document kind, in any case; a usage error that lists them.
@@ -72,8 +76,6 @@ Status FillTags(const Arguments& flags, json::object& document);
 /// -s, --set KEY[=VALUE], into `config` of drivers: over what is there, by key.
 Flag ConfigFlag();
 Status FillConfig(const Arguments& flags, json::object& document);
-/// "clever-otter-123456", for objects that must have a name and were given none.
-std::string MadeUpName();
 /// The flag's text into the field, when it is given.
 void FillText(const Arguments& flags, std::string_view flag, json::object& document,
               std::string_view field);

@@ -68,7 +68,7 @@ Status MakeWhole(const fs::path& final, const std::function<Status(const fs::pat
 
 struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
   Impl(Loop& the_loop, pg::Pool& the_pool, Options the_options)
-      : loop(the_loop), pool(the_pool), options(std::move(the_options)) {
+      : loop(the_loop), pool(the_pool), options(std::move(the_options)), tools(options.tools) {
     std::error_code error;
     fs::path root = fs::absolute(options.directory, error);
     options.directory = root;
@@ -157,13 +157,14 @@ struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
 
   void MakeImage(const std::string& path, ImageRecipe recipe) {
     Make(path, [this, recipe = std::move(recipe)](const fs::path& directory) {
-      return InstallDependencies(recipe, directory, options.hidden, &stop);
+      return InstallDependencies(recipe, directory, tools, &stop);
     });
   }
 
   Loop& loop;
   pg::Pool& pool;
   Options options;
+  Tools tools;
   std::map<std::string, std::vector<Done>> waiting;  // by path
   std::map<std::string, SteadyTime> asked;           // by path, when last
   std::mutex mutex;

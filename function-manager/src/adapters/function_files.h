@@ -20,7 +20,7 @@ class FunctionFiles {
  public:
   struct Options {
     std::string directory;
-    std::vector<std::string> hidden;  // directories that tools do not see: where keys are
+    ToolOptions tools;
   };
   /// A directory; kUnprocessable when it cannot be made of this (a tool's words), kUnavailable
   /// when not now.

@@ -7,8 +7,8 @@
 
 #include "common/crypto.h"
 #include "common/json.h"
-#include "function-manager/src/adapters/tool.h"
 #include "function-manager/src/domain/languages.h"
+#include "function-manager/src/runtime/tool.h"
 
 namespace dispatch {
 
@@ -28,8 +28,10 @@ constexpr char kPython[] = "/usr/bin/python3";
 // The caches are in the directory too, and go in the end.
 constexpr char kScratch[] = ".scratch";
 
-std::vector<std::string> WordsFor(const std::string& language, const fs::path& directory) {
-  std::string scratch = directory / kScratch;
+// Where the tool sees the directory.
+const fs::path kBuild = "/build";
+
+std::vector<std::string> WordsFor(const std::string& language) {
   if (language == "python3") {
     return {kPython,
             "-m",
@@ -42,12 +44,12 @@ std::vector<std::string> WordsFor(const std::string& language, const fs::path& d
             "--root-user-action=ignore",
             "--progress-bar=off",
             "--target",
-            directory / "lib",  // where the worker looks
+            kBuild / "lib",  // where the worker looks
             "--requirement",
-            directory / ManifestFile(language)};
+            kBuild / ManifestFile(language)};
   }
-  return {FindTool("npm"),        "install", "--omit=dev", "--no-audit", "--no-fund",
-          "--no-update-notifier", "--cache", scratch};
+  return {FindTool("npm"),        "install", "--omit=dev",     "--no-audit", "--no-fund",
+          "--no-update-notifier", "--cache", kBuild / kScratch};
 }
 
 }  // namespace
@@ -94,8 +96,8 @@ bool NeedsInstalling(const ImageRecipe& recipe) {
   return false;
 }
 
-Status InstallDependencies(const ImageRecipe& recipe, const std::string& directory,
-                           const std::vector<std::string>& hidden, const std::atomic<bool>* stop) {
+Status InstallDependencies(const ImageRecipe& recipe, const std::string& directory, Tools& tools,
+                           const std::atomic<bool>* stop) {
   if (std::string fault = LanguageFault(recipe.language); !fault.empty()) {
     return Error{Code::kUnprocessable, fault};
   }
@@ -104,11 +106,12 @@ Status InstallDependencies(const ImageRecipe& recipe, const std::string& directo
   std::error_code error;
   fs::create_directory(fs::path(directory) / kScratch, error);
   ToolRun run;
-  run.words = WordsFor(recipe.language, directory);
+  run.words = WordsFor(recipe.language);
   run.directory = directory;
-  run.hidden = hidden;
+  run.environment = {"HOME=" + (kBuild / kScratch).string(),
+                     "TMPDIR=" + (kBuild / kScratch).string()};
   run.stop = stop;
-  RETURN_IF_ERROR(RunTool(run));
+  RETURN_IF_ERROR(tools.Run(run));
   fs::remove_all(fs::path(directory) / kScratch, error);
   return {};
 }

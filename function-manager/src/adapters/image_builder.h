@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "function-manager/src/runtime/tool.h"
 
 namespace dispatch {
 
@@ -25,8 +26,8 @@ bool NeedsInstalling(const ImageRecipe& recipe);
 
 /// Installs the dependencies into `directory`, which is there and empty, by the language's own
 /// tool: python3 -> packages beside each other (for PYTHONPATH), nodejs -> node_modules, java ->
-/// *.jar. `hidden`: directories that the tool does not see. Blocks; errors as RunTool's.
-Status InstallDependencies(const ImageRecipe& recipe, const std::string& directory,
-                           const std::vector<std::string>& hidden, const std::atomic<bool>* stop);
+/// *.jar. Blocks; errors as Tools::Run's.
+Status InstallDependencies(const ImageRecipe& recipe, const std::string& directory, Tools& tools,
+                           const std::atomic<bool>* stop);
 
 }  // namespace dispatch

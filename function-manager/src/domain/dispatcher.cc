@@ -288,7 +288,8 @@ void Dispatcher::MeasureLag() {
   loop_.Post([this, alive = std::weak_ptr(alive_), begun = loop_.Steady()] {
     if (alive.expired()) return;
     measuring_lag_ = false;
-    scheduler_.SetLag(loop_.Steady() - begun);
+    SteadyTime now = loop_.Steady();
+    scheduler_.SetLag(now, now - begun);
   });
 }
 

@@ -179,7 +179,7 @@ bool Scheduler::Ended(Lane& lane, const Ticket& ticket, const Answer& answer,
   round_.Charge(lane, took - ticket.estimate);
   lane.usual += (took - lane.usual) / kSmoothing;
   if (ticket.endpoint != nullptr) {
-    ticket.endpoint->limit.Ended(ticket.started, now, SignOf(answer), lag_);
+    ticket.endpoint->limit.Ended(ticket.started, now, SignOf(answer), lag_.lag());
     WakeEndpoint(*ticket.endpoint);
   }
   auto before = lane.circuit.state(now);

@@ -12,6 +12,7 @@
 
 #include "function-manager/src/domain/answer.h"
 #include "function-manager/src/domain/lane.h"
+#include "function-manager/src/domain/standing_lag.h"
 
 namespace dispatch {
 
@@ -45,8 +46,8 @@ class Scheduler {
   void ForEach(const std::function<void(Lane&)>& visit);
   /// This instance's share of the installation, 0 to 1, for rate limits.
   void SetShare(double share);
-  /// How late the loop is.
-  void SetLag(Duration lag) { lag_ = lag; }
+  /// The loop was so late.
+  void SetLag(SteadyTime now, Duration lag) { lag_.Measured(now, lag); }
 
   void Push(Lane& lane, DeliveryPtr delivery);
   /// The lane whose first delivery is to be attempted now; null for none.
@@ -88,7 +89,7 @@ class Scheduler {
   std::function<double()> random_;
   Options options_;
   double share_ = 1;
-  Duration lag_{0};
+  StandingLag lag_;
   int32_t in_flight_ = 0;
   std::unordered_map<std::string, int32_t> org_in_flight_;
   std::unordered_map<Uuid, Lane> lanes_;

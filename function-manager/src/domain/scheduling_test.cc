@@ -52,6 +52,33 @@ TEST(TokenBucketTest, AShareOfOneTakesAsMuchLonger) {
   EXPECT_EQ(bucket.NextAt(), kStart + seconds(4));
 }
 
+// ---- standing lag
+
+TEST(StandingLagTest, IsWhatStaysAndNotABurst) {
+  StandingLag standing;
+  SteadyTime now = kStart;
+  auto measure = [&](int lag_ms) {
+    now += milliseconds(10);
+    standing.Measured(now, milliseconds(lag_ms));
+  };
+  for (int i = 0; i < 100; ++i) {
+    measure(i % 9 == 0 ? 1 : 30);
+    EXPECT_LE(standing.lag(), milliseconds(1)) << "it was on time a moment ago";
+  }
+  for (int i = 0; i < 30; ++i) measure(12 + i % 3);
+  EXPECT_EQ(standing.lag(), milliseconds(12));
+  measure(0);
+  EXPECT_EQ(standing.lag(), Duration::zero());
+}
+
+TEST(StandingLagTest, WhoDidNothingIsNotLate) {
+  StandingLag standing;
+  for (int i = 0; i < 30; ++i) standing.Measured(kStart + milliseconds(10 * i), milliseconds(20));
+  EXPECT_EQ(standing.lag(), milliseconds(20));
+  standing.Measured(kStart + std::chrono::seconds(5), milliseconds(20));
+  EXPECT_EQ(standing.lag(), Duration::zero()) << "the first after a pause";
+}
+
 // ---- endpoint limit
 
 using Sign = EndpointLimit::Sign;

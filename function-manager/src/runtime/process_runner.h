@@ -6,6 +6,7 @@
 
 #include "common/event_loop.h"
 #include "function-manager/src/domain/runner.h"
+#include "function-manager/src/runtime/network_options.h"
 
 namespace dispatch {
 
@@ -20,6 +21,8 @@ struct ProcessRunnerOptions {
   std::string node = "/usr/bin/node";
   /// As root, each worker has a user of its own, from this one on; none of them may exist.
   uint32_t first_uid = 2'000'000'000;
+  /// What functions with `network` reach.
+  NetworkOptions network;
 
   int max_workers = 32;       // of all versions together
   size_t max_queue = 100;     // runs of one version that wait for a worker

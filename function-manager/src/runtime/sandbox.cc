@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "function-manager/src/runtime/internal/run_log.h"
 #include "function-manager/src/runtime/internal/seccomp_filter.h"
+#include "function-manager/src/runtime/internal/system_view.h"
 
 namespace dispatch::runtime {
 namespace {
@@ -45,6 +46,7 @@ bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 Sandbox::Sandbox(const ProcessRunnerOptions& options)
     : options_(options),
       root_(geteuid() == 0),
+      egress_(options.network),
       cgroups_("/sys/fs/cgroup", SelfCgroup()),
       filter_closed_(SeccompProgram(false)),
       filter_network_(SeccompProgram(true)) {}
@@ -96,30 +98,15 @@ std::vector<std::string> Sandbox::Limits(const FunctionVersion& version, int slo
     std::string uid = std::to_string(options_.first_uid + static_cast<uint32_t>(slot));
     command.insert(command.end(), {"/usr/bin/setpriv", "--reuid=" + uid, "--regid=" + uid,
                                    "--clear-groups", "--inh-caps=-all", "--no-new-privs", "--"});
+  } else if (options_.sandbox && version.network) {  // what the helper of the network needed
+    command.insert(command.end(), {"/usr/bin/setpriv", "--inh-caps=-all", "--ambient-caps=-all",
+                                   "--no-new-privs", "--"});
   }
   return command;
 }
 
 std::vector<std::string> Sandbox::View(const FunctionVersion& version) const {
-  std::vector<std::string> view = {"--ro-bind", "/usr", "/usr"};
-  for (const char* name : {"/bin", "/sbin", "/lib", "/lib64", "/lib32"}) {
-    std::error_code error;
-    if (std::filesystem::is_symlink(name, error)) {
-      view.insert(view.end(), {"--symlink", std::string("usr") + name, name});
-    } else {
-      view.insert(view.end(), {"--ro-bind-try", name, name});
-    }
-  }
-  // bubblewrap's own would be for its user only, who as root is not the function's.
-  view.insert(view.end(),
-              {"--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/etc/ssl"});
-  std::vector<std::string> files = {"/etc/ssl/openssl.cnf", "/etc/ld.so.cache", "/etc/alternatives",
-                                    "/etc/localtime", "/etc/ssl/certs"};
-  if (version.network) {
-    files.insert(files.end(), {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
-                               "/etc/services", "/etc/gai.conf"});
-  }
-  for (const auto& file : files) view.insert(view.end(), {"--ro-bind-try", file, file});
+  std::vector<std::string> view = SystemView(options_.runtimes_dir, version.network);
   if (proc_) view.insert(view.end(), {"--proc", "/proc"});
   view.insert(view.end(),
               {"--dev", "/dev", "--perms", "1777", "--size", std::to_string(kSharedMemoryBytes),
@@ -154,9 +141,9 @@ Result<Launch> Sandbox::Wrap(const FunctionVersion& version, int slot,
     if (!filter.ok()) return filter.error();
     ASSIGN_OR_RETURN(launch.filter, SeccompFile(*filter));
     add({options_.bwrap, "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid",
-         "--unshare-uts", "--unshare-cgroup-try", "--hostname", "function", "--cap-drop", "ALL",
-         "--seccomp", std::to_string(kFilterFd)});
-    if (!version.network) add({"--unshare-net"});
+         "--unshare-uts", "--unshare-net", "--unshare-cgroup-try", "--hostname", "function",
+         "--cap-drop", "ALL", "--seccomp", std::to_string(kFilterFd)});
+    if (version.network) add({"--cap-add", "CAP_NET_ADMIN", "--cap-add", "CAP_NET_BIND_SERVICE"});
     if (root_) {
       add({"--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"});  // until setpriv
     } else {
@@ -164,6 +151,10 @@ Result<Launch> Sandbox::Wrap(const FunctionVersion& version, int slot,
     }
     add(View(version));
     add({"--"});
+    if (version.network) {
+      ASSIGN_OR_RETURN(launch.gate, egress_.Open());
+      add(egress_.Command(options_.python, kGateFd));
+    }
   }
   add(Limits(version, slot));
   add(command);

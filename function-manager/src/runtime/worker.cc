@@ -89,9 +89,12 @@ Result<std::unique_ptr<Worker>> Worker::Make(EventLoop& loop, Poller& poller,
                  .cgroups = {},
                  .nice = launch.nice};
   if (launch.filter) spec.fds.push_back(launch.filter.get());
+  if (launch.gate) spec.fds.push_back(launch.gate->helper.get());
   for (const auto& entry : launch.cgroup_entries) spec.cgroups.push_back(entry.get());
   ASSIGN_OR_RETURN(w->pid_, Spawn(spec));
   w->cgroup_ = std::move(launch.cgroup);
+  w->gate_ = std::move(launch.gate);
+  if (w->gate_) w->gate_->helper.Reset();
   w->memory_bytes_ = version.memory_bytes;
   w->pidfd_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, w->pid_, 0)));
   if (!w->pidfd_) return {Code::kUnavailable, "too many open files"};

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "api-gateway/src/domain/knative_run.h"
 #include "api-gateway/src/domain/resource.h"
 #include "api-gateway/src/domain/routes.h"
 #include "api-gateway/src/domain/run_answer.h"
@@ -55,17 +56,22 @@ void Create(const CallPtr& call, Backend& backend) {
                        {{"functionName", "is required"}}});
   }
   if (!MayDo(*call, auth::kInvoke, function)) return;
+  auto bytes = TakeInputBytes(*body);
+  if (!bytes.ok()) return call->Fail(bytes.error());
   bool blocking = json::GetBool(*body, "blocking");
   bool tells = WantsRunStatus(call->request);
   if (tells) call->AddHeader("Preference-Applied", "run-status");
-  backend.services.Ask(
-      call, kFunctionManager, "run.create",
-      json::object{{"functionName", function}, {"run", std::move(*body)}},
-      blocking ? kBlocking : kQueueing, [call, blocking, tells](const broker::RpcReply& reply) {
-        if (!blocking) return SendRun(call, 202, reply.body);
-        const auto* run = reply.body.if_object();
-        call->SendJson(tells && run != nullptr ? RunStatusOf(*run) : 200, reply.body);
-      });
+  backend.services.Ask(call, kFunctionManager, "run.create",
+                       json::object{{"functionName", function}, {"run", std::move(*body)}},
+                       blocking ? kBlocking : kQueueing,
+                       [call, blocking, tells, knative = *bytes](const broker::RpcReply& reply) {
+                         if (!blocking) return SendRun(call, 202, reply.body);
+                         const auto* run = reply.body.if_object();
+                         int status = tells && run != nullptr ? RunStatusOf(*run) : 200;
+                         if (knative && run != nullptr)
+                           return call->SendJson(status, KnativeRunForm(*run));
+                         call->SendJson(status, reply.body);
+                       });
 }
 
 // ?since= in unix seconds, as VMware's CLI sends it, or RFC 3339.

@@ -7,6 +7,7 @@
 #include "common/result.h"
 #include "function-manager/src/domain/runner.h"
 #include "function-manager/src/runtime/internal/cgroups.h"
+#include "function-manager/src/runtime/internal/egress.h"
 #include "function-manager/src/runtime/internal/spawn.h"
 #include "function-manager/src/runtime/process_runner.h"
 
@@ -18,14 +19,16 @@ struct Launch {
   std::vector<std::string> env;
   std::vector<Fd> cgroup_entries;
   std::unique_ptr<Cgroup> cgroup;
-  Fd filter;  // becomes descriptor kFilterFd
+  Fd filter;                           // becomes descriptor kFilterFd
+  std::unique_ptr<Egress::Gate> gate;  // its helper's end becomes descriptor kGateFd
   int nice = 0;
 };
 inline constexpr int kFilterFd = 4;
+inline constexpr int kGateFd = 5;
 
 /// Turns a version into the command line of its worker inside a sandbox: a read-only root with the
 /// system's /usr, the function, its image and the runtime, a private /tmp of limited size; its own
-/// process, IPC, host name and (without `network`) network namespaces; no privileges, a filter of
+/// process, IPC, host name and network namespaces; no privileges, a filter of
 /// system calls, limits by rlimits and, where this process may make them, control groups.
 class Sandbox {
  public:
@@ -50,6 +53,7 @@ class Sandbox {
   const ProcessRunnerOptions& options_;
   bool root_;
   bool proc_ = true;  // whether a /proc can be mounted
+  Egress egress_;
   Cgroups cgroups_;
   Result<std::string> filter_closed_;
   Result<std::string> filter_network_;

@@ -85,6 +85,7 @@ class Worker {
   const ProcessRunnerOptions& options_;
   Events events_;
   std::unique_ptr<Cgroup> cgroup_;
+  std::unique_ptr<Egress::Gate> gate_;
   int64_t memory_bytes_ = 0;
   State state_ = State::kStarting;
   pid_t pid_ = -1;
