@@ -91,6 +91,12 @@ def test_types_and_drivers_answer_as_vmware_had_it(org, topic, name):
     changed = {**body, "config": config(seconds=30, topic=topic)}
     assert org.put(f"{DRIVERS}/{called}", changed, expect=200).json()["status"] == "UPDATING"
     eventually(lambda: is_ready(org, called), "it ticks again")
+    assert called in [d["name"] for d in org.get(DRIVERS, expect=200).json()]
+    # What its type says now counts for it, too.
+    faster = {"name": kind, "image": "builtin/ticker", "config": config(catch_up=5)}
+    org.put(f"{TYPES}/{kind}", faster, expect=200)
+    assert status(org, called)["image"] == "builtin/ticker"
+    eventually(lambda: is_ready(org, called), "it ticks once more")
     revision = status(org, called)["revision"]
     assert org.put(f"{DRIVERS}/{called}", changed, expect=200).json()["revision"] == revision
     assert org.delete(f"{DRIVERS}/{called}", expect=200).json()["status"] == "DELETING"
@@ -180,6 +186,8 @@ def test_a_kafka_source_takes_events_and_other_records(stack, org, name, driver,
     assert (request["ce-type"], request["ce-partitionkey"]) == ("kafka.record", "k")
     assert json.loads(request.body) == {"a": 1}
     assert is_ready(org, called["name"])
+    used = org.delete(f"/v1/topics/{source}", expect=409).json()["message"]
+    assert f"is used by driver '{called['name']}'" in used
 
 
 @pytest.fixture
@@ -305,6 +313,8 @@ def test_an_executable_gets_what_it_needs_and_no_more(
     assert "answers 201 201 400 405 401" in said
     assert "sees False False 0" in said
     eventually(lambda: len(hook.requests) == 2, "its events come")
+    org.put(f"/v1/secret/{secret}", {"name": secret, "secrets": {"apiToken": "1234"}}, expect=201)
+    eventually(lambda: "secret 4" in logs(org, called), "it has the new value")
 
 
 def test_an_executable_that_crashes_is_restarted_and_tells(org, name, driver, executable):
