@@ -20,6 +20,8 @@ namespace dispatch::schema {
 inline constexpr char kTopicKind[] = "topic";
 inline constexpr char kSubscriptionKind[] = "subscription";
 inline constexpr char kReplayKind[] = "replay";
+inline constexpr char kDriverTypeKind[] = "drivertype";
+inline constexpr char kDriverKind[] = "driver";
 inline constexpr char kFunctionKind[] = "function";
 inline constexpr char kBaseImageKind[] = "baseimage";
 inline constexpr char kImageKind[] = "image";

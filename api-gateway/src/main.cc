@@ -81,8 +81,10 @@ struct App {
                  .on_denied = [this](const Call& call,
                                      const std::string& route) { denials.Write(call, route); }}),
         endpoints(loop, directory, rpc),
-        backend{loop,     {identity, events, functions}, services, publisher, browser, run_streams,
-                directory} {
+        backend{loop,      {identity, events, functions},
+                services,  publisher,
+                browser,   run_streams,
+                directory, service_key} {
     AddRoutes(gateway, backend, OpenApiDocument(),
               {std::string(BuildVersion()), std::string(BuildCommit())});
     identity.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {

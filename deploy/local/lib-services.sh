@@ -100,6 +100,8 @@ service_settings() {
     event-manager)
       printf 'DISPATCH_PG_URL=%s\n' "$(pg_url dispatch_event_manager)"
       printf 'DISPATCH_INVOCATIONS_PARTITIONS=%s\n' "$INVOCATIONS_PARTITIONS"
+      printf 'DISPATCH_ALLOW_PRIVATE_SOURCES=true\n'
+      printf 'DISPATCH_DRIVERS_DIR=%s/drivers\n' "$HOME_DIR"
       ;;
     function-manager)
       printf 'DISPATCH_PG_URL=%s\n' "$(pg_url dispatch_function_manager)"

@@ -12,6 +12,10 @@
 #include "common/metrics.h"
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
+#include "event-manager/src/adapters/drivers/driver_commands.h"
+#include "event-manager/src/adapters/drivers/driver_factory.h"
+#include "event-manager/src/adapters/drivers/driver_hosting.h"
+#include "event-manager/src/adapters/drivers/secret_client.h"
 #include "event-manager/src/adapters/dry_runs.h"
 #include "event-manager/src/adapters/lag_monitor.h"
 #include "event-manager/src/adapters/lag_report.h"
@@ -27,6 +31,9 @@
 
 namespace dispatch {
 namespace {
+
+// Who takes a driver over waits for so long.
+constexpr Duration kDriverLease = std::chrono::seconds(5);
 
 std::vector<Config::Setting> Settings() {
   auto settings = CommonSettings(true, "127.0.0.1:9091");
@@ -89,16 +96,23 @@ std::vector<Config::Setting> Settings() {
                       .help = "subscriptions with metrics of their own at most",
                       .min = 0,
                       .max = 100'000});
+  settings.push_back({.name = "drivers-dir",
+                      .help = "executables that driver types may name; empty: none are run",
+                      .unit = "directory"});
+  settings.push_back({.name = "allow-private-sources",
+                      .type = Config::Type::kBool,
+                      .default_value = "false",
+                      .help = "let drivers connect to loopback and private addresses too"});
   return settings;
 }
 
 /// The composition root: who is given what, and in which order they start.
 class EventManager {
  public:
-  EventManager(Service& service, std::unique_ptr<broker::Broker> broker, std::string key)
+  EventManager(Service& service, std::unique_ptr<broker::Broker> broker, const std::string& key)
       : service_(service),
         broker_(std::move(broker)),
-        signer_(std::move(key)),
+        signer_(key),
         pool_(PoolOptionsOf(service.config()), service.loop()),
         store_(pool_),
         outbox_(pool_, "event-manager.relay"),
@@ -109,11 +123,24 @@ class EventManager {
         engine_(*broker_, service.loop(), store_, EngineOptions(service.config())),
         progress_(*broker_, service.loop()),
         rpc_(*broker_, service.loop(), signer_, "event-manager"),
+        rpc_client_(*broker_, service.loop(), signer_, {.client_id = "event-manager"}),
+        functions_(*broker_, service.loop(), signer_, "function-manager"),
+        secrets_(rpc_client_),
         audit_(*broker_, signer_, "event-manager"),
         topics_(*broker_, service.loop(), pool_, Replication(service.config()),
                 [this] { relay_.Nudge(); }),
         subscriptions_(*broker_, service.loop(), pool_, [this] { relay_.Nudge(); }),
         dry_runs_(*broker_, service.loop(), state_, {}),
+        drivers_(service.loop(), pool_,
+                 {.drivers_dir = service.config().String("drivers-dir"), .service_key = key},
+                 [this] {
+                   relay_.Nudge();
+                   hosting_.Nudge();
+                 }),
+        driver_store_(pool_, Uuid::Random().ToString(), kDriverLease),
+        hosting_(*broker_, service.loop(), driver_store_,
+                 MakeDrivers(service.loop(), *broker_, secrets_, DriverLimits(service.config())),
+                 [this] { relay_.Nudge(); }),
         losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         survey_(*broker_, service.loop(), pool_, state_, progress_,
                 service.config().Int("max-scheduled")),
@@ -156,6 +183,13 @@ class EventManager {
     dry_runs_.Register(rpc_);
     lag_.Register(rpc_);
     replays_.Register(rpc_);
+    drivers_.Register(rpc_);
+    functions_.OnChanged([this](const std::string& kind, const std::string& key, const auto& before,
+                                const auto& entity) {
+      // Not of those that are read at the start, which nobody used yet.
+      if (kind != schema::kSecretKind || before == nullptr || entity == nullptr) return;
+      hosting_.SecretChanged(entity->org, key.substr(key.find('/') + 1));
+    });
     FeedEngine(state_, engine_);
     engine_.OnLost([this](const schema::Subscription& subscription, const PartitionId& partition,
                           int64_t lost) { losses_.Note(subscription, partition, lost); });
@@ -177,6 +211,7 @@ class EventManager {
       progress_.Start();
       monitor_.Start();
       replays_.Start();
+      functions_.Start();
       rpc_.Start();
       AwaitState();
     });
@@ -193,6 +228,9 @@ class EventManager {
         "rpc", [this](SteadyTime, std::function<void()> done) { rpc_.Stop(std::move(done)); });
     service_.AddStopStep(
         "relay", [this](SteadyTime, std::function<void()> done) { relay_.Stop(std::move(done)); });
+    service_.AddStopStep("drivers", [this](SteadyTime, std::function<void()> done) {
+      hosting_.Stop(std::move(done));
+    });
     service_.AddStopStep("matching", [this](SteadyTime, std::function<void()> done) {
       engine_.Stop(std::move(done));
     });
@@ -204,6 +242,13 @@ class EventManager {
     options.connections = static_cast<int>(config.Int("pg-connections"));
     options.application_name = "dispatch-event-manager";
     return options;
+  }
+  static DriverSettings DriverLimits(const Config& config) {
+    DriverSettings settings;
+    settings.drivers_dir = config.String("drivers-dir");
+    settings.own_brokers = config.String("kafka-brokers");
+    settings.allow_private = config.Bool("allow-private-sources");
+    return settings;
   }
   static MatchEngine::Options EngineOptions(const Config& config) {
     MatchEngine::Options options;
@@ -228,7 +273,10 @@ class EventManager {
   }
 
   void AwaitState() {
-    if (state_.ready() && progress_.ready()) return engine_.Start();
+    if (state_.ready() && progress_.ready()) {
+      hosting_.Start();
+      return engine_.Start();
+    }
     service_.loop().After(std::chrono::milliseconds(20), [this] { AwaitState(); });
   }
 
@@ -245,10 +293,16 @@ class EventManager {
   MatchEngine engine_;
   ProgressTable progress_;
   broker::RpcServer rpc_;
+  broker::RpcClient rpc_client_;
+  broker::StateTable functions_;
+  SecretClient secrets_;
   broker::AuditLog audit_;
   TopicCommands topics_;
   SubscriptionCommands subscriptions_;
   DryRuns dry_runs_;
+  DriverCommands drivers_;
+  DriverStore driver_store_;
+  DriverHosting hosting_;
   LossNotes losses_;
   LagSurvey survey_;
   LagReport lag_;

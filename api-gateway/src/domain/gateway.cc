@@ -173,12 +173,13 @@ void Gateway::AwaitVersion(const CallPtr& call, const Route& route) {
   }
   bool functions = wanted->kind == schema::kFunctionKind || wanted->kind == schema::kSecretKind ||
                    wanted->kind == schema::kApiKind;
-  broker::StateTable& table = functions ? tables_.functions
-                              : wanted->kind == schema::kTopicKind ||
-                                      wanted->kind == schema::kSubscriptionKind ||
-                                      wanted->kind == schema::kReplayKind
-                                  ? tables_.events
-                                  : tables_.identity;
+  broker::StateTable& table =
+      functions ? tables_.functions
+      : wanted->kind == schema::kTopicKind || wanted->kind == schema::kSubscriptionKind ||
+              wanted->kind == schema::kDriverKind || wanted->kind == schema::kDriverTypeKind ||
+              wanted->kind == schema::kReplayKind
+          ? tables_.events
+          : tables_.identity;
   table.WaitFor(
       wanted->kind, wanted->key, wanted->version, kReadYourWritesWait, [call, &route](bool there) {
         if (there) return route.handler(call);

@@ -20,11 +20,29 @@ bool MaySee(const Call& call, const Resource& resource, const broker::Entity& en
   return entity.org == call.org || (resource.is_organization && call.principal->global);
 }
 
+EntityPtr BuiltIn(const Call& call, const Resource& resource,
+                  const std::pair<std::string, json::object>& object) {
+  auto entity = std::make_shared<broker::Entity>();
+  entity->kind = resource.kind;
+  entity->org = call.org;
+  entity->name = object.first;
+  entity->document = object.second;
+  return entity;
+}
+
+EntityPtr FindBuiltIn(const Call& call, const Resource& resource, const std::string& name) {
+  for (const auto& object : resource.built_in) {
+    if (object.first == name) return BuiltIn(call, resource, object);
+  }
+  return nullptr;
+}
+
 EntityPtr Find(Call& call, const Resource& resource) {
   std::string name = call.request.Param("name");
   auto entity = resource.owner.table.Find(resource.kind,
                                           fmt::format("{}/{}", OrgOf(call, resource, name), name));
   if (entity != nullptr && MaySee(call, resource, *entity)) return entity;
+  if (auto built_in = FindBuiltIn(call, resource, name)) return built_in;
   call.Fail({Code::kNotFound, fmt::format("{} {} does not exist: create it with POST {}",
                                           resource.kind, name, resource.paths[0])});
   return nullptr;
@@ -41,7 +59,7 @@ void SendObject(const CallPtr& call, const Resource& resource, int status, json:
 
 void List(const CallPtr& call, const Resource& resource) {
   std::vector<EntityPtr> found;
-  resource.owner.table.ForEach(resource.kind, [&](const EntityPtr& entity) {
+  auto look = [&](const EntityPtr& entity) {
     if (!MaySee(*call, resource, *entity)) return;
     std::string object = fmt::format("{}/{}", resource.kind, entity->name);
     for (std::string_view action : resource.read_actions) {
@@ -50,7 +68,14 @@ void List(const CallPtr& call, const Resource& resource) {
         return;
       }
     }
-  });
+  };
+  resource.owner.table.ForEach(resource.kind, look);
+  for (const auto& object : resource.built_in) {
+    std::string key = fmt::format("{}/{}", call->org, object.first);
+    if (resource.owner.table.Find(resource.kind, key) == nullptr) {
+      look(BuiltIn(*call, resource, object));
+    }
+  }
   SendList(call, std::move(found));
 }
 

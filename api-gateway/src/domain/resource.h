@@ -39,6 +39,9 @@ struct Resource {
       enrich = {};
   /// Query parameters of an update that are put into its body when they are "true".
   std::vector<std::string> update_flags = {};
+  /// Objects that every organisation has without making them, until it makes one of that name: by
+  /// name, with their document.
+  std::vector<std::pair<std::string, json::object>> built_in = {};
   /// The owner makes the name; the body's `name` is only for people.
   bool server_names = false;
 };

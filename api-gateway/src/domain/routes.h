@@ -20,6 +20,7 @@ struct Backend {
   EventBrowser& browser;
   RunStreams& run_streams;
   Directory& directory;
+  std::string service_key = {};  // what the tokens of webhooks are made from
 };
 
 inline constexpr char kEventManager[] = "event-manager";
@@ -37,6 +38,8 @@ void AddRunRoutes(Gateway& gateway, Backend& backend);
 void AddApplicationRoutes(Gateway& gateway, Backend& backend);
 void AddApiRoutes(Gateway& gateway, Backend& backend);
 void AddSecretRoutes(Gateway& gateway, Backend& backend);
+/// Event drivers and their types, and where webhooks are taken.
+void AddDriverRoutes(Gateway& gateway, Backend& backend);
 void AddIamRoutes(Gateway& gateway, Backend& backend);
 /// What the program is, for /v1/version; without a commit when it was built without git.
 struct Version {

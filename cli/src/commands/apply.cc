@@ -41,9 +41,10 @@ Result<std::vector<std::string>> FilesOf(const std::string& path, bool recursive
   return files;
 }
 
-constexpr std::array<std::string_view, 11> kOrder = {
-    "organization", "application", "topic",  "secret",       "base-image", "image",
-    "function",     "api",         "policy", "subscription", "key"};
+constexpr std::array<std::string_view, 13> kOrder = {
+    "organization",    "application", "topic", "secret", "base-image",
+    "image",           "function",    "api",   "policy", "subscription",
+    "eventdrivertype", "eventdriver", "key"};
 
 // What others refer to comes before them; else their order stays.
 std::vector<Document> InOrder(std::vector<Document> all) {

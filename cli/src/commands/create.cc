@@ -204,6 +204,9 @@ class Create : public Command {
     RETURN_IF_ERROR(
         CheckCount(arguments, more && kind->argument_required ? 3 : 2, more ? 3 : 2, expected));
     Document document{kind, {{"name", arguments.positionals()[1]}}};
+    if (!kind->word_field.empty()) {
+      document.object = {{"name", MadeUpName()}, {kind->word_field, arguments.positionals()[1]}};
+    }
     if (IsVmwareSubscription(*kind, arguments)) {
       document.object["name"] = arguments.ValueOr("name", MadeUpName());
       document.object["function"] = arguments.positionals()[1];

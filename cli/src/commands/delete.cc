@@ -35,7 +35,7 @@ class Delete : public Command {
     ASSIGN_OR_RETURN(Api * api, invocation.api());
     Report report(invocation);
     for (size_t i = 1; i < words.size(); ++i) {
-      Status status = DeleteOne(*api, *kind, kind->Label(), words[i], report);
+      Status status = DeleteOne(*api, *kind, kind->DeletedLabel(), words[i], report);
       if (status.ok()) continue;
       report.Finish();
       return status;

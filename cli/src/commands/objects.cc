@@ -168,14 +168,17 @@ std::string KindHelp(const std::string& verb, const std::string& word) {
   const std::string& argument = (*kind)->argument;
   bool required = (*kind)->argument_required && verb == "create";
   std::string more = argument.empty() ? "" : required ? " " + argument : " [" + argument + "]";
-  return fmt::format("Usage: dispatch {} {} NAME{} [FLAGS]\n\nFlags:\n{}{}", verb, (*kind)->name,
-                     more, FlagHelp((*kind)->flags),
+  bool by_word = !(*kind)->word_field.empty() && verb == "create";
+  return fmt::format("Usage: dispatch {} {} {}{} [FLAGS]\n\nFlags:\n{}{}", verb, (*kind)->name,
+                     by_word ? "TYPE" : "NAME", more, FlagHelp((*kind)->flags),
                      verb == "create" ? ExampleHelp((*kind)->examples) : "");
 }
 
 json::object Writable(json::object object) {
-  for (const char* field : {"id", "revision", "status", "reason", "createdTime", "modifiedTime",
-                            "statistics", "org", "spec", "groups", "handshake"}) {
+  for (const char* field :
+       {"id", "revision", "status", "reason", "createdTime", "modifiedTime", "statistics", "org",
+        "spec", "groups", "handshake", "created-time", "modified-time", "token", "tokenGeneration",
+        "previousTokenUntil", "builtIn"}) {
     object.stable_erase(field);
   }
   return object;

@@ -20,10 +20,10 @@ bool Means(const Kind& kind, std::string_view word) {
 }  // namespace
 
 const std::vector<Kind>& Kinds() {
-  static const std::vector<Kind> kinds = {TopicKind(), SubscriptionKind(), BaseImageKind(),
-                                          ImageKind(), FunctionKind(),     SecretKind(),
-                                          ApiKind(),   ApplicationKind(),  OrganizationKind(),
-                                          KeyKind(),   PolicyKind()};
+  static const std::vector<Kind> kinds = {
+      TopicKind(),        SubscriptionKind(), BaseImageKind(),   ImageKind(),      FunctionKind(),
+      SecretKind(),       ApiKind(),          ApplicationKind(), DriverTypeKind(), DriverKind(),
+      OrganizationKind(), KeyKind(),          PolicyKind()};
   return kinds;
 }
 
@@ -81,6 +81,34 @@ Status FillTags(const Arguments& flags, json::object& document) {
     tags.push_back({{"key", tag.substr(0, equals)}, {"value", tag.substr(equals + 1)}});
   }
   document["tags"] = std::move(tags);
+  return {};
+}
+
+Flag ConfigFlag() {
+  return {.name = "set",
+          .value = "KEY[=VALUE]",
+          .help = "of its config",
+          .letter = 's',
+          .repeatable = true};
+}
+
+Status FillConfig(const Arguments& flags, json::object& document) {
+  auto given = flags.All("set");
+  if (given.empty()) return {};
+  json::value& config = document["config"];
+  if (!config.is_array()) config = json::array();
+  for (const std::string& entry : given) {
+    size_t equals = std::min(entry.find('='), entry.size());
+    std::string key = entry.substr(0, equals);
+    if (key.empty()) return UsageError(fmt::format("--set is KEY=VALUE, not '{}'", entry));
+    std::string value = equals < entry.size() ? entry.substr(equals + 1) : "";
+    json::array& entries = config.as_array();
+    auto same = std::find_if(entries.begin(), entries.end(), [&](const json::value& e) {
+      return e.is_object() && json::GetString(e.as_object(), "key") == key;
+    });
+    if (same != entries.end()) entries.erase(same);
+    entries.push_back({{"key", key}, {"value", value}});
+  }
   return {};
 }
 

@@ -31,8 +31,15 @@ struct Kind {
   /// A word behind the name that create and update take, for `fill`: "PATH".
   std::string argument = {};
   bool argument_required = false;  // by create
+  /// The field that create's word is, when it is not the name: `create eventdriver TYPE --name N`.
+  std::string word_field = {};
+  /// What it is called in "Deleted drivers: x"; empty: its label.
+  std::string deleted_label = {};
 
   const std::string& Label() const { return label.empty() ? name : label; }
+  const std::string& DeletedLabel() const {
+    return deleted_label.empty() ? Label() : deleted_label;
+  }
 };
 
 Kind TopicKind();
@@ -43,6 +50,8 @@ Kind FunctionKind();
 Kind SecretKind();
 Kind ApiKind();
 Kind ApplicationKind();
+Kind DriverTypeKind();
+Kind DriverKind();
 Kind OrganizationKind();
 Kind KeyKind();
 Kind PolicyKind();
@@ -65,6 +74,9 @@ Flag TagFlag();
 Flag ApplicationFlag();
 /// "key=value" of --tag, and --application, into `tags`.
 Status FillTags(const Arguments& flags, json::object& document);
+/// -s, --set KEY[=VALUE], into `config` of drivers: over what is there, by key.
+Flag ConfigFlag();
+Status FillConfig(const Arguments& flags, json::object& document);
 /// The flag's text into the field, when it is given.
 void FillText(const Arguments& flags, std::string_view flag, json::object& document,
               std::string_view field);

@@ -58,6 +58,7 @@ Kind SecretKind() {
           .flags = {{.name = "set",
                      .value = "KEY=VALUE",
                      .help = "a value (others of this machine may see it: -f FILE hides it)",
+                     .letter = 's',
                      .repeatable = true},
                     ApplicationFlag(),
                     TagFlag()},

@@ -4,6 +4,7 @@
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/topics.h"
 #include "common/log.h"
+#include "event-manager/src/adapters/drivers/driver_commands.h"
 #include "event-manager/src/adapters/replays.h"
 #include "event-manager/src/domain/object_requests.h"
 #include "schema/objects.h"
@@ -15,14 +16,16 @@ namespace {
 using schema::kSubscriptionKind;
 using schema::kTopicKind;
 
-// The first subscription that uses the topic, if any.
+// The first subscription or driver that uses the topic, if any.
 Result<std::string> UserOf(EntityStore& store, const std::string& org, const std::string& topic) {
   ASSIGN_OR_RETURN(auto subscriptions, store.List(kSubscriptionKind, org));
   for (const auto& s : subscriptions) {
-    if (json::GetString(s.document, "topic", "default") == topic) return s.name;
-    if (json::GetString(s.document, "deadLetterTopic") == topic) return s.name;
+    if (json::GetString(s.document, "topic", "default") == topic ||
+        json::GetString(s.document, "deadLetterTopic") == topic) {
+      return "subscription '" + s.name + "'";
+    }
   }
-  return std::string();
+  return DriverUsing(store, org, topic);
 }
 
 // The topic, for an update; kConflict when growing it would break a subscription's order.
@@ -50,7 +53,7 @@ Result<StoredEntity> MarkDeleting(pg::Transaction& tx, const std::string& org,
   ASSIGN_OR_RETURN(auto user, UserOf(store, org, name));
   if (!user.empty()) {
     return Error{Code::kConflict,
-                 "topic '" + name + "' is used by subscription '" + user + "'; delete that first"};
+                 "topic '" + name + "' is used by " + user + "; delete that first"};
   }
   topic.document["status"] = "DELETING";
   RETURN_IF_ERROR(store.Update(topic, if_match));
@@ -61,6 +64,7 @@ Result<StoredEntity> MarkDeleting(pg::Transaction& tx, const std::string& org,
 Result<std::vector<StoredEntity>> ClearOrganization(pg::Transaction& tx, const std::string& org) {
   EntityStore store(tx);
   ASSIGN_OR_RETURN(auto subscriptions, store.List(kSubscriptionKind, org));
+  RETURN_IF_ERROR(ClearDrivers(tx, org));
   for (auto& subscription : subscriptions) {
     RETURN_IF_ERROR(store.Delete(subscription, std::nullopt));
     RETURN_IF_ERROR(DeleteReplays(store, subscription));

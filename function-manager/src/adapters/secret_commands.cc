@@ -61,6 +61,43 @@ void SecretCommands::Register(broker::RpcServer& server) {
   server.HandleChange("secret.delete", AnsweringRepeats(pool_, [this](const auto& r, auto d) {
                         Delete(r, std::move(d));
                       }));
+  server.Handle("secret.open", [this](const auto& r, auto d) { Reveal(r, std::move(d)); });
+}
+
+// For services: the gateway has no route to it.
+void SecretCommands::Reveal(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  if (request.principal.kind != "service") {
+    return respond(Error{Code::kPermissionDenied, "only services are told the values of secrets"});
+  }
+  if (!vault_.usable()) {
+    return respond(Error{Code::kUnavailable,
+                         "this installation has no secrets: give function-manager a "
+                         "secrets-key-file"});
+  }
+  auto key = crypto::Base64Decode(json::GetString(*body, "publicKey"));
+  if (!key.ok()) return respond(key.error());
+  std::vector<std::string> names;
+  const auto* given = json::GetArray(*body, "names");
+  for (const auto& name : given != nullptr ? *given : json::array()) {
+    if (name.is_string()) names.emplace_back(name.as_string());
+  }
+  pool_.Query<json::object>(
+      [this, org = request.org, names](pg::Transaction& tx) -> Result<json::object> {
+        json::object merged;
+        for (const auto& name : names) {
+          ASSIGN_OR_RETURN(auto values, vault_.Load(tx, org, name));
+          for (const auto& [key, value] : values) merged[key] = value;
+        }
+        return merged;
+      },
+      [key = *key, respond = std::move(respond)](Result<json::object> merged) {
+        if (!merged.ok()) return respond(merged.error());
+        auto sealed = crypto::Seal(key, json::Serialize(*merged));
+        if (!sealed.ok()) return respond(sealed.error());
+        respond(broker::RpcReply{json::object{{"sealed", crypto::Base64Encode(*sealed)}}});
+      });
 }
 
 SecretCommands::Responder SecretCommands::Committing(Responder respond) {

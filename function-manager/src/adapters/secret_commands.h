@@ -11,8 +11,9 @@
 
 namespace dispatch {
 
-/// `secret.create|update|delete`. Requests carry the values as a sealed box (`sealed`, base64, a
-/// JSON object); entities and replies carry their names only. One owner.
+/// `secret.create|update|delete`, and `secret.open` for services. Requests carry the values as a
+/// sealed box (`sealed`, base64, a JSON object); entities and replies carry their names only. One
+/// owner.
 class SecretCommands {
  public:
   SecretCommands(Loop& loop, pg::Pool& pool, const SecretVault& vault,
@@ -36,6 +37,8 @@ class SecretCommands {
   void Write(const schema::Request& request, const json::object& body, Responder respond);
   void Delete(const schema::Request& request, Responder respond);
   void Remove(const schema::Request& request, const std::string& secret, Responder respond);
+  // The values of some, merged, in a box for the service that asks.
+  void Reveal(const schema::Request& request, Responder respond);
   Responder Committing(Responder respond);
 
   Loop& loop_;

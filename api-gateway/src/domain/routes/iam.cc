@@ -68,6 +68,7 @@ bool CheckEmpty(Call& call, const std::string& org, const Tables& tables) {
     });
   };
   look(tables.events, schema::kSubscriptionKind);
+  look(tables.events, schema::kDriverKind);
   look(tables.events, schema::kTopicKind);
   look(tables.functions, schema::kFunctionKind);
   if (left.empty()) return true;

@@ -102,6 +102,7 @@ void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Ve
   AddApplicationRoutes(gateway, backend);
   AddApiRoutes(gateway, backend);
   AddSecretRoutes(gateway, backend);
+  AddDriverRoutes(gateway, backend);
   AddIamRoutes(gateway, backend);
   AddOperationRoutes(gateway, backend, std::move(openapi), version);
 }

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "broker-adapters/entities/entity_store.h"
+#include "broker-adapters/rpc.h"
+#include "common/clock.h"
+#include "common/pg/pool.h"
+
+namespace dispatch {
+
+/// `drivertype.create|update|delete`, `driver.create|update|delete|rotate|log`. One owner.
+class DriverCommands {
+ public:
+  struct Options {
+    std::string drivers_dir;  // executables that types may name; empty: none
+    std::string service_key;  // what the tokens of webhooks are made from
+  };
+  DriverCommands(Loop& loop, pg::Pool& pool, Options options, std::function<void()> committed)
+      : loop_(loop), pool_(pool), options_(std::move(options)), committed_(std::move(committed)) {}
+
+  void Register(broker::RpcServer& server);
+
+ private:
+  using Responder = broker::RpcServer::Responder;
+
+  void WriteType(const schema::Request& request, bool create, Responder respond);
+  void DeleteType(const schema::Request& request, Responder respond);
+  void Create(const schema::Request& request, Responder respond);
+  void Update(const schema::Request& request, Responder respond);
+  void Delete(const schema::Request& request, Responder respond);
+  void Rotate(const schema::Request& request, Responder respond);
+  void Log(const schema::Request& request, Responder respond);
+  Status CheckImage(const json::object& type) const;
+  Responder Committing(Responder respond);
+  // Adds a webhook's token to what is answered, never to what is stored.
+  Responder WithToken(Responder respond);
+
+  Loop& loop_;
+  pg::Pool& pool_;
+  const Options options_;
+  std::function<void()> committed_;
+};
+
+/// The first driver that emits to the topic or reads it, as "driver 'x'"; empty when none does.
+Result<std::string> DriverUsing(EntityStore& store, const std::string& org,
+                                const std::string& topic);
+
+/// Removes the drivers and types of a deleted organisation, in its transaction.
+Status ClearDrivers(pg::Transaction& tx, const std::string& org);
+
+}  // namespace dispatch

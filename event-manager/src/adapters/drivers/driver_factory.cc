@@ -1,0 +1,36 @@
+#include "event-manager/src/adapters/drivers/driver_factory.h"
+
+#include "event-manager/src/adapters/drivers/kafka_driver.h"
+#include "event-manager/src/adapters/drivers/postgres_driver.h"
+#include "event-manager/src/adapters/drivers/process_driver.h"
+#include "event-manager/src/adapters/drivers/tick_driver.h"
+
+namespace dispatch {
+
+DriverFactory MakeDrivers(EventLoop& loop, broker::Broker& broker, SecretClient& secrets,
+                          DriverSettings settings) {
+  using Made = Result<std::unique_ptr<RunningDriver>>;
+  DriverFactory factory;
+  factory.make = [&loop, &broker, settings = std::move(settings)](DriverHost& host,
+                                                                  DriverSetup setup) -> Made {
+    switch (setup.kind) {
+      case DriverKind::kTicker:
+      case DriverKind::kCron:
+        return Made(std::make_unique<TickDriver>(host, broker, std::move(setup)));
+      case DriverKind::kKafka:
+        return Made(std::make_unique<KafkaDriver>(host, loop, broker, settings, std::move(setup)));
+      case DriverKind::kPostgres:
+        return Made(std::make_unique<PostgresDriver>(host, loop, settings, std::move(setup)));
+      case DriverKind::kExecutable:
+        return Made(std::make_unique<ProcessDriver>(host, loop, settings, std::move(setup)));
+      case DriverKind::kWebhook:
+        break;
+    }
+    return Error{Code::kInternal, "webhooks are served by the gateway"};
+  };
+  factory.secrets = [&secrets](const std::string& org, const std::vector<std::string>& names,
+                               auto done) { secrets.Get(org, names, std::move(done)); };
+  return factory;
+}
+
+}  // namespace dispatch

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/http/server.h"
+#include "event-manager/src/adapters/drivers/child_process.h"
+#include "event-manager/src/adapters/drivers/driver_factory.h"
+
+namespace dispatch {
+
+/// A driver that is an executable of the operator's: started in a sandbox of bubblewrap with
+/// VMware's arguments and environment, POSTs its events to an HTTP endpoint of its own on loopback
+/// (GET: health), is made again when it ends, and ended with its lease. One owner.
+class ProcessDriver : public RunningDriver {
+ public:
+  ProcessDriver(DriverHost& host, EventLoop& loop, const DriverSettings& settings,
+                DriverSetup setup);
+  ~ProcessDriver() override;
+
+ private:
+  void Begin();
+  void Handle(http::Request request, std::shared_ptr<http::ResponseWriter> writer);
+  void Publish(std::vector<cloudevents::Event> events,
+               std::shared_ptr<http::ResponseWriter> writer);
+  void Fail(const std::string& reason);
+
+  DriverHost& host_;
+  EventLoop& loop_;
+  const DriverSettings settings_;
+  const DriverSetup setup_;
+  const std::string token_;
+  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<ChildProcess> child_;
+  TimerId timer_ = kNoTimer;
+  size_t in_flight_ = 0;
+  bool failed_ = false;
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
+};
+
+}  // namespace dispatch
