@@ -20,6 +20,7 @@ class Headers {
     fields_.emplace_back(std::move(name), std::move(value));
   }
   void Set(std::string name, std::string value);
+  void Reserve(size_t fields) { fields_.reserve(fields); }
   void Remove(std::string_view name);
   /// The first field of that name.
   std::optional<std::string_view> Get(std::string_view name) const;

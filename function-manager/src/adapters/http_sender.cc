@@ -69,6 +69,7 @@ http::ClientRequest ToHttp(const SendRequest& request, cloudevents::Event& event
   out.url = request.sink.url;
   out.timeout = request.timeout;
   out.version = VersionOf(request.sink.http);
+  out.headers.Reserve(event.attributes.size() + request.sink.headers.size() + 8);
   bool replies = !request.sink.reply_topic.empty();
   out.max_response_bytes = replies ? kMaxReplyAnswerBytes : kMaxAnswerBytes;
   if (request.sink.mode == schema::DeliveryMode::kStructured) {
