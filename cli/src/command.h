@@ -95,6 +95,8 @@ CommandPtr MakeUp();
 CommandPtr MakeDown();
 CommandPtr MakeStatus();
 CommandPtr MakeContext();
+CommandPtr MakeLogin();
+CommandPtr MakeLogout();
 CommandPtr MakeVersion();
 CommandPtr MakeCompletion();
 CommandPtr MakeComplete();

@@ -346,3 +346,17 @@ def test_work_is_done_after_a_kill(healthy, org, name, python):
     for one in called:
         assert ready(org, f"{FUNCTION}/{one}", 60)["status"] == "READY"
         org.delete(f"{FUNCTION}/{one}", expect=200)
+
+
+def test_objects_of_the_knative_line(org, name):
+    base, image, secret = name("base"), name("image"), name("secret")
+    extra = {"revision": "", "org": "", "project": "", "tags": None}
+    body = {"name": base, "imageURL": "x/python3-base:1", "language": "python3", **extra}
+    made = org.post(BASE, body, expect=201).json()
+    assert made["imageURL"] == made["dockerUrl"] == "x/python3-base:1"
+    made = org.post(IMAGE, {"name": image, "baseImage": base, **extra}, expect=201).json()
+    assert made["baseImage"] == made["baseImageName"] == base
+    assert org.get(f"{IMAGE}/{image}", expect=200).json()["baseImage"] == base
+    body = {"meta": {"name": secret}, "secrets": {"a": "b"}}
+    assert org.post("/v1/secret", body, expect=201).json()["name"] == secret
+    assert org.get("/home", expect=200).json()["message"]

@@ -66,7 +66,7 @@ void Call::Fail(const Error& error) {
     AddHeader("Retry-After", std::to_string(seconds));
   }
   if (status == 401) AddHeader("WWW-Authenticate", "Bearer");
-  SendJson(status, json::object{{"code", status},
+  SendJson(status, json::object{{"code", BodyCodeOf(status, request.path, error)},
                                 {"message", error.message},
                                 {"details", std::move(details)},
                                 {"requestId", request_id}});

@@ -1,5 +1,8 @@
 #include "api-gateway/src/domain/error_table.h"
 
+#include <algorithm>
+#include <array>
+
 namespace dispatch::gateway {
 
 int HttpStatusOf(Code code) {
@@ -38,6 +41,24 @@ int HttpStatusOf(Code code) {
       return 500;
   }
   return 500;
+}
+
+int BodyCodeOf(int status, std::string_view path, const Error& error) {
+  constexpr std::array<std::string_view, 8> kPaths = {
+      "/v1/baseimage", "/v1/image",       "/v1/function", "/v1/secret",
+      "/v1/api",       "/v1/application", "/v1/event/",   "/v1/iam/"};
+  constexpr int kPattern = 605;
+  auto within = [&](std::string_view known) {
+    return path.starts_with(known) &&
+           (path.size() == known.size() || known.back() == '/' || path[known.size()] == '/');
+  };
+  auto names = [](const FieldError& detail) {
+    return detail.field == "eventType" ||
+           (detail.field == "name" && detail.reason.starts_with("must "));
+  };
+  bool pattern = status == 422 && std::any_of(kPaths.begin(), kPaths.end(), within) &&
+                 std::any_of(error.details.begin(), error.details.end(), names);
+  return pattern ? kPattern : status;
 }
 
 int RetryAfterSeconds(int status) {

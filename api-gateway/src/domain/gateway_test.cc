@@ -1,5 +1,6 @@
 #include "api-gateway/src/domain/gateway.h"
 
+#include "api-gateway/src/domain/error_table.h"
 #include "api-gateway/src/domain/testing/gateway_fixture.h"
 
 // Keys, organisations, routing and the conventions of every answer.
@@ -39,6 +40,19 @@ TEST_F(GatewayTest, ErrorsHaveTheAgreedBody) {
   EXPECT_EQ(Send("GET", "/v1/status").Header("X-Request-Id").size(), 24u);
   EXPECT_EQ(Send("GET", "/v1/status", "", {{"X-Request-Id", "a b"}}).Header("X-Request-Id").size(),
             24u);
+}
+
+TEST_F(GatewayTest, WhatIsNoNameHasVmwaresCodeUnderItsPaths) {
+  Error bad{Code::kUnprocessable, "no", false, {{"name", "must be 1 to 63 letters"}}};
+  EXPECT_EQ(BodyCodeOf(422, "/v1/function", bad), 605);
+  EXPECT_EQ(BodyCodeOf(422, "/v1/event/subscriptions", bad), 605);
+  EXPECT_EQ(BodyCodeOf(422, "/v1/functions", bad), 422);
+  EXPECT_EQ(BodyCodeOf(422, "/v1/topics", bad), 422);
+  EXPECT_EQ(BodyCodeOf(409, "/v1/function", bad), 409);
+  bad.details[0].reason = "is required";
+  EXPECT_EQ(BodyCodeOf(422, "/v1/function", bad), 422);
+  bad.details[0] = {"image", "must be a name"};
+  EXPECT_EQ(BodyCodeOf(422, "/v1/function", bad), 422);
 }
 
 TEST_F(GatewayTest, UnknownPathsAndMethods) {

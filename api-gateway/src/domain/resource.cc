@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "api-gateway/src/domain/knative_object.h"
+
 namespace dispatch::gateway {
 
 namespace {
@@ -94,6 +96,7 @@ json::object Outcome(const broker::RpcReply& reply) {
   json::object form = reply.body.is_object() ? reply.body.get_object() : json::object();
   form.erase("internal");
   if (!form.contains("revision")) form["revision"] = reply.state_version;
+  AddKnativeFields(form);
   return form;
 }
 
@@ -115,6 +118,7 @@ bool Prepare(Call& call, const Resource& resource, json::object& body) {
 void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {
   auto body = call->Body();
   if (!body.ok()) return call->Fail(body.error());
+  TakeKnativeFields(resource->kind, *body);
   std::string name = json::GetString(*body, "name");
   std::string object = resource->server_names ? "*" : name;
   if (!call->Require(resource->write_actions, fmt::format("{}/{}", resource->kind, object))) return;
@@ -144,6 +148,7 @@ bool NameBody(const Resource& resource, const std::string& name, json::object* b
 void Update(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {
   auto body = call->Body();
   if (!body.ok()) return call->Fail(body.error());
+  TakeKnativeFields(resource->kind, *body);
   std::string name = call->request.Param("name");
   if (!NameBody(*resource, name, &*body)) {
     return call->Fail(

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "api-gateway/src/domain/knative_object.h"
+
 namespace dispatch::gateway {
 
 namespace {
@@ -72,6 +74,7 @@ json::object ApiForm(const broker::Entity& entity) {
   if (!form.contains("id")) form["id"] = entity.uuid.ToString();
   if (!form.contains("name")) form["name"] = entity.name;
   form["revision"] = entity.version;
+  AddKnativeFields(form);
   return form;
 }
 

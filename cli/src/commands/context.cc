@@ -28,7 +28,7 @@ class Context : public Command {
  public:
   Context() {
     info_.name = "context";
-    info_.usage = "list | use NAME | set NAME [FLAGS] | show | delete NAME";
+    info_.usage = "list | current | use NAME | set NAME [FLAGS] | show | delete NAME";
     info_.summary = "which Dispatch the commands talk to, and with which key";
     info_.text =
         "Contexts are kept in ~/.dispatch/config.json, in the form of VMware's CLI. `set` keeps\n"
@@ -48,7 +48,7 @@ class Context : public Command {
   Status Run(Invocation& invocation) const override {
     const auto& words = invocation.arguments.positionals();
     std::string action = words.empty() ? "list" : words[0];
-    size_t names = action == "list" || action == "show" ? 0 : 1;
+    size_t names = action == "list" || action == "show" || action == "current" ? 0 : 1;
     ContextFile file(ConfigPath(invocation.arguments, invocation.environment));
     RETURN_IF_ERROR(file.Load());
     if (!words.empty()) {
@@ -57,6 +57,13 @@ class Context : public Command {
     }
     if (action == "list") return List(invocation, file);
     if (action == "show") return Show(invocation);
+    if (action == "current") {
+      if (file.current().empty()) {
+        return Error{Code::kNotFound, "there is no context: `dispatch context set NAME` makes one"};
+      }
+      invocation.out << file.current() << "\n";
+      return {};
+    }
     if (action == "set") return Set(invocation, file, words[1]);
     if (action == "use") {
       RETURN_IF_ERROR(file.Use(words[1]));

@@ -262,6 +262,24 @@ TEST_F(RunVerbs, ApplyKeepsWhatLooksLikeALineOfDashesInAKey) {
   EXPECT_THAT(Sent(3), HasSubstr(R"(-----BEGIN KEY-----\nAAAA\n-----END KEY-----\n)"));
 }
 
+TEST_F(RunVerbs, LogsInAndOut) {
+  m.Answer(200, R"({"message":"hello"})");
+  ASSERT_EQ(m.Run({"login", "--token", "new-key"}), 0) << m.err;
+  EXPECT_EQ(m.out, "You have successfully logged in\n");
+  EXPECT_EQ(Sent(), "GET /home");
+  m.variables.clear();
+  m.variables["HOME"] = m.directory / "home";
+  ASSERT_EQ(m.Run({"context", "current"}), 0) << m.err;
+  EXPECT_EQ(m.out, "default\n");
+  ASSERT_EQ(m.Run({"get", "topics"}), 1);  // what was answered is no list
+  EXPECT_EQ(m.connection.token, "new-key");
+  ASSERT_EQ(m.Run({"logout"}), 0) << m.err;
+  EXPECT_EQ(m.out, "You have successfully logged out\n");
+  m.Run({"get", "topics"});
+  EXPECT_EQ(m.connection.token, "");
+  EXPECT_EQ(m.Run({"login"}), 2);
+}
+
 TEST_F(RunVerbs, CancelsRerunsAndRollsBack) {
   m.Answer(200, kRun);
   ASSERT_EQ(m.Run({"cancel", kId}), 0) << m.err;
