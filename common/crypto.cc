@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <openssl/evp.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <memory>
 
 #include "common/check.h"
 
@@ -66,10 +68,15 @@ std::string HmacSha256(std::string_view key, std::string_view message) {
   return out;
 }
 
+// OpenSSL uses the processor's instructions for it, which libsodium does not: a fifth of the time.
 std::string Sha256(std::string_view message) {
-  EnsureSodium();
+  static const EVP_MD* const kind = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  static thread_local const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(
+      EVP_MD_CTX_new(), EVP_MD_CTX_free);
   std::string out(crypto_hash_sha256_BYTES, '\0');
-  crypto_hash_sha256(Bytes(out), Bytes(message), message.size());
+  DISPATCH_CHECK(EVP_DigestInit_ex2(context.get(), kind, nullptr) == 1 &&
+                 EVP_DigestUpdate(context.get(), message.data(), message.size()) == 1 &&
+                 EVP_DigestFinal_ex(context.get(), Bytes(out), nullptr) == 1);
   return out;
 }
 
@@ -91,11 +98,11 @@ uint64_t RandomU64() {
 
 std::string HexEncode(std::string_view bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  out.reserve(bytes.size() * 2);
-  for (unsigned char c : bytes) {
-    out += kDigits[c >> 4];
-    out += kDigits[c & 15];
+  std::string out(bytes.size() * 2, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    auto c = static_cast<unsigned char>(bytes[i]);
+    out[2 * i] = kDigits[c >> 4];
+    out[2 * i + 1] = kDigits[c & 15];
   }
   return out;
 }

@@ -161,7 +161,7 @@ schema::HeaderList ToHttpHeaders(const Event& event) {
     if (name == "datacontenttype") {
       headers.emplace_back("Content-Type", value);
     } else {
-      headers.emplace_back(fmt::format("{}{}", kHttpPrefix, name), EncodeHeaderValue(value));
+      headers.emplace_back(std::string(kHttpPrefix) += name, EncodeHeaderValue(value));
     }
   }
   return headers;

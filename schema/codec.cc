@@ -6,6 +6,7 @@
 
 #include "common/crypto.h"
 #include "messages_types.h"
+#include "messages_types.tcc"
 #include "schema/messages.h"
 
 namespace dispatch::schema {
@@ -559,8 +560,7 @@ DISPATCH_CODEC(InvokeCheckpoint)
 DISPATCH_CODEC(PackedAttempts)
 
 std::string DeliveryId::WebhookId() const {
-  wire::DeliveryId wire = ToWire(*this);
-  std::string text = wire.topic + wire.subscription + wire.replay;
+  std::string text = Bytes(topic) + Bytes(subscription) + Bytes(replay);
   text += '/' + std::to_string(partition) + '/' + std::to_string(offset) + '/' +
           std::to_string(generation);
   return "msg_" + crypto::HexEncode(crypto::Sha256(text).substr(0, 16));

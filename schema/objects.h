@@ -24,6 +24,7 @@ inline constexpr char kFunctionKind[] = "function";
 inline constexpr char kBaseImageKind[] = "baseimage";
 inline constexpr char kImageKind[] = "image";
 inline constexpr char kSecretKind[] = "secret";
+inline constexpr char kApplicationKind[] = "application";
 /// function-manager's public key, which secrets are sealed with: entity dispatch/function-manager.
 inline constexpr char kSealingKeyKind[] = "sealingkey";
 inline constexpr char kSealingKeyName[] = "dispatch/function-manager";

@@ -74,13 +74,15 @@ struct App {
         bulk(broker.NewProducer(EventProducer(kBulkLinger))),
         publisher(loop, *prompt, *bulk),
         browser(loop, broker, {}),
+        run_streams(loop, services, {}),
         denials(loop, *bulk, signer),
         gateway(loop, directory, {identity, events, functions},
                 {.access_log = config.Bool("access-log"),
                  .on_denied = [this](const Call& call,
                                      const std::string& route) { denials.Write(call, route); }}),
         endpoints(loop, directory, rpc),
-        backend{loop, {identity, events, functions}, services, publisher, browser, directory} {
+        backend{loop,     {identity, events, functions}, services, publisher, browser, run_streams,
+                directory} {
     AddRoutes(gateway, backend, OpenApiDocument(),
               {std::string(BuildVersion()), std::string(BuildCommit())});
     identity.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
@@ -129,6 +131,7 @@ struct App {
   int proven = 0;  // producers
   Publisher publisher;
   EventBrowser browser;
+  RunStreams run_streams;
   DenialLog denials;
   Gateway gateway;
   Endpoints endpoints;
@@ -187,7 +190,10 @@ int Main(int argc, const char* const* argv) {
     Flush(loop, app->publisher, deadline, std::move(done));
   });
   service.AddStopStep("drain", [&](SteadyTime deadline, std::function<void()> done) {
-    if (app != nullptr) app->browser.Stop();  // streams would last until the deadline
+    if (app != nullptr) {  // streams would last until the deadline
+      app->browser.Stop();
+      app->run_streams.Stop();
+    }
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - loop.Steady());
     server.Drain(std::max(left, std::chrono::milliseconds(0)), std::move(done));
   });

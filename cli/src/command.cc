@@ -29,10 +29,11 @@ const std::vector<CommandPtr>& Commands() {
   static const std::vector<CommandPtr> commands = [] {
     std::vector<CommandPtr> all;
     for (auto make :
-         {MakeCreate,  MakeGet,     MakeUpdate,     MakeApply,       MakeDelete, MakePublish,
-          MakeTail,    MakeTrace,   MakeAttempts,   MakeDeadLetters, MakeLag,    MakePause,
-          MakeResume,  MakeRewind,  MakeReplay,     MakeUp,          MakeDown,   MakeStatus,
-          MakeContext, MakeVersion, MakeCompletion, MakeComplete,    MakeHelp}) {
+         {MakeCreate,  MakeGet,     MakeUpdate,  MakeEdit,       MakeApply,       MakeDelete,
+          MakeExec,    MakeLog,     MakeCancel,  MakeRerun,      MakeRollback,    MakeEmit,
+          MakePublish, MakeTail,    MakeTrace,   MakeAttempts,   MakeDeadLetters, MakeLag,
+          MakePause,   MakeResume,  MakeRewind,  MakeReplay,     MakeUp,          MakeDown,
+          MakeStatus,  MakeContext, MakeVersion, MakeCompletion, MakeComplete,    MakeHelp}) {
       all.push_back(make());
     }
     return all;

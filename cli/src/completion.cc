@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "cli/src/commands/objects.h"
+#include "cli/src/commands/runs.h"
 #include "cli/src/program.h"
 
 namespace dispatch::cli {
@@ -125,10 +126,15 @@ class Completer {
     if (syntax == "TOPIC") Names("topic");
     if (syntax == "SUBSCRIPTION") Names("subscription");
     if (syntax == "SECRET") Names("secret");
+    if (syntax == "FUNCTION") Names("function");
+    if (syntax == "IMAGE") Names("image");
+    if (syntax == "PATH") found_.files = true;
+    if (syntax == "BASE_IMAGE") Names("base-image");
     if (syntax == "KIND") KindsOf();
     if (syntax == "NAME" && !kind_before.empty()) Names(kind_before);
     if (syntax == "VERB") Verbs();
-    if (syntax.starts_with("FILE")) found_.files = true;
+    if (syntax.starts_with("FILE") || syntax.find("@FILE") != std::string::npos)
+      found_.files = true;
   }
   // "--name=typed": the candidates keep what stands before.
   void Behind(std::string prefix) {
@@ -232,8 +238,15 @@ Completion Complete(std::vector<std::string> words, const Invocation& invocation
     completer.Flags(FlagsFor(*command, positionals));
   } else {
     std::string syntax = UsageWord(command->info().usage, positionals.size());
+    const std::string& verb_name = command->info().name;
+    if (verb_name == "get" && syntax == "KIND") completer.Offer("run", "runs of functions");
+    if (verb_name == "get" && IsRuns(kind)) kind = "function";
+    bool makes = verb_name == "create" || verb_name == "update";
+    if (auto known = FindKind(kind); makes && positionals.size() == 2 && known.ok()) {
+      syntax = (*known)->argument;
+    }
     // A name that is to be made is nobody's yet.
-    if (command->info().name != "create" || syntax != "NAME") completer.Values(syntax, kind);
+    if (verb_name != "create" || syntax != "NAME") completer.Values(syntax, kind);
   }
   return completer.Take();
 }

@@ -13,6 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kLocalPort = 8080;
+constexpr int kEndpointsPort = 8081;
 
 bool IsLoopback(std::string_view host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
@@ -38,7 +39,11 @@ Result<int> ParsePort(std::string_view text) {
 Status MoveTo(std::string_view address, Connection& connection) {
   std::string before = connection.host;
   RETURN_IF_ERROR(ParseAddress(address, connection));
-  if (connection.host != before) connection.token.clear();
+  if (connection.host != before) {
+    connection.token.clear();
+    connection.endpoints.clear();
+    connection.endpoints_port = 0;
+  }
   return {};
 }
 
@@ -49,6 +54,7 @@ void TakeContext(const std::string& name, const json::object& context, Connectio
   connection.organization = json::GetString(context, "organization");
   connection.token = json::GetString(context, "token");
   connection.insecure = json::GetBool(context, "insecure");
+  connection.endpoints_port = static_cast<int>(json::GetInt(context, "api-http-port"));
   connection.origin = fmt::format("context {}", name);
 }
 
@@ -79,6 +85,7 @@ Status TakeLocalStack(const Environment& environment, Connection& connection) {
   if (url.empty()) return {};
   RETURN_IF_ERROR(ParseAddress(url, connection));
   connection.token = Trim(*key);
+  connection.endpoints = Exported(*text, "DISPATCH_ENDPOINTS_URL");
   connection.origin = fmt::format("local stack {}", home.string());
   return {};
 }
@@ -100,6 +107,7 @@ Status TakeEnvironment(const Environment& environment, Connection& connection) {
   if (auto url = environment.Get("DISPATCH_API_URL")) {
     RETURN_IF_ERROR(MoveTo(*url, connection));
     connection.origin = "DISPATCH_API_URL";
+    connection.endpoints = environment.Get("DISPATCH_ENDPOINTS_URL").value_or("");
     if (auto file = environment.Get("DISPATCH_API_KEY_FILE")) {
       ASSIGN_OR_RETURN(std::string key, ReadFile(*file));
       connection.token = Trim(std::move(key));
@@ -171,6 +179,14 @@ Status CompleteAddress(const Arguments& flags, Connection& connection) {
 std::string Connection::Url() const {
   bool v6 = host.find(':') != std::string::npos;
   return fmt::format("{}://{}{}{}:{}", scheme, v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
+std::string Connection::EndpointsUrl() const {
+  if (!endpoints.empty()) return endpoints;
+  Connection there = *this;
+  there.scheme = "http";
+  there.port = endpoints_port != 0 ? endpoints_port : kEndpointsPort;
+  return there.Url();
 }
 
 const std::vector<Flag>& ConnectionFlags() {

@@ -18,8 +18,12 @@ struct Connection {
   std::string token;         // empty: none
   bool insecure = false;     // no check of the server's certificate
   std::string origin;        // for people: "context prod"
+  std::string endpoints;     // URL of the endpoints' port, when it is known
+  int endpoints_port = 0;    // else the port on `host`; 0: VMware's
 
   std::string Url() const;
+  /// Where functions are served to HTTP clients, without a slash at its end.
+  std::string EndpointsUrl() const;
 };
 
 /// --config, --context, --host, --port, --scheme, --organization, --token, --insecure.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,6 +17,32 @@ namespace dispatch::cli {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+std::optional<std::string> ReadPiped() {
+  struct stat status{};
+  bool brings = fstat(STDIN_FILENO, &status) == 0 &&
+                (S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode) || S_ISSOCK(status.st_mode));
+  if (!brings) return std::nullopt;
+  return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
+}
+
+// By the shell, as an editor may be said with arguments.
+int RunEditor(const std::string& editor, const fs::path& file) {
+  pid_t child = fork();
+  if (child == 0) {
+    std::string command = editor + " \"$1\"";
+    execl("/bin/sh", "sh", "-c", command.c_str(), "sh", file.c_str(), nullptr);
+    _exit(127);
+  }
+  int status = 0;
+  while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 127;
+}
+
+}  // namespace
+
 Environment Environment::OfProcess() {
   Environment environment;
   environment.get = [](const std::string& name) -> std::optional<std::string> {
@@ -28,6 +55,8 @@ Environment Environment::OfProcess() {
   environment.now = SystemClock().Now();
   environment.terminal = isatty(STDERR_FILENO) != 0;
   environment.sleep = [](Duration time) { std::this_thread::sleep_for(time); };
+  environment.piped = ReadPiped;
+  environment.edit = RunEditor;
   return environment;
 }
 

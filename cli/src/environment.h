@@ -19,6 +19,10 @@ struct Environment {
   WallTime now;
   bool terminal = false;  // standard error is one
   std::function<void(Duration)> sleep;
+  /// All of standard input; nothing when it is a terminal or no pipe and no file.
+  std::function<std::optional<std::string>()> piped;
+  /// Lets somebody edit a file; the exit code of the program.
+  std::function<int(const std::string& editor, const std::filesystem::path& file)> edit;
 
   static Environment OfProcess();
 

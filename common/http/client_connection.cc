@@ -209,7 +209,10 @@ void ClientConnection::BuildRequest(std::string& out) const {
     out += "\r\n";
   }
   if (!request.body.empty() || NeedsLength(request.method)) {
-    fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", request.body.size());
+    fmt::format_int length(request.body.size());
+    out += "Content-Length: ";
+    out.append(length.data(), length.size());
+    out += "\r\n";
   }
   out += "\r\n";
   out += request.body;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <iterator>
 
@@ -53,10 +54,9 @@ bool IsConnectionField(std::string_view name) {
   static constexpr std::array<std::string_view, 9> kFields = {
       "Host",    "Content-Length", "Connection", "Transfer-Encoding", "TE",
       "Upgrade", "Keep-Alive",     "Expect",     "Proxy-Connection"};
-  for (std::string_view field : kFields) {
-    if (EqualsIgnoreCase(name, field)) return true;
-  }
-  return false;
+  return std::any_of(kFields.begin(), kFields.end(), [&](std::string_view field) {
+    return name.size() == field.size() && EqualsIgnoreCase(name, field);
+  });
 }
 
 bool NeedsLength(std::string_view method) {
@@ -64,10 +64,9 @@ bool NeedsLength(std::string_view method) {
 }
 
 bool IsFieldValue(std::string_view text) {
-  for (unsigned char c : text) {
-    if ((c < 0x20 && c != '\t') || c == 0x7f) return false;
-  }
-  return true;
+  bool bad = false;  // no way out of the loop: so it is done many bytes at a time
+  for (unsigned char c : text) bad |= (c < 0x20 && c != '\t') || c == 0x7f;
+  return !bad;
 }
 
 std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space) {

@@ -14,6 +14,7 @@
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
 #include "function-manager/src/adapters/api_commands.h"
+#include "function-manager/src/adapters/application_commands.h"
 #include "function-manager/src/adapters/dead_letter_commands.h"
 #include "function-manager/src/adapters/dead_letter_index.h"
 #include "function-manager/src/adapters/delivery_queries.h"
@@ -166,6 +167,7 @@ class FunctionManager {
         images_(service.loop(), pool_, [this] { FunctionsChanged(); }),
         commands_(service.loop(), pool_, subscriptions_, [this] { FunctionsChanged(); }),
         secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
+        applications_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         apis_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         runs_(service.loop(), pool_, ready_functions_, execution_, RunOptions(service.config())),
         letters_(service.loop(), pool_, subscriptions_),
@@ -201,6 +203,7 @@ class FunctionManager {
     images_.Register(rpc_);
     commands_.Register(rpc_);
     secrets_.Register(rpc_);
+    applications_.Register(rpc_);
     apis_.Register(rpc_);
     runs_.Register(rpc_);
     letters_.Register(rpc_);
@@ -393,6 +396,7 @@ class FunctionManager {
   ImageCommands images_;
   FunctionCommands commands_;
   SecretCommands secrets_;
+  ApplicationCommands applications_;
   ApiCommands apis_;
   RunCommands runs_;
   DeadLetterCommands letters_;

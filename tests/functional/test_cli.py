@@ -215,12 +215,12 @@ def test_apply_is_idempotent(run, name, receiver, tmp_path):
     )
     text = f"kind: Topic\nname: {topic}\npartitions: %d\n"
     (tmp_path / "d" / "2-topic.yaml").write_text(text % 1)
-    assert run("apply", "-f", "d").stdout.count("Created") == 2
+    assert run("apply", "-f", "d").stdout.count("Applied") == 2
     before = of_json(run("get", "subscription", called, "-o", "json"))["revision"]
-    assert run("apply", "-f", "d").stdout.count("Unchanged") == 2
+    assert run("apply", "-f", "d").stdout.count("(unchanged)") == 2
     assert of_json(run("get", "subscription", called, "-o", "json"))["revision"] == before
     (tmp_path / "d" / "2-topic.yaml").write_text(text % 2)
-    assert f"Updated topic: {topic}" in run("apply", "-f", "d").stdout
+    assert f"Applied Topic: {topic}\n" in run("apply", "-f", "d").stdout
     done = run("apply", "-f", "-", stdin=f"kind: Topic\nname: {topic}\npartitions: 0\n", code=1)
     assert f"standard input, document 1 (topic {topic}): partitions" in done.stderr
     assert run("apply", "-f", "-", stdin="kind: Thing\nname: x\n", code=2).stderr

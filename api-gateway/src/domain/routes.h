@@ -5,6 +5,7 @@
 #include "api-gateway/src/domain/browse/browser.h"
 #include "api-gateway/src/domain/gateway.h"
 #include "api-gateway/src/domain/publisher.h"
+#include "api-gateway/src/domain/run_streams.h"
 #include "api-gateway/src/domain/service_client.h"
 
 /// The routes, one file a resource (routes/*.cc). What is passed in must outlive the gateway.
@@ -17,6 +18,7 @@ struct Backend {
   ServiceClient& services;
   Publisher& publisher;
   EventBrowser& browser;
+  RunStreams& run_streams;
   Directory& directory;
 };
 
@@ -32,6 +34,7 @@ void AddDeliveryRoutes(Gateway& gateway, Backend& backend);
 void AddDeadLetterRoutes(Gateway& gateway, Backend& backend);
 void AddFunctionRoutes(Gateway& gateway, Backend& backend);
 void AddRunRoutes(Gateway& gateway, Backend& backend);
+void AddApplicationRoutes(Gateway& gateway, Backend& backend);
 void AddApiRoutes(Gateway& gateway, Backend& backend);
 void AddSecretRoutes(Gateway& gateway, Backend& backend);
 void AddIamRoutes(Gateway& gateway, Backend& backend);

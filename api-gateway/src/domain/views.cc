@@ -18,11 +18,20 @@ std::optional<int64_t> ParseNumber(std::string_view text) {
   return number;
 }
 
+// VMware's clients write the tag Application and ask for application or app.
+bool IsApplication(std::string_view key) {
+  return http::EqualsIgnoreCase(key, "application") || http::EqualsIgnoreCase(key, "app");
+}
+
+bool SameTag(std::string_view stored, std::string_view asked) {
+  return stored == asked || (IsApplication(stored) && IsApplication(asked));
+}
+
 bool HasTag(const broker::Entity& entity, std::string_view key, std::string_view value) {
   const json::array* tags = json::GetArray(entity.document, "tags");
   return tags != nullptr && std::any_of(tags->begin(), tags->end(), [&](const json::value& tag) {
            const json::object* o = tag.if_object();
-           return o != nullptr && json::GetString(*o, "key") == key &&
+           return o != nullptr && SameTag(json::GetString(*o, "key"), key) &&
                   json::GetString(*o, "value") == value;
          });
 }

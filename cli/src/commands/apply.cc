@@ -41,9 +41,9 @@ Result<std::vector<std::string>> FilesOf(const std::string& path, bool recursive
   return files;
 }
 
-constexpr std::array<std::string_view, 9> kOrder = {"organization", "topic",        "secret",
-                                                    "base-image",   "image",        "function",
-                                                    "policy",       "subscription", "key"};
+constexpr std::array<std::string_view, 11> kOrder = {
+    "organization", "application", "topic",  "secret",       "base-image", "image",
+    "function",     "api",         "policy", "subscription", "key"};
 
 // What others refer to comes before them; else their order stays.
 std::vector<Document> InOrder(std::vector<Document> all) {
@@ -91,7 +91,8 @@ class Apply : public Command {
     info_.summary = "make what files describe, or change it to that";
     info_.text =
         "Each document is a whole object: one that is missing is created, one that is there is\n"
-        "replaced, one that is so already is left alone. Several documents in a file are parted "
+        "replaced, one that is so already is left alone (unchanged). Several documents in a file "
+        "are parted "
         "by\n"
         "lines of ---. All files are read before anything is done; then what others refer to "
         "comes\n"
@@ -147,10 +148,12 @@ class Apply : public Command {
     const Kind& kind = *document.kind;
     json::object object = Writable(document.object);
     object.stable_erase("kind");
-    auto tell = [&](const char* did, json::object shown, const std::string& note = {}) {
+    auto tell = [&](const char* did, json::object shown, const std::string& remark = {},
+                    const std::string& note = {}) {
       shown["kind"] = kind.document_kind;
-      report.Add(fmt::format("{} {}: {}\n{}", did, LabelOf(document), Printable(name), note),
-                 std::move(shown));
+      report.Add(
+          fmt::format("{} {}: {}{}\n{}", did, LabelOf(document), Printable(name), remark, note),
+          std::move(shown));
       return OkStatus();
     };
     ASSIGN_OR_RETURN(std::string path, PathOf(api, kind, name));
@@ -160,7 +163,7 @@ class Apply : public Command {
       if (dry) return tell("Would create", std::move(object));
       ASSIGN_OR_RETURN(auto created, CallJson(api, "POST", kind.path, object));
       json::object shown = created.is_object() ? created.as_object() : json::object();
-      return tell("Created", shown, kind.note != nullptr ? kind.note(shown) : "");
+      return tell("Applied", shown, "", kind.note != nullptr ? kind.note(shown) : "");
     }
     if (dry) return tell("Would replace", std::move(object));
     int64_t revision = present->is_object() ? json::GetInt(present->as_object(), "revision") : 0;
@@ -170,7 +173,7 @@ class Apply : public Command {
     ASSIGN_OR_RETURN(auto replaced, CallJson(api, "PUT", path, object, std::move(headers)));
     json::object shown = replaced.is_object() ? replaced.as_object() : json::object();
     bool same = json::GetInt(shown, "revision") == revision;
-    return tell(same ? "Unchanged" : "Updated", std::move(shown));
+    return tell("Applied", std::move(shown), same ? " (unchanged)" : "");
   }
 
   CommandInfo info_;

@@ -386,7 +386,7 @@ TEST_F(Verbs, AppliesWhatFilesDescribe) {
   m.Answer(200, R"({"name": "s", "revision": 8})");
   m.Answer(200, R"({"name": "s", "revision": 9})");
   ASSERT_EQ(m.Run({"apply", "-f", m.directory / "d"}), 0) << m.err;
-  EXPECT_EQ(m.out, "Created topic: a\nUnchanged topic: c\nUpdated subscription: s\n");
+  EXPECT_EQ(m.out, "Applied Topic: a\nApplied Topic: c (unchanged)\nApplied Subscription: s\n");
   EXPECT_EQ(Sent(1), R"(POST /v1/topics {"name":"a"})");
   EXPECT_EQ(Sent(3), R"(PUT /v1/topics/c {"name":"c"})");
   EXPECT_EQ(Sent(5), R"(PUT /v1/subscriptions/s {"name":"s","sink":{"url":"http://x"}})");
@@ -403,7 +403,7 @@ TEST_F(Verbs, ApplyNamesFileAndDocumentAndGoesOn) {
   EXPECT_EQ(m.Run({"apply", "-f", file}), 1);
   EXPECT_THAT(m.err, HasSubstr(file + ", document 1 (topic a): partitions must"));
   EXPECT_THAT(m.err, HasSubstr("1 of 2 objects were not applied"));
-  EXPECT_EQ(m.out, "Created topic: b\n");
+  EXPECT_EQ(m.out, "Applied Topic: b\n");
 
   // What is wrong in a file is found before anything is done.
   size_t before = m.requests.size();
@@ -429,7 +429,7 @@ TEST_F(Verbs, ADryRunChangesNothing) {
   m.Answer(404, "{}");
   m.Answer(200, R"({"name": "b", "revision": 2})");
   ASSERT_EQ(m.Run({"apply", "--dry-run", "-f", m.directory / "a.yaml"}), 0) << m.err;
-  EXPECT_EQ(m.out, "Would create topic: a\nWould replace topic: b\n");
+  EXPECT_EQ(m.out, "Would create Topic: a\nWould replace Topic: b\n");
   for (const auto& request : m.requests) EXPECT_EQ(request.method, "GET");
 }
 

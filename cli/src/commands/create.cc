@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <fstream>
+#include <random>
 
 #include "cli/src/commands/objects.h"
 #include "cli/src/yaml.h"
@@ -67,6 +70,27 @@ std::string DryRunText(const std::string& name, const json::object& report) {
   return text + table.Render();
 }
 
+// `create subscription FUNCTION --event-type TYPE [--name NAME]`: nothing else says where events
+// go.
+bool IsVmwareSubscription(const Kind& kind, const Arguments& arguments) {
+  if (kind.name != "subscription" || arguments.Has("file")) return false;
+  if (arguments.Has("name")) return true;
+  constexpr std::array<std::string_view, 3> kOurs = {"function", "sink-url", "topic"};
+  return arguments.Has("event-type") &&
+         std::none_of(kOurs.begin(), kOurs.end(), [&](auto flag) { return arguments.Has(flag); });
+}
+
+// "brave-otter-123456", as VMware's command names what nobody names.
+std::string MadeUpName() {
+  constexpr std::array<const char*, 8> kAdjectives = {"brave", "calm",  "eager", "fresh",
+                                                      "happy", "noble", "quiet", "swift"};
+  constexpr std::array<const char*, 8> kNouns = {"badger", "falcon", "heron", "lynx",
+                                                 "otter",  "raven",  "seal",  "wren"};
+  std::random_device random;
+  return fmt::format("{}-{}-{:06}", kAdjectives[random() % kAdjectives.size()],
+                     kNouns[random() % kNouns.size()], random() % 1'000'000);
+}
+
 class Create : public Command {
  public:
   Create() {
@@ -102,7 +126,8 @@ class Create : public Command {
       }
       const auto* object = created->if_object();
       json::object shown = object != nullptr ? *object : json::object();
-      std::string line = fmt::format("Created {}: {}\n", LabelOf(document),
+      const char* did = IsVmwareSubscription(kind, invocation.arguments) ? "created" : "Created";
+      std::string line = fmt::format("{} {}: {}\n", did, LabelOf(document),
                                      Printable(json::GetString(shown, "name")));
       if (kind.note != nullptr) line += kind.note(shown);
       report.Add(std::move(line), std::move(shown));
@@ -179,6 +204,10 @@ class Create : public Command {
     RETURN_IF_ERROR(
         CheckCount(arguments, more && kind->argument_required ? 3 : 2, more ? 3 : 2, expected));
     Document document{kind, {{"name", arguments.positionals()[1]}}};
+    if (IsVmwareSubscription(*kind, arguments)) {
+      document.object["name"] = arguments.ValueOr("name", MadeUpName());
+      document.object["function"] = arguments.positionals()[1];
+    }
     RETURN_IF_ERROR(kind->fill(arguments, invocation.environment, document.object));
     return std::vector<Document>{std::move(document)};
   }

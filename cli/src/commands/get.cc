@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "cli/src/commands/objects.h"
+#include "cli/src/commands/runs.h"
 
 namespace dispatch::cli {
 
@@ -10,21 +11,36 @@ class Get : public Command {
  public:
   Get() {
     info_.name = "get";
-    info_.usage = "KIND [NAME...]";
-    info_.summary = "show objects, one or all of a kind";
-    info_.flags = {{.name = "tag",
-                    .value = "KEY=VALUE",
-                    .help = "only those that have the tag",
-                    .repeatable = true}};
+    info_.usage = "KIND [NAME...]   or   get runs [FUNCTION [RUN]]";
+    info_.summary = "show objects, one or all of a kind, and runs of functions";
+    info_.text =
+        "Runs are shown the newest first. With --follow, new and ended ones as they come.\n";
+    info_.flags = RunsFlags();
+    info_.flags.push_back({.name = "tag",
+                           .value = "KEY=VALUE",
+                           .help = "only those that have the tag",
+                           .repeatable = true});
+    info_.flags.push_back({.name = "application",
+                           .value = "NAME",
+                           .help = "only those of the application",
+                           .letter = 'a'});
+    info_.flags.push_back(
+        {.name = "all", .help = "secrets: what the server tells of their values, too"});
     info_.examples = {"dispatch get topics", "dispatch get sub orders-demo -o yaml",
-                      "dispatch get keys -o json"};
+                      "dispatch get keys -o json", "dispatch get runs hello --last",
+                      "dispatch get runs -f"};
   }
 
   const CommandInfo& info() const override { return info_; }
 
   Status Run(Invocation& invocation) const override {
     const auto& words = invocation.arguments.positionals();
-    if (words.empty()) return UsageError(fmt::format("a kind is missing: {}", KindNames()));
+    if (words.empty()) return UsageError(fmt::format("a kind is missing: {}, run", KindNames()));
+    if (IsRuns(words[0])) return GetRuns(invocation);
+    for (const Flag& flag : RunsFlags()) {
+      if (!invocation.arguments.Has(flag.name)) continue;
+      return UsageError(fmt::format("--{} is for `get runs`", flag.name));
+    }
     ASSIGN_OR_RETURN(const Kind* kind, FindKind(words[0]));
     ASSIGN_OR_RETURN(Api * api, invocation.api());
     if (words.size() == 1) return List(invocation, *api, *kind);
@@ -35,8 +51,7 @@ class Get : public Command {
       objects.push_back(std::move(object));
     }
     json::value shown = objects.size() == 1 ? objects[0] : json::value(objects);
-    invocation.Print(shown, [&] { return MakeTable(kind->columns, objects).Render(); });
-    return {};
+    return Print(invocation, *kind, shown, objects);
   }
 
  private:
@@ -47,9 +62,27 @@ class Get : public Command {
       path += fmt::format("{}tags={}", separator, PercentEncode(tag));
       separator = '&';
     }
+    if (auto application = invocation.arguments.Value("application")) {
+      path += fmt::format("{}tags=Application%3D{}", separator, PercentEncode(*application));
+    }
     ASSIGN_OR_RETURN(auto list, CallJson(api, "GET", path));
     if (!list.is_array()) return Error{Code::kInternal, path + " is no list"};
-    invocation.Print(list, [&] { return MakeTable(kind.columns, list.as_array()).Render(); });
+    return Print(invocation, kind, list, list.as_array());
+  }
+
+  static Status Print(const Invocation& invocation, const Kind& kind, const json::value& shown,
+                      json::array objects) {
+    auto columns = kind.columns;
+    if (kind.name == "secret" && invocation.arguments.Has("all")) {
+      columns.back() = FieldColumn("CONTENT", "secrets");
+    }
+    if (kind.name == "api") {
+      ASSIGN_OR_RETURN(auto connection, invocation.connection());
+      for (json::value& api : objects) {
+        if (api.is_object()) api.as_object()[kEndpointsUrlField] = connection.EndpointsUrl();
+      }
+    }
+    invocation.Print(shown, [&] { return MakeTable(columns, objects).Render(); });
     return {};
   }
 

@@ -107,9 +107,7 @@ std::vector<Document> SeedImages() {
 }
 
 std::string LabelOf(const Document& document) {
-  bool vmware = document.kind->name == "base-image" || document.kind->name == "image" ||
-                document.kind->name == "function";
-  return !document.place.empty() && vmware ? document.kind->document_kind : document.kind->Label();
+  return document.place.empty() ? document.kind->Label() : document.kind->document_kind;
 }
 
 Error At(const std::string& place, Error error) {

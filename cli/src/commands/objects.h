@@ -35,7 +35,8 @@ bool IsSeed(std::string_view word);
 /// `error` with the place before its message.
 Error At(const std::string& place, Error error);
 
-/// How "Created X" names the kind of a document of a file or seed: as VMware's CLI does.
+/// How "Created X: name" names the kind: of a document of a file or seed, as documents do; else
+/// by its own label. Both are VMware's words.
 std::string LabelOf(const Document& document);
 
 /// A usage error for a flag of another kind than this one. `own`: flags of the command itself.

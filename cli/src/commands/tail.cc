@@ -1,19 +1,15 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <ostream>
 
 #include "cli/src/command.h"
-#include "cli/src/server_sent_events.h"
+#include "cli/src/follow.h"
 #include "cli/src/yaml.h"
 
 namespace dispatch::cli {
 
 namespace {
 
-constexpr std::chrono::milliseconds kQuiet{45'000};  // three heartbeats of the server
-constexpr Duration kFirstWait = std::chrono::seconds(2);
-constexpr Duration kLongestWait = std::chrono::seconds(30);
 constexpr size_t kDataShown = 200;
 
 std::string DataText(const json::object& event) {
@@ -41,70 +37,42 @@ std::string LineOf(const std::string& topic, const json::object& item) {
   return Printable(line) + "\n";
 }
 
-/// One `tail`: streams one after the other, each going on where the last one ended.
-class Follower {
+/// One `tail`.
+class TopicFollower {
  public:
-  Follower(Invocation& invocation, Api& api, std::string topic, std::optional<int64_t> limit)
+  TopicFollower(Invocation& invocation, Api& api, std::string topic, std::optional<int64_t> limit)
       : invocation_(invocation), api_(api), topic_(std::move(topic)), left_(limit) {}
 
   Status Run() {
-    while (true) {
-      Status status = Once();
-      if (!failure_.ok()) return failure_;
-      if (left_ == 0) return {};
-      bool hopeless = !status.ok() && !status.error().retryable;
-      // What was never reached is most likely not there.
-      if (hopeless || (!status.ok() && last_id_.empty())) return status;
-      Duration wait = std::min(kLongestWait, retry_ * (1 << std::min(failures_, 4)));
-      ++failures_;
-      Note(fmt::format("{}; going on in {} s", status.ok() ? reason_ : status.message(),
-                       std::chrono::duration_cast<std::chrono::seconds>(wait).count()));
-      invocation_.environment.sleep(wait);
-    }
+    return Follow(invocation_, api_,
+                  {.request = [this] { return Request(); },
+                   .take = [this](const ServerSentEvent& event,
+                                  const json::object& item) { return OnEvent(event, item); }});
   }
 
  private:
-  Status Once() {
+  ApiRequest Request() const {
     const Arguments& arguments = invocation_.arguments;
     ApiRequest request{.path = fmt::format("/v1/topics/{}/events", PercentEncode(topic_)),
-                       .query = {{"follow", "true"}},
-                       .timeout = kQuiet};
+                       .query = {{"follow", "true"}}};
     for (const char* name : {"from", "filter"}) {
       if (auto value = arguments.Value(name)) request.query.emplace_back(name, *value);
     }
     if (left_) request.query.emplace_back("limit", std::to_string(*left_));
-    if (!last_id_.empty()) request.headers.Set("Last-Event-ID", last_id_);
-    EventStreamReader reader;
-    reason_ = "the stream ended";
-    Status status = api_.Follow(request, [&](std::string_view piece) {
-      failure_ = reader.Take(piece, [this](const ServerSentEvent& event) { OnEvent(event); });
-      // A stream that lives again may fail again as if for the first time.
-      if (!reader.last_id().empty()) {
-        last_id_ = reader.last_id();
-        failures_ = 0;
-      }
-      if (reader.retry()) retry_ = *reader.retry();
-      invocation_.out.flush();
-      return failure_.ok() && left_ != 0;
-    });
-    return status;
+    return request;
   }
 
-  void OnEvent(const ServerSentEvent& event) {
-    if (left_ == 0) return;
-    auto item = json::ParseObject(event.data);
-    if (!item.ok()) return;
-    if (event.type == "end") {
-      reason_ = json::GetString(*item, "reason", reason_);
-    } else if (event.type == "lost") {
-      std::string to = item->contains("to") ? fmt::format(" to {}", json::GetInt(*item, "to")) : "";
-      Note(fmt::format("partition {}: events from offset {}{} are lost: {}",
-                       json::GetInt(*item, "partition"), json::GetInt(*item, "from"), to,
-                       json::GetString(*item, "reason")));
+  bool OnEvent(const ServerSentEvent& event, const json::object& item) {
+    if (event.type == "lost") {
+      std::string to = item.contains("to") ? fmt::format(" to {}", json::GetInt(item, "to")) : "";
+      Note(invocation_, fmt::format("partition {}: events from offset {}{} are lost: {}",
+                                    json::GetInt(item, "partition"), json::GetInt(item, "from"), to,
+                                    json::GetString(item, "reason")));
     } else if (event.type == "message") {
-      Show(*item, event.data);
+      Show(item, event.data);
       if (left_) --*left_;
     }
+    return left_ != 0;
   }
 
   void Show(const json::object& item, const std::string& text) {
@@ -121,19 +89,10 @@ class Follower {
     }
   }
 
-  void Note(const std::string& text) {
-    invocation_.err << "dispatch: " << Printable(text) << "\n" << std::flush;
-  }
-
   Invocation& invocation_;
   Api& api_;
   std::string topic_;
   std::optional<int64_t> left_;
-  std::string last_id_;
-  std::string reason_;
-  Duration retry_ = kFirstWait;
-  int failures_ = 0;
-  Status failure_;
 };
 
 class Tail : public Command {
@@ -164,7 +123,7 @@ class Tail : public Command {
     RETURN_IF_ERROR(CheckCount(arguments, 1, 1, "a topic"));
     ASSIGN_OR_RETURN(auto limit, arguments.Int("limit", 1, int64_t{1} << 40));
     ASSIGN_OR_RETURN(Api * api, invocation.api());
-    return Follower(invocation, *api, arguments.positionals()[0], limit).Run();
+    return TopicFollower(invocation, *api, arguments.positionals()[0], limit).Run();
   }
 
  private:

@@ -20,9 +20,10 @@ bool Means(const Kind& kind, std::string_view word) {
 }  // namespace
 
 const std::vector<Kind>& Kinds() {
-  static const std::vector<Kind> kinds = {TopicKind(),        SubscriptionKind(), BaseImageKind(),
-                                          ImageKind(),        FunctionKind(),     SecretKind(),
-                                          OrganizationKind(), KeyKind(),          PolicyKind()};
+  static const std::vector<Kind> kinds = {TopicKind(), SubscriptionKind(), BaseImageKind(),
+                                          ImageKind(), FunctionKind(),     SecretKind(),
+                                          ApiKind(),   ApplicationKind(),  OrganizationKind(),
+                                          KeyKind(),   PolicyKind()};
   return kinds;
 }
 

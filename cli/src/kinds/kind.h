@@ -41,9 +41,14 @@ Kind BaseImageKind();
 Kind ImageKind();
 Kind FunctionKind();
 Kind SecretKind();
+Kind ApiKind();
+Kind ApplicationKind();
 Kind OrganizationKind();
 Kind KeyKind();
 Kind PolicyKind();
+
+/// Where endpoints are served, put into an api for its column PATH; no field of the server's.
+inline constexpr char kEndpointsUrlField[] = "cli-endpoints-url";
 
 const std::vector<Kind>& Kinds();
 /// By name, alias or document kind, in any case; a usage error that lists them.

@@ -103,6 +103,11 @@ Status Fill(const Arguments& flags, const Environment&, json::object& document) 
     ASSIGN_OR_RETURN(document["retry"], JsonOf("retry", *retry));
   }
   if (flags.Has("paused")) document["paused"] = true;
+  if (auto secrets = flags.All("secret"); !secrets.empty()) {
+    json::array names;
+    for (const std::string& secret : secrets) names.emplace_back(secret);
+    document["secrets"] = std::move(names);
+  }
   return FillTags(flags, document);
 }
 
@@ -190,6 +195,15 @@ Kind SubscriptionKind() {
                  .value = "WHERE",
                  .help = "latest (default), earliest, a time, or {\"offsets\": [...]}"},
                 {.name = "paused", .help = "make it paused"},
+                {.name = "secret",
+                 .value = "SECRET",
+                 .help = "a secret that runs of its function are given",
+                 .repeatable = true},
+                {.name = "name",
+                 .value = "NAME",
+                 .help = "VMware's form: create subscription FUNCTION --name NAME --event-type "
+                         "TYPE"},
+                ApplicationFlag(),
                 TagFlag()},
       .fill = Fill,
       .columns = {FieldColumn("NAME", "name"),

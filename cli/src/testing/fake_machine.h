@@ -40,6 +40,11 @@ class FakeMachine {
     environment.executable = directory / "bin" / "dispatch";
     environment.now = FromMillis(1'800'000'000'000);
     environment.terminal = terminal;
+    environment.piped = [this] { return piped; };
+    environment.edit = [this](const std::string& editor, const std::filesystem::path& file) {
+      editors.push_back(editor);
+      return edit ? edit(file) : 0;
+    };
     environment.sleep = [this](Duration time) { slept.push_back(time); };
     return environment;
   }
@@ -77,6 +82,9 @@ class FakeMachine {
   std::vector<StreamPart> streams;
   mutable std::vector<Duration> slept;
   bool terminal = false;
+  std::optional<std::string> piped;  // on standard input
+  std::function<int(const std::filesystem::path&)> edit;
+  mutable std::vector<std::string> editors;
   std::vector<ApiRequest> requests;
   Connection connection;  // that was connected to last
   std::string out;

@@ -64,6 +64,7 @@ void RunCommands::Register(broker::RpcServer& server) {
   server.Handle("run.rerun", [this](const auto& r, auto d) { Rerun(r, std::move(d)); });
   server.Handle("run.get", [this](const auto& r, auto d) { Get(r, std::move(d)); });
   server.Handle("run.list", [this](const auto& r, auto d) { List(r, std::move(d)); });
+  server.Handle("run.changes", [this](const auto& r, auto d) { Changes(r, std::move(d)); });
 }
 
 Run RunCommands::NewRun(const std::string& org, const std::string& function,
@@ -183,6 +184,7 @@ void RunCommands::List(const schema::Request& request, Responder respond) {
   query.status = json::GetString(*body, "status");
   query.since_us = json::GetInt(*body, "sinceUs");
   query.before = json::GetString(*body, "cursor");
+  if (const auto* tags = json::GetArray(*body, "tags")) query.tags = *tags;
   query.limit = static_cast<size_t>(std::max<int64_t>(0, json::GetInt(*body, "limit")));
   pool_.Query<RunPage>([query](pg::Transaction& tx) { return ListRuns(tx, query); },
                        [respond = std::move(respond)](const Result<RunPage>& page) {
@@ -194,6 +196,33 @@ void RunCommands::List(const schema::Request& request, Responder respond) {
                          if (!page->next.empty()) reply.body.as_object()["next"] = page->next;
                          respond(std::move(reply));
                        });
+}
+
+void RunCommands::Changes(const schema::Request& request, Responder respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  RunQuery query;
+  query.org = request.org;
+  query.function = json::GetString(*body, "functionName");
+  query.status = json::GetString(*body, "status");
+  query.since_us = json::GetInt(*body, "sinceUs");
+  std::optional<RunCursor> after;
+  if (std::string text = json::GetString(*body, "after"); !text.empty()) {
+    auto cursor = RunCursor::Parse(text);
+    if (!cursor.ok()) return respond(cursor.error());
+    after = *cursor;
+  }
+  pool_.Query<RunChanges>(
+      [query, after](pg::Transaction& tx) { return ListRunChanges(tx, query, after); },
+      [respond = std::move(respond)](const Result<RunChanges>& changes) {
+        if (!changes.ok()) return respond(changes.error());
+        json::array items;
+        for (const Run& run : changes->runs) items.push_back(RunSummary(run));
+        broker::RpcReply reply;
+        reply.body = json::object{
+            {"items", std::move(items)}, {"next", changes->next.Text()}, {"cut", changes->cut}};
+        respond(std::move(reply));
+      });
 }
 
 void RunCommands::Start() {

@@ -14,9 +14,9 @@
 
 namespace dispatch {
 
-/// `run.create|cancel|rerun|get|list`, and the runs that nobody waits for: they are written before
-/// they are answered, claimed from the table `runs` under leases, and begun again under the same id
-/// when an instance dies with them. A blocking run is written when it ended. One owner.
+/// `run.create|cancel|rerun|get|list|changes`, and the runs that nobody waits for: they are written
+/// before they are answered, claimed from the table `runs` under leases, and begun again under the
+/// same id when an instance dies with them. A blocking run is written when it ended. One owner.
 class RunCommands {
  public:
   struct Options {
@@ -45,6 +45,7 @@ class RunCommands {
   void Rerun(const schema::Request& request, Responder respond);
   void Get(const schema::Request& request, Responder respond);
   void List(const schema::Request& request, Responder respond);
+  void Changes(const schema::Request& request, Responder respond);
   /// Writes a run that nobody waits for, and answers with it.
   void Keep(Run run, Responder respond);
   Run NewRun(const std::string& org, const std::string& function, RunRequest request) const;

@@ -29,6 +29,22 @@ constexpr char kListRest[] = R"( and ($2 = '' or status = $2)
     and (executed_us, id) < ($4::bigint, $5::uuid)
   order by executed_us desc, id desc limit $6::int)";
 
+// A transaction below the horizon has ended: what it wrote is seen by every later statement.
+constexpr char kHorizon[] = "select pg_snapshot_xmin(pg_current_snapshot())::text," DISPATCH_NOW_US;
+
+// $4 is the horizon. A row's xmin has the lower 32 bits of the transaction that wrote it last; the
+// horizon is nearer to it than 2^31. Times bound what the indexes give: a change is written at most
+// a minute behind its time.
+constexpr char kChanges[] = R"(
+  select id, org, function, function_id, faas_id, status, '{}',
+    case when status = 'ERROR' then outcome else '{}' end, executed_us, finished_us
+  from runs where org = $1 and ($2 = '' or function = $2) and ($3 = '' or status = $3)
+    and (executed_us >= $6::bigint or finished_us >= $6::bigint)
+    and $4::bigint + (xmin::text::bigint - $4::bigint % 4294967296 + 6442450944) % 4294967296
+      - 2147483648 between $5::bigint and $4::bigint - 1
+  order by greatest(executed_us, finished_us), id limit $7::int)";
+constexpr int64_t kLatestWriteUs = 60'000'000;
+
 constexpr char kClaim[] = R"(
   update runs set status = 'CREATING', owner = $1::uuid, attempts = attempts + 1,
     lease_us =)" DISPATCH_NOW_US R"(+ $2::bigint
@@ -147,6 +163,10 @@ Result<RunPage> ListRuns(pg::Transaction& tx, const RunQuery& query) {
     sql += " and function = $7";
     parameters.emplace_back(query.function);
   }
+  if (!query.tags.empty()) {
+    sql += fmt::format(" and (request::jsonb)->'tags' @> ${}::jsonb", parameters.size() + 1);
+    parameters.emplace_back(json::Serialize(json::value(query.tags)));
+  }
   ASSIGN_OR_RETURN(auto rows, tx.Exec(sql + kListRest, parameters));
   RunPage page;
   for (size_t i = 0; i < std::min(rows.size(), limit); ++i) page.runs.push_back(ReadRun(rows[i]));
@@ -155,6 +175,44 @@ Result<RunPage> ListRuns(pg::Transaction& tx, const RunQuery& query) {
     page.next = fmt::format("{}.{}", last.executed_us, last.id.ToString());
   }
   return page;
+}
+
+std::string RunCursor::Text() const { return fmt::format("{}.{}", time_us, xid); }
+
+Result<RunCursor> RunCursor::Parse(const std::string& text) {
+  RunCursor cursor;
+  const char* end = text.data() + text.size();
+  auto time = std::from_chars(text.data(), end, cursor.time_us);
+  if (time.ec == std::errc() && time.ptr != end && *time.ptr == '.') {
+    auto xid = std::from_chars(time.ptr + 1, end, cursor.xid);
+    if (xid.ec == std::errc() && xid.ptr == end && cursor.time_us >= 0 && cursor.xid >= 0) {
+      return cursor;
+    }
+  }
+  return Error{Code::kInvalidArgument, "Last-Event-ID: give the id of an event of this stream"};
+}
+
+Result<RunChanges> ListRunChanges(pg::Transaction& tx, const RunQuery& query,
+                                  const std::optional<RunCursor>& after) {
+  ASSIGN_OR_RETURN(auto horizon, tx.Exec(kHorizon, {}));
+  RunChanges changes;
+  changes.next = {horizon[0].Int(1), horizon[0].Int(0)};
+  if (!after && query.since_us == 0) return changes;
+  RunCursor from = after.value_or(RunCursor{query.since_us + kLatestWriteUs, 0});
+  // Of another database, or one that was restored: its times are what is left.
+  if (from.xid > changes.next.xid) from.xid = 0;
+  ASSIGN_OR_RETURN(
+      auto rows,
+      tx.Exec(kChanges, {query.org, query.function, query.status, std::to_string(changes.next.xid),
+                         std::to_string(from.xid), std::to_string(from.time_us - kLatestWriteUs),
+                         std::to_string(kMostRuns + 1)}));
+  changes.cut = rows.size() > kMostRuns;
+  for (size_t i = 0; i < std::min(rows.size(), kMostRuns); ++i) {
+    changes.runs.push_back(ReadRun(rows[i]));
+    changes.runs.back().outcome.out.clear();
+    changes.runs.back().outcome.err.clear();
+  }
+  return changes;
 }
 
 Result<std::vector<ClaimedRun>> ClaimRuns(pg::Transaction& tx, const Uuid& owner, size_t most,

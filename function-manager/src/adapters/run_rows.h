@@ -21,11 +21,12 @@ Result<Run> FindRun(pg::Transaction& tx, const std::string& org, const Uuid& id,
 
 struct RunQuery {
   std::string org;
-  std::string function;  // empty: all
-  std::string status;    // empty: all
-  int64_t since_us = 0;  // what was asked for or ended then or later
-  std::string before;    // cursor of a page; empty: the first
-  size_t limit = 0;      // 0: kMostRuns
+  std::string function;   // empty: all
+  std::string status;     // empty: all
+  int64_t since_us = 0;   // what was asked for or ended then or later
+  std::string before;     // cursor of a page; empty: the first
+  size_t limit = 0;       // 0: kMostRuns
+  json::array tags = {};  // {"key", "value"}; all must be there
 };
 inline constexpr size_t kMostRuns = 1'000;
 struct RunPage {
@@ -34,6 +35,24 @@ struct RunPage {
 };
 /// kInvalidArgument for a cursor that is none.
 Result<RunPage> ListRuns(pg::Transaction& tx, const RunQuery& query);
+
+/// Where somebody stands who follows runs: all changes that transactions below `xid` made are known
+/// (decision 0019).
+struct RunCursor {
+  int64_t time_us = 0;  // of the last look, by the database's clock
+  int64_t xid = 0;
+  std::string Text() const;
+  static Result<RunCursor> Parse(const std::string& text);
+};
+struct RunChanges {
+  std::vector<Run> runs;  // by the time of the change; without input, output and logs
+  RunCursor next;
+  bool cut = false;  // there were more than kMostRuns
+};
+/// Runs of the query that were asked for or ended behind `after`, each change once. Without `after`
+/// only where to begin, or (with since_us) those since then. Limit and `before` do not matter.
+Result<RunChanges> ListRunChanges(pg::Transaction& tx, const RunQuery& query,
+                                  const std::optional<RunCursor>& after);
 
 struct ClaimedRun {
   Run run;

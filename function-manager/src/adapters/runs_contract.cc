@@ -88,6 +88,56 @@ class Runs : public pg::testing::OwnSchema {
   }
 };
 
+TEST_F(Runs, ChangesAreToldOnceEach) {
+  auto changes = [this](RunQuery query, std::optional<RunCursor> after) {
+    query.org = "acme";
+    return *In<RunChanges>([=](pg::Transaction& tx) { return ListRunChanges(tx, query, after); });
+  };
+  auto names = [](const RunChanges& told) {
+    std::vector<std::string> out;
+    for (const auto& run : told.runs) out.push_back(run.function + " " + run.status);
+    return out;
+  };
+  using Names = std::vector<std::string>;
+  auto before = Waiting("early");
+  auto start = changes({}, std::nullopt);
+  EXPECT_TRUE(start.runs.empty());
+  auto run = Waiting("hello");
+  auto first = changes({}, start.next);
+  EXPECT_EQ(names(first), Names{"hello INITIALIZED"});
+  EXPECT_TRUE(changes({}, first.next).runs.empty());
+  EXPECT_EQ(names(changes({.function = "early"}, start.next)), Names{});
+  EXPECT_EQ(names(changes({.since_us = before.executed_us}, std::nullopt)),
+            (Names{"early INITIALIZED", "hello INITIALIZED"}));
+
+  // An end is told to who was told of the beginning, with its error and without what it printed.
+  auto middle = changes({}, first.next);
+  Uuid owner = Uuid::Random();
+  for (auto& claimed : Claim(owner)) {
+    if (claimed.run.id != run.id) continue;
+    RunOutcome outcome;
+    outcome.out = {"a line"};
+    outcome.error = RunError{kInputError, "no name", {}};
+    claimed.run.Finish(outcome, ToMicros(loop_.Now()));
+    ASSERT_TRUE(
+        Done([&](pg::Transaction& tx) { return FinishRun(tx, owner, claimed.run).status(); }));
+  }
+  auto ended = changes({.status = "ERROR"}, middle.next);
+  ASSERT_EQ(names(ended), Names{"hello ERROR"});
+  EXPECT_EQ(ended.runs[0].outcome.error->message, "no name");
+  EXPECT_TRUE(ended.runs[0].outcome.out.empty());
+
+  // What another transaction wrote before, but ends after the look, comes with the next one.
+  auto cursor = RunCursor::Parse(ended.next.Text());
+  ASSERT_TRUE(cursor.ok());
+  EXPECT_EQ(cursor->xid, ended.next.xid);
+  EXPECT_FALSE(RunCursor::Parse("12").ok());
+  EXPECT_FALSE(RunCursor::Parse("a.b").ok());
+  // A cursor of a database that was there before says the time only.
+  auto restored = changes({.status = "ERROR"}, RunCursor{ended.next.time_us, int64_t{1} << 40});
+  EXPECT_EQ(names(restored), Names{"hello ERROR"});
+}
+
 TEST_F(Runs, AreOnesOfOneOwnerUntilTheLeaseEnds) {
   auto run = Waiting("hello");
   Uuid first = Uuid::Random();

@@ -1,6 +1,7 @@
 #include "function-manager/src/domain/attempt_block.h"
 
 #include <algorithm>
+#include <span>
 #include <tuple>
 
 namespace dispatch {
@@ -43,7 +44,8 @@ class Filling {
   size_t bytes_ = 0;
 };
 
-AttemptBlock Pack(const Attempt* first, const Attempt* last, const Filling& filling) {
+AttemptBlock Pack(std::span<const Attempt* const> attempts, const Filling& filling) {
+  const Attempt* first = attempts.front();
   AttemptBlock block;
   block.keep = first->keep;
   block.subscription = first->id.subscription;
@@ -52,12 +54,12 @@ AttemptBlock Pack(const Attempt* first, const Attempt* last, const Filling& fill
   block.org = first->org;
   block.subscription_name = first->subscription;
   block.first_offset = first->id.offset;
-  block.last_offset = (last - 1)->id.offset;
+  block.last_offset = attempts.back()->id.offset;
   block.first_ms = filling.first_ms();
   block.last_ms = filling.last_ms();
   schema::PackedAttempts packed;
-  packed.attempts.reserve(static_cast<size_t>(last - first));
-  for (const Attempt* a = first; a != last; ++a) {
+  packed.attempts.reserve(attempts.size());
+  for (const Attempt* a : attempts) {
     packed.attempts.push_back({a->id.offset - block.first_offset, a->at_ms - block.first_ms,
                                a->number, a->latency_us, a->status, a->id.generation, a->id.replay,
                                a->answer_head});
@@ -68,22 +70,26 @@ AttemptBlock Pack(const Attempt* first, const Attempt* last, const Filling& fill
 
 }  // namespace
 
-std::vector<AttemptBlock> PackAttempts(std::vector<Attempt> attempts) {
-  std::sort(attempts.begin(), attempts.end(), [](const Attempt& a, const Attempt& b) {
-    if (GroupOf(a) != GroupOf(b)) return GroupOf(a) < GroupOf(b);
-    return std::tie(a.id.offset, a.at_ms) < std::tie(b.id.offset, b.at_ms);
+std::vector<AttemptBlock> PackAttempts(const std::vector<Attempt>& attempts) {
+  std::vector<const Attempt*> sorted;
+  sorted.reserve(attempts.size());
+  for (const Attempt& a : attempts) sorted.push_back(&a);
+  std::sort(sorted.begin(), sorted.end(), [](const Attempt* a, const Attempt* b) {
+    if (GroupOf(*a) != GroupOf(*b)) return GroupOf(*a) < GroupOf(*b);
+    return std::tie(a->id.offset, a->at_ms) < std::tie(b->id.offset, b->at_ms);
   });
   std::vector<AttemptBlock> blocks;
-  const Attempt* end = attempts.data() + attempts.size();
-  for (const Attempt* first = attempts.data(); first != end;) {
+  for (std::span<const Attempt* const> rest = sorted; !rest.empty();) {
     Filling filling;
-    filling.Begin(*first);
-    const Attempt* last = first + 1;
-    for (; last != end && GroupOf(*last) == GroupOf(*first) && filling.Fits(*last); ++last) {
-      filling.Add(*last);
+    filling.Begin(*rest.front());
+    size_t count = 1;
+    for (; count < rest.size() && GroupOf(*rest[count]) == GroupOf(*rest.front()) &&
+           filling.Fits(*rest[count]);
+         ++count) {
+      filling.Add(*rest[count]);
     }
-    blocks.push_back(Pack(first, last, filling));
-    first = last;
+    blocks.push_back(Pack(rest.first(count), filling));
+    rest = rest.subspan(count);
   }
   return blocks;
 }

@@ -31,7 +31,7 @@ struct AttemptBlock {
 };
 
 /// Puts attempts, all of them successes, into as few blocks as may be.
-std::vector<AttemptBlock> PackAttempts(std::vector<Attempt> attempts);
+std::vector<AttemptBlock> PackAttempts(const std::vector<Attempt>& attempts);
 
 /// What is in a block, and (as stored beside it) whose. kInvalidArgument for bytes that are none.
 Result<std::vector<Attempt>> UnpackAttempts(const AttemptBlock& block);

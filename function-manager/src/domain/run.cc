@@ -129,6 +129,16 @@ RunOutcome OutcomeOf(const json::object& document) {
   return out;
 }
 
+json::object RunSummary(const Run& run) {
+  json::object form = RunForm(run);
+  for (const char* field : {"blocking", "input", "output", "event", "httpContext", "secrets",
+                            "services", "tags", "logs", "elapsedMs", "coldStart"}) {
+    form.erase(field);
+  }
+  if (auto* error = form.if_contains("error")) error->as_object().erase("stacktrace");
+  return form;
+}
+
 json::object RunForm(const Run& run) {
   json::object form;
   form["name"] = run.id.ToString();

@@ -62,5 +62,7 @@ RunOutcome OutcomeOf(const json::object& document);
 
 /// The API form, VMware's: times in unix nanoseconds.
 json::object RunForm(const Run& run);
+/// What tells how a run stands, without what it was given, gave and printed.
+json::object RunSummary(const Run& run);
 
 }  // namespace dispatch

@@ -99,6 +99,7 @@ void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Ve
   AddDeadLetterRoutes(gateway, backend);
   AddFunctionRoutes(gateway, backend);
   AddRunRoutes(gateway, backend);
+  AddApplicationRoutes(gateway, backend);
   AddApiRoutes(gateway, backend);
   AddSecretRoutes(gateway, backend);
   AddIamRoutes(gateway, backend);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "api-gateway/src/domain/knative_run.h"
 #include "api-gateway/src/domain/resource.h"
 #include "api-gateway/src/domain/routes.h"
 #include "api-gateway/src/domain/run_answer.h"
@@ -55,17 +56,22 @@ void Create(const CallPtr& call, Backend& backend) {
                        {{"functionName", "is required"}}});
   }
   if (!MayDo(*call, auth::kInvoke, function)) return;
+  auto bytes = TakeInputBytes(*body);
+  if (!bytes.ok()) return call->Fail(bytes.error());
   bool blocking = json::GetBool(*body, "blocking");
   bool tells = WantsRunStatus(call->request);
   if (tells) call->AddHeader("Preference-Applied", "run-status");
-  backend.services.Ask(
-      call, kFunctionManager, "run.create",
-      json::object{{"functionName", function}, {"run", std::move(*body)}},
-      blocking ? kBlocking : kQueueing, [call, blocking, tells](const broker::RpcReply& reply) {
-        if (!blocking) return SendRun(call, 202, reply.body);
-        const auto* run = reply.body.if_object();
-        call->SendJson(tells && run != nullptr ? RunStatusOf(*run) : 200, reply.body);
-      });
+  backend.services.Ask(call, kFunctionManager, "run.create",
+                       json::object{{"functionName", function}, {"run", std::move(*body)}},
+                       blocking ? kBlocking : kQueueing,
+                       [call, blocking, tells, knative = *bytes](const broker::RpcReply& reply) {
+                         if (!blocking) return SendRun(call, 202, reply.body);
+                         const auto* run = reply.body.if_object();
+                         int status = tells && run != nullptr ? RunStatusOf(*run) : 200;
+                         if (knative && run != nullptr)
+                           return call->SendJson(status, KnativeRunForm(*run));
+                         call->SendJson(status, reply.body);
+                       });
 }
 
 // ?since= in unix seconds, as VMware's CLI sends it, or RFC 3339.
@@ -81,15 +87,55 @@ Result<int64_t> SinceUs(const std::string& text) {
   return Error{Code::kInvalidArgument, "since: give unix seconds, or a time of RFC 3339"};
 }
 
+// ?tags=key=value; VMware's command writes Application, and asks for application or app.
+Result<json::array> RunTags(const http::Request& request) {
+  json::array tags;
+  for (const std::string& tag : request.QueryAll("tags")) {
+    size_t equals = tag.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Error{Code::kInvalidArgument,
+                   fmt::format("tags={} must be tags=key=value", tag),
+                   false,
+                   {{"tags", "must be key=value"}}};
+    }
+    std::string key = tag.substr(0, equals);
+    bool application =
+        http::EqualsIgnoreCase(key, "application") || http::EqualsIgnoreCase(key, "app");
+    tags.push_back({{"key", application ? "Application" : key}, {"value", tag.substr(equals + 1)}});
+  }
+  return tags;
+}
+
+void Follow(const CallPtr& call, Backend& backend, std::string function, int64_t since_us) {
+  json::object query{{"functionName", function}, {"sinceUs", since_us}};
+  if (auto status = call->request.Query("status")) query["status"] = *status;
+  backend.run_streams.Follow(
+      call, std::move(query), [&backend, function = std::move(function)](const Call& during) {
+        auto principal =
+            backend.directory.Authenticate(during.request.headers.Get("Authorization"));
+        return principal.ok() &&
+               (*principal)
+                   ->permissions.Allows(auth::kReadRuns,
+                                        fmt::format("{}/{}", schema::kFunctionKind,
+                                                    function.empty() ? "*" : function));
+      });
+}
+
 void List(const CallPtr& call, Backend& backend) {
   std::string function = call->request.Query("functionName").value_or("");
   if (!MayDo(*call, auth::kReadRuns, function)) return;
   auto since = SinceUs(call->request.Query("since").value_or("0"));
   if (!since.ok()) return call->Fail(since.error());
+  if (call->request.Query("follow") == "true") {
+    return Follow(call, backend, std::move(function), *since);
+  }
   auto limit = ReadLimit(call->request, kMaxPage);
   if (!limit.ok()) return call->Fail(limit.error());
   json::object body{{"functionName", function}, {"sinceUs", *since}};
   if (*limit) body["limit"] = **limit;
+  auto tags = RunTags(call->request);
+  if (!tags.ok()) return call->Fail(tags.error());
+  if (!tags->empty()) body["tags"] = std::move(*tags);
   for (const char* name : {"cursor", "status"}) {
     if (auto value = call->request.Query(name)) body[name] = *value;
   }

@@ -225,8 +225,11 @@ class GatewayTest : public ::testing::Test {
                      denials_.Write(call, route);
                    }}};
   EventBrowser browser_{loop_, *broker_, {}};
-  Backend backend_{
-      loop_, {identity_, events_, functions_}, service_client_, publisher_, browser_, directory_};
+  RunStreams run_streams_{loop_, service_client_, {}};
+  Backend backend_{loop_,           {identity_, events_, functions_},
+                   service_client_, publisher_,
+                   browser_,        run_streams_,
+                   directory_};
   // Before the tables start, which the constructor's body does.
   const bool wired_ = [this] {
     AddRoutes(gateway_, backend_, "{}", {"1.2.3", "abcdef"});

@@ -1,0 +1,145 @@
+#include <fmt/format.h>
+
+#include <ostream>
+
+#include "cli/src/command.h"
+#include "cli/src/commands/runs.h"
+#include "cli/src/kinds/kind.h"
+#include "cli/src/run_text.h"
+
+namespace dispatch::cli {
+
+namespace {
+
+constexpr Duration kAgain = std::chrono::seconds(1);
+
+class Log : public Command {
+ public:
+  Log() {
+    info_.name = "log";
+    info_.usage = "run RUN | function FUNCTION | image IMAGE [-f]";
+    info_.summary = "show what a run printed, the runs of a function, or how an image was built";
+    info_.text =
+        "Of a run: its standard output on standard output, its standard error and the error that\n"
+        "ended it on standard error. Of a function: those of its last runs, the oldest first.\n"
+        "Of an image, and of a function that is not READY: what its building said. `log RUN` and\n"
+        "`log FUNCTION` are short for the first two.\n";
+    info_.flags = {
+        {.name = "follow",
+         .help = "of a run: until it ended; of a function: new runs too",
+         .letter = 'f'},
+        {.name = "last", .value = "N", .help = "of a function: so many runs (default 10)"}};
+    info_.examples = {"dispatch log hello -f", "dispatch log image python3",
+                      "dispatch log run 0190a6e2-7b1c-7000-8000-000000000001"};
+  }
+
+  const CommandInfo& info() const override { return info_; }
+
+  Status Run(Invocation& invocation) const override {
+    RETURN_IF_ERROR(CheckCount(invocation.arguments, 1, 2, "run, function or image, and which"));
+    const auto& words = invocation.arguments.positionals();
+    bool shortened = words.size() == 1;
+    const std::string& name = words.back();
+    std::string what = shortened ? (IsRunId(name) ? "run" : "function") : words[0];
+    ASSIGN_OR_RETURN(auto last, invocation.arguments.Int("last", 1, 1'000));
+    ASSIGN_OR_RETURN(Api * api, invocation.api());
+    if (what == "run") return OfRun(invocation, *api, name);
+    if (what == "function" || what == "fn") {
+      return OfFunction(invocation, *api, name, last.value_or(10));
+    }
+    if (what == "image" || what == "base-image") return OfImage(invocation, *api, what, name);
+    return UsageError(fmt::format("log is of a run, a function or an image, not of '{}'", what));
+  }
+
+ private:
+  static void Show(Invocation& invocation, const json::object& run) {
+    for (const auto& line : OutputLines(run)) invocation.out << line << "\n";
+    invocation.out.flush();
+    for (const auto& line : ErrorLines(run)) invocation.err << line << "\n";
+    invocation.err.flush();
+  }
+
+  static Status OfRun(Invocation& invocation, Api& api, const std::string& id) {
+    while (true) {
+      ASSIGN_OR_RETURN(auto run, CallJson(api, "GET", "/v1/runs/" + PercentEncode(id)));
+      if (!run.is_object()) return Error{Code::kInternal, "the server answered no run"};
+      if (HasEnded(run.as_object()) || !invocation.arguments.Has("follow")) {
+        if (!HasEnded(run.as_object())) {
+          invocation.err << "the run has not ended: its log comes with its end (-f waits)\n";
+        }
+        Show(invocation, run.as_object());
+        return {};
+      }
+      invocation.environment.sleep(kAgain);
+    }
+  }
+
+  static Status OfFunction(Invocation& invocation, Api& api, const std::string& name,
+                           int64_t last) {
+    ASSIGN_OR_RETURN(auto function, CallJson(api, "GET", "/v1/function/" + PercentEncode(name)));
+    if (function.is_object()) ShowReasons(invocation, function.as_object());
+    ApiRequest request{.path = "/v1/runs", .query = {{"functionName", name}}};
+    request.query.emplace_back("limit", std::to_string(last));
+    ASSIGN_OR_RETURN(ApiAnswer answer, api.Send(request));
+    ASSIGN_OR_RETURN(auto runs, json::Parse(answer.body));
+    if (!runs.is_array()) return Error{Code::kInternal, "the server answered no list of runs"};
+    auto show = [&](const json::object& run) {
+      if (!HasEnded(run)) return true;
+      invocation.out << "==> " << RunLine(run);
+      Show(invocation, run);
+      return true;
+    };
+    for (auto run = runs.as_array().rbegin(); run != runs.as_array().rend(); ++run) {
+      if (run->is_object()) show(run->as_object());
+    }
+    if (!invocation.arguments.Has("follow")) return {};
+    request.query.pop_back();
+    // The stream tells how runs stand; what they printed is asked for.
+    Status failed;
+    Status followed =
+        FollowRuns(invocation, api, std::move(request), [&](const json::object& summary) {
+          if (!HasEnded(summary)) return true;
+          std::string id = json::GetString(summary, "name");
+          auto run = CallJson(api, "GET", "/v1/runs/" + PercentEncode(id));
+          if (!run.ok()) failed = run.error();
+          return run.ok() && run->is_object() && show(run->as_object());
+        });
+    return failed.ok() ? followed : failed;
+  }
+
+  static Status OfImage(Invocation& invocation, Api& api, const std::string& what,
+                        const std::string& name) {
+    const char* path = what == "image" ? "/v1/image/" : "/v1/baseimage/";
+    ASSIGN_OR_RETURN(auto image, CallJson(api, "GET", path + PercentEncode(name)));
+    if (!image.is_object()) return Error{Code::kInternal, "the server answered no image"};
+    ShowReasons(invocation, image.as_object());
+    return {};
+  }
+
+  static void ShowReasons(Invocation& invocation, const json::object& object) {
+    std::string status = json::GetString(object, "status");
+    if (status != "READY" || json::GetString(object, "kind") != "Function") {
+      invocation.err << fmt::format("{} is {}\n", Printable(json::GetString(object, "name")),
+                                    Printable(status));
+    }
+    for (const char* field : {"log", "reason"}) {
+      const auto* lines = json::GetArray(object, field);
+      for (const auto& text : lines != nullptr ? *lines : json::array()) {
+        std::string all = CellText(text);
+        for (size_t at = 0; at <= all.size();) {
+          size_t end = std::min(all.find('\n', at), all.size());
+          invocation.out << Printable(all.substr(at, end - at)) << "\n";
+          at = end + 1;
+        }
+      }
+    }
+  }
+
+  CommandInfo info_;
+};
+
+}  // namespace
+
+CommandPtr MakeLog() { return std::make_unique<Log>(); }
+
+}  // namespace dispatch::cli

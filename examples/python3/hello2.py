@@ -1,0 +1,3 @@
+def handle(context, payload):
+    """The next version of hello.py."""
+    return {"goodbye": (payload or {}).get("name", "somebody")}
