@@ -121,6 +121,11 @@ Subscription ParseSubscription(const Uuid& uuid, const std::string& org, const s
   s.rate_limit = ReadRateLimit(json::GetObject(document, "rateLimit"));
   s.dead_letter_topic = json::GetString(document, "deadLetterTopic");
   s.reply_topic = json::GetString(document, "replyTopic");
+  if (const auto* secrets = json::GetArray(document, "secrets")) {
+    for (const auto& name : *secrets) {
+      if (name.is_string()) s.secrets.emplace_back(name.get_string());
+    }
+  }
   ReadHandshake(json::GetObject(document, "handshake"), &s);
   s.paused = json::GetBool(document, "paused") || s.awaits_permission;
   if (const auto* internal = json::GetObject(document, "internal")) {

@@ -84,6 +84,7 @@ struct Sink {
   std::string signing_secret;
   SinkHttp http = SinkHttp::kAny;
   std::string reply_topic;  // of the subscription: where events in answers go; empty: nowhere
+  std::vector<std::string> secrets;  // of the subscription: names, for a function's context
 };
 
 /// Which attempts are kept: failures always. kAll: successes as long; kWindow: in a window of time
@@ -110,6 +111,7 @@ struct Subscription {
   std::string dead_letter_topic;  // of its organisation, beside the built-in one; empty: none
   /// Where events in answers go, of its organisation; empty: nowhere.
   std::string reply_topic;
+  std::vector<std::string> secrets;  // names: context.secrets of a function that it runs
   /// `sink.handshake`: the endpoint has not allowed deliveries yet. It is paused meanwhile.
   bool awaits_permission = false;
   bool paused = false;

@@ -31,6 +31,7 @@ void FunctionSender::Send(SendRequest request, std::function<void(Answer)> done)
   run.org = request.org;
   run.function = name;
   run.request = EventRun(*event);
+  run.request.secrets = request.sink.secrets;
   run.executed_us = ToMicros(loop_.Now());
   // Neither the catalog nor the execution promises to call back later; Send does.
   loop_.Post([this, alive = std::weak_ptr(alive_), run = std::move(run), timeout = request.timeout,

@@ -37,6 +37,11 @@ Status KeepHidden(pg::Transaction& tx, const SecretVault& vault, const StoredEnt
 }
 
 bool Uses(const json::object& subscription, const std::string& secret) {
+  if (const auto* names = json::GetArray(subscription, "secrets")) {
+    for (const auto& name : *names) {
+      if (name == json::value(secret)) return true;
+    }
+  }
   const auto* sink = json::GetObject(subscription, "sink");
   for (const char* field : {"auth", "signing"}) {
     const auto* named = sink != nullptr ? json::GetObject(*sink, field) : nullptr;

@@ -83,6 +83,7 @@ std::optional<schema::Sink> StateCatalog::SinkOf(const schema::Subscription& sub
   sink.url = it->second.url.empty() ? FunctionUrl(subscription.org, subscription.function)
                                     : it->second.url;
   sink.reply_topic = subscription.reply_topic;
+  sink.secrets = subscription.secrets;
   return sink;
 }
 

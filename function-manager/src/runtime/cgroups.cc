@@ -58,9 +58,11 @@ void Sweep(const std::string& parent) {
     if (!name.starts_with(kPrefix)) continue;
     pid_t pid = static_cast<pid_t>(std::strtol(name.c_str() + kPrefix.size(), nullptr, 10));
     if (pid <= 0 || pid == getpid() || kill(pid, 0) == 0 || errno != ESRCH) continue;
+    std::vector<fs::path> children;
     for (const auto& child : fs::directory_iterator(entry.path(), error)) {
-      if (child.is_directory(error)) rmdir(child.path().c_str());
+      if (child.is_directory(error)) children.push_back(child.path());
     }
+    for (const auto& child : children) rmdir(child.c_str());
     rmdir(entry.path().c_str());
   }
 }
@@ -128,6 +130,10 @@ Cgroups::Cgroups(const std::string& root, const std::string& self) {
 }
 
 Cgroups::~Cgroups() { Forget(); }
+
+void Cgroups::Tidy() {
+  for (const auto& place : places_) Sweep(fs::path(place.directory).parent_path().string());
+}
 
 void Cgroups::Forget() {
   for (const auto& place : places_) rmdir(place.directory.c_str());

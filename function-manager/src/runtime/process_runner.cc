@@ -21,6 +21,8 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr milliseconds kSweep{1000};
+// Looks, a second apart, for what is left of a service that was killed just before.
+constexpr int kTidies = 30;
 
 RunOutcome Failure(std::string type, std::string message) {
   RunOutcome outcome;
@@ -41,10 +43,12 @@ class ProcessRunner::Impl {
       log::Info("functions run {}", sandbox_.Describe());
       if (!options_.sandbox) log::Warning("functions run without a sandbox: for development only");
     }
+    Tidy(kTidies);
   }
 
   ~Impl() {
     loop_.Cancel(sweep_);
+    loop_.Cancel(tidy_);
     for (auto& [id, pool] : pools_) {
       for (auto& job : pool.queue) loop_.Cancel(job.timer);
     }
@@ -136,6 +140,12 @@ class ProcessRunner::Impl {
     TimerId timer = kNoTimer;  // of the start, then of the run
     SteadyTime idle_since{};
   };
+
+  void Tidy(int more) {
+    tidy_ = kNoTimer;
+    sandbox_.Tidy();
+    if (more > 0) tidy_ = loop_.After(kSweep, [this, more] { Tidy(more - 1); });
+  }
 
   /// Runs `task` in a later turn, unless this is gone by then: callers hear nothing inside a call.
   void Later(std::function<void()> task) {
@@ -435,6 +445,7 @@ class ProcessRunner::Impl {
   std::deque<Uuid> rooms_;  // versions that wait for a place, in order
   std::vector<std::unique_ptr<Worker>> dead_;
   std::vector<std::unique_ptr<Cgroup>> graves_;
+  TimerId tidy_ = kNoTimer;
   TimerId sweep_ = kNoTimer;
   uint64_t last_worker_ = 0;
   uint64_t last_job_ = 0;

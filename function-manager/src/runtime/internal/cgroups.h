@@ -51,6 +51,8 @@ class Cgroups {
   Cgroups(const Cgroups&) = delete;
   Cgroups& operator=(const Cgroups&) = delete;
 
+  /// Removes again what killed services left, whose processes may have been ending at the start.
+  void Tidy();
   /// Makes none from now on.
   void Forget();
 

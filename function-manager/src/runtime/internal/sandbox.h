@@ -39,6 +39,8 @@ class Sandbox {
   /// `slot`: which of the instance's workers, for its user id. kUnprocessable for a language that
   /// is not served.
   Result<Launch> Prepare(const FunctionVersion& version, int slot);
+  /// As Cgroups::Tidy.
+  void Tidy() { cgroups_.Tidy(); }
   /// A word on which limits the machine lets us set, for the log.
   std::string Describe() const;
 
