@@ -13,6 +13,7 @@ def test_an_application_is_made_changed_and_deleted(org, name):
     assert org.post(PATH, {"name": "no such name"}).status_code == 422
     tagged = {"name": called, "tags": [{"key": "team", "value": "a"}]}
     assert org.put(f"{PATH}/{called}", tagged, expect=200).json()["tags"] == tagged["tags"]
+    assert org.get(f"{PATH}/{called}", expect=200).json()["tags"] == tagged["tags"]
     assert called in [a["name"] for a in org.get(f"{PATH}?tags=team=a", expect=200).json()]
     assert org.delete(f"{PATH}/{called}", expect=200).json()["name"] == called
     assert org.get(f"{PATH}/{called}").status_code == 404

@@ -54,6 +54,8 @@ def test_subscription_to_a_missing_function_starts_when_it_is_made(
     waiting = org.subscription(called)
     assert waiting["status"] == "CREATING"
     assert any(function in reason for reason in waiting["reason"])
+    listed = org.get("/v1/event/subscriptions", expect=200).json()
+    assert [s["status"] for s in listed if s["name"] == called] == ["CREATING"]
     org.post("/v1/function", {"name": function, "runtime": "http", "url": hook.url}, expect=201)
     eventually(lambda: hook.event_ids == ["before"], "what was kept is delivered")
     eventually(lambda: org.subscription(called)["status"] == "READY", "it is READY")

@@ -73,6 +73,18 @@ def test_a_stream_tells_of_runs_as_they_end(org, function):  # noqa: F811
     assert refused.status_code == 400 and "Last-Event-ID" in refused.json()["message"]
 
 
+
+def test_a_stream_tells_of_an_application(org, function):  # noqa: F811
+    called, _ = function(lambda context, payload: payload)
+    stream = Stream(org, f"{RUNS}?follow=true&tags=app=shop")
+    run(org, called)
+    mine = run(org, called, tags=[{"key": "Application", "value": "shop"}])["name"]
+    eventually(lambda: mine in stream.names("READY"), "the shop's run")
+    assert {e["name"] for e in stream.events} == {mine}
+    stream.close()
+    assert org.get(f"{RUNS}?follow=true&tags=shop").status_code == 400
+
+
 @pytest.mark.disruptive
 @pytest.mark.skipif(not BINARY.exists(), reason=f"{BINARY} is not built")
 def test_get_runs_follow_survives_a_gateway(stack, org, function, tmp_path):  # noqa: F811

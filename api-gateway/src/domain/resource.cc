@@ -78,14 +78,18 @@ void List(const CallPtr& call, const Resource& resource) {
       look(BuiltIn(*call, resource, object));
     }
   }
-  SendList(call, std::move(found));
+  SendList(call, std::move(found), [&](json::object& form) {
+    if (resource.correct) resource.correct(*call, form);
+  });
 }
 
 void Get(const CallPtr& call, const ResourcePtr& resource) {
   EntityPtr entity = Find(*call, *resource);
   if (entity == nullptr) return;
-  if (!resource->enrich) return SendObject(call, *resource, 200, ApiForm(*entity));
-  resource->enrich(call, ApiForm(*entity), [call, resource](json::object form) {
+  json::object form = ApiForm(*entity);
+  if (resource->correct) resource->correct(*call, form);
+  if (!resource->enrich) return SendObject(call, *resource, 200, std::move(form));
+  resource->enrich(call, std::move(form), [call, resource](json::object form) {
     SendObject(call, *resource, 200, std::move(form));
   });
 }
@@ -128,7 +132,9 @@ void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
   if (resource->take_create && resource->take_create(call, *body)) return;
   services.Change(call, resource->owner, resource->kind + ".create", std::move(*body),
                   [call, resource](broker::RpcReply reply) {
-                    SendObject(call, *resource, resource->created_status, Outcome(reply));
+                    json::object form = Outcome(reply);
+                    if (resource->correct) resource->correct(*call, form);
+                    SendObject(call, *resource, resource->created_status, std::move(form));
                   });
 }
 
@@ -166,7 +172,9 @@ void Update(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
   if (!Prepare(*call, *resource, *body)) return;
   services.Change(call, resource->owner, resource->kind + ".update", std::move(*body),
                   [call, resource](broker::RpcReply reply) {
-                    SendObject(call, *resource, resource->updated_status, Outcome(reply));
+                    json::object form = Outcome(reply);
+                    if (resource->correct) resource->correct(*call, form);
+                    SendObject(call, *resource, resource->updated_status, std::move(form));
                   });
 }
 

@@ -33,7 +33,9 @@ struct Resource {
   int updated_status = 200;  // VMware's secrets answer 201
   /// Whether the object of the path may be deleted; answers the call itself when it may not.
   std::function<bool(Call& call, const std::string& name)> check_delete = {};
-  /// Adds to the API form of one object before it is sent.
+  /// Corrects the API form of each object that is sent by what other objects say.
+  std::function<void(const Call& call, json::object& form)> correct = {};
+  /// Adds to the API form of one object that is read before it is sent.
   std::function<void(const CallPtr& call, json::object form,
                      std::function<void(json::object)> done)>
       enrich = {};

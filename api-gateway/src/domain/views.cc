@@ -20,13 +20,8 @@ std::optional<int64_t> ParseNumber(std::string_view text) {
   return number;
 }
 
-// VMware's clients write the tag Application and ask for application or app.
-bool IsApplication(std::string_view key) {
-  return http::EqualsIgnoreCase(key, "application") || http::EqualsIgnoreCase(key, "app");
-}
-
 bool SameTag(std::string_view stored, std::string_view asked) {
-  return stored == asked || (IsApplication(stored) && IsApplication(asked));
+  return stored == asked || (IsApplicationTag(stored) && IsApplicationTag(asked));
 }
 
 bool HasTag(const broker::Entity& entity, std::string_view key, std::string_view value) {
@@ -39,16 +34,8 @@ bool HasTag(const broker::Entity& entity, std::string_view key, std::string_view
 }
 
 Status KeepTagged(const http::Request& request, std::vector<EntityPtr>* entities) {
-  for (const std::string& tag : request.QueryAll("tags")) {
-    size_t equals = tag.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Error{Code::kInvalidArgument,
-                   fmt::format("tags={} must be tags=key=value", tag),
-                   false,
-                   {{"tags", "must be key=value"}}};
-    }
-    std::string_view key = std::string_view(tag).substr(0, equals);
-    std::string_view value = std::string_view(tag).substr(equals + 1);
+  ASSIGN_OR_RETURN(auto tags, AskedTags(request));
+  for (const auto& [key, value] : tags) {
     std::erase_if(*entities, [&](const EntityPtr& e) { return !HasTag(*e, key, value); });
   }
   return {};
@@ -67,6 +54,25 @@ std::string QueryEncode(std::string_view text) {
 }
 
 }  // namespace
+
+bool IsApplicationTag(std::string_view key) {
+  return http::EqualsIgnoreCase(key, "application") || http::EqualsIgnoreCase(key, "app");
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> AskedTags(const http::Request& request) {
+  std::vector<std::pair<std::string, std::string>> tags;
+  for (const std::string& tag : request.QueryAll("tags")) {
+    size_t equals = tag.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Error{Code::kInvalidArgument,
+                   fmt::format("tags={} must be tags=key=value", tag),
+                   false,
+                   {{"tags", "must be key=value"}}};
+    }
+    tags.emplace_back(tag.substr(0, equals), tag.substr(equals + 1));
+  }
+  return tags;
+}
 
 json::object ApiForm(const broker::Entity& entity) {
   json::object form = entity.document;
@@ -117,7 +123,8 @@ void LinkNext(Call& call, std::string_view cursor, std::string_view parameter) {
   call.AddHeader("Link", fmt::format("<{}>; rel=\"next\"", target));
 }
 
-void SendList(const CallPtr& call, std::vector<EntityPtr> entities) {
+void SendList(const CallPtr& call, std::vector<EntityPtr> entities,
+              const std::function<void(json::object&)>& correct) {
   if (Status kept = KeepTagged(call->request, &entities); !kept.ok())
     return call->Fail(kept.error());
   auto limit = ReadLimit(call->request, kMaxPage);
@@ -137,7 +144,11 @@ void SendList(const CallPtr& call, std::vector<EntityPtr> entities) {
     LinkNext(*call, (*(last - 1))->name);
   }
   json::array page;
-  for (auto it = first; it != last; ++it) page.push_back(ApiForm(**it));
+  for (auto it = first; it != last; ++it) {
+    json::object form = ApiForm(**it);
+    if (correct) correct(form);
+    page.push_back(std::move(form));
+  }
   call->SendJson(200, json::value(std::move(page)));
 }
 

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "api-gateway/src/domain/call.h"
@@ -24,9 +27,15 @@ std::string VersionMark(const std::string& kind, const std::string& key, int64_t
 /// strong tag of ours.
 Result<std::optional<int64_t>> ReadIfMatch(const http::Request& request);
 
+/// What ?tags=key=value asks for, one each; kInvalidArgument naming what is none.
+Result<std::vector<std::pair<std::string, std::string>>> AskedTags(const http::Request& request);
+/// VMware's clients write the tag Application and ask for application or app.
+bool IsApplicationTag(std::string_view key);
+
 /// A page of `entities` as the caller asks for it: ?tags=key=value (all must be there), sorted by
-/// name, ?limit= and ?cursor= with a Link to the next page (RFC 8288).
-void SendList(const CallPtr& call, std::vector<EntityPtr> entities);
+/// name, ?limit= and ?cursor= with a Link to the next page (RFC 8288). `correct`: on each API form.
+void SendList(const CallPtr& call, std::vector<EntityPtr> entities,
+              const std::function<void(json::object&)>& correct = {});
 
 /// ?limit= between 1 and `max`; nothing when it is not given.
 Result<std::optional<int64_t>> ReadLimit(const http::Request& request, int64_t max);

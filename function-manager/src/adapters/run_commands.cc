@@ -52,6 +52,16 @@ std::function<void(Result<Run>)> Answering(broker::RpcServer::Responder respond)
   };
 }
 
+RunQuery QueryOf(const std::string& org, const json::object& body) {
+  RunQuery query;
+  query.org = org;
+  query.function = json::GetString(body, "functionName");
+  query.status = json::GetString(body, "status");
+  query.since_us = json::GetInt(body, "sinceUs");
+  if (const auto* tags = json::GetArray(body, "tags")) query.tags = *tags;
+  return query;
+}
+
 }  // namespace
 
 RunCommands::RunCommands(Loop& loop, pg::Pool& pool, FunctionCatalog& catalog,
@@ -178,13 +188,8 @@ void RunCommands::Get(const schema::Request& request, Responder respond) {
 void RunCommands::List(const schema::Request& request, Responder respond) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
-  RunQuery query;
-  query.org = request.org;
-  query.function = json::GetString(*body, "functionName");
-  query.status = json::GetString(*body, "status");
-  query.since_us = json::GetInt(*body, "sinceUs");
+  RunQuery query = QueryOf(request.org, *body);
   query.before = json::GetString(*body, "cursor");
-  if (const auto* tags = json::GetArray(*body, "tags")) query.tags = *tags;
   query.limit = static_cast<size_t>(std::max<int64_t>(0, json::GetInt(*body, "limit")));
   pool_.Query<RunPage>([query](pg::Transaction& tx) { return ListRuns(tx, query); },
                        [respond = std::move(respond)](const Result<RunPage>& page) {
@@ -201,11 +206,7 @@ void RunCommands::List(const schema::Request& request, Responder respond) {
 void RunCommands::Changes(const schema::Request& request, Responder respond) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
-  RunQuery query;
-  query.org = request.org;
-  query.function = json::GetString(*body, "functionName");
-  query.status = json::GetString(*body, "status");
-  query.since_us = json::GetInt(*body, "sinceUs");
+  RunQuery query = QueryOf(request.org, *body);
   std::optional<RunCursor> after;
   if (std::string text = json::GetString(*body, "after"); !text.empty()) {
     auto cursor = RunCursor::Parse(text);

@@ -39,6 +39,7 @@ constexpr char kChanges[] = R"(
   select id, org, function, function_id, faas_id, status, '{}',
     case when status = 'ERROR' then outcome else '{}' end, executed_us, finished_us
   from runs where org = $1 and ($2 = '' or function = $2) and ($3 = '' or status = $3)
+    and ($8 = '[]' or (request::jsonb)->'tags' @> $8::jsonb)
     and (executed_us >= $6::bigint or finished_us >= $6::bigint)
     and $4::bigint + (xmin::text::bigint - $4::bigint % 4294967296 + 6442450944) % 4294967296
       - 2147483648 between $5::bigint and $4::bigint - 1
@@ -205,7 +206,7 @@ Result<RunChanges> ListRunChanges(pg::Transaction& tx, const RunQuery& query,
       auto rows,
       tx.Exec(kChanges, {query.org, query.function, query.status, std::to_string(changes.next.xid),
                          std::to_string(from.xid), std::to_string(from.time_us - kLatestWriteUs),
-                         std::to_string(kMostRuns + 1)}));
+                         std::to_string(kMostRuns + 1), json::Serialize(json::value(query.tags))}));
   changes.cut = rows.size() > kMostRuns;
   for (size_t i = 0; i < std::min(rows.size(), kMostRuns); ++i) {
     changes.runs.push_back(ReadRun(rows[i]));

@@ -8,6 +8,7 @@
 #include "api-gateway/src/domain/resource.h"
 #include "api-gateway/src/domain/routes.h"
 #include "api-gateway/src/domain/run_answer.h"
+#include "api-gateway/src/domain/views.h"
 #include "schema/objects.h"
 #include "schema/rfc3339.h"
 
@@ -87,28 +88,17 @@ Result<int64_t> SinceUs(const std::string& text) {
   return Error{Code::kInvalidArgument, "since: give unix seconds, or a time of RFC 3339"};
 }
 
-// ?tags=key=value; VMware's command writes Application, and asks for application or app.
+// As they are in a run, where VMware's command writes the application as Application.
 Result<json::array> RunTags(const http::Request& request) {
+  ASSIGN_OR_RETURN(auto asked, AskedTags(request));
   json::array tags;
-  for (const std::string& tag : request.QueryAll("tags")) {
-    size_t equals = tag.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Error{Code::kInvalidArgument,
-                   fmt::format("tags={} must be tags=key=value", tag),
-                   false,
-                   {{"tags", "must be key=value"}}};
-    }
-    std::string key = tag.substr(0, equals);
-    bool application =
-        http::EqualsIgnoreCase(key, "application") || http::EqualsIgnoreCase(key, "app");
-    tags.push_back({{"key", application ? "Application" : key}, {"value", tag.substr(equals + 1)}});
+  for (auto& [key, value] : asked) {
+    tags.push_back({{"key", IsApplicationTag(key) ? "Application" : key}, {"value", value}});
   }
   return tags;
 }
 
-void Follow(const CallPtr& call, Backend& backend, std::string function, int64_t since_us) {
-  json::object query{{"functionName", function}, {"sinceUs", since_us}};
-  if (auto status = call->request.Query("status")) query["status"] = *status;
+void Follow(const CallPtr& call, Backend& backend, std::string function, json::object query) {
   backend.run_streams.Follow(
       call, std::move(query), [&backend, function = std::move(function)](const Call& during) {
         auto principal =
@@ -126,19 +116,18 @@ void List(const CallPtr& call, Backend& backend) {
   if (!MayDo(*call, auth::kReadRuns, function)) return;
   auto since = SinceUs(call->request.Query("since").value_or("0"));
   if (!since.ok()) return call->Fail(since.error());
+  auto tags = RunTags(call->request);
+  if (!tags.ok()) return call->Fail(tags.error());
+  json::object body{{"functionName", function}, {"sinceUs", *since}};
+  if (!tags->empty()) body["tags"] = std::move(*tags);
+  if (auto status = call->request.Query("status")) body["status"] = *status;
   if (call->request.Query("follow") == "true") {
-    return Follow(call, backend, std::move(function), *since);
+    return Follow(call, backend, std::move(function), std::move(body));
   }
   auto limit = ReadLimit(call->request, kMaxPage);
   if (!limit.ok()) return call->Fail(limit.error());
-  json::object body{{"functionName", function}, {"sinceUs", *since}};
   if (*limit) body["limit"] = **limit;
-  auto tags = RunTags(call->request);
-  if (!tags.ok()) return call->Fail(tags.error());
-  if (!tags->empty()) body["tags"] = std::move(*tags);
-  for (const char* name : {"cursor", "status"}) {
-    if (auto value = call->request.Query(name)) body[name] = *value;
-  }
+  if (auto cursor = call->request.Query("cursor")) body["cursor"] = *cursor;
   backend.services.Ask(call, kFunctionManager, "run.list", std::move(body),
                        [call](const broker::RpcReply& reply) {
                          const auto* page = reply.body.if_object();

@@ -202,9 +202,11 @@ void AddSubscriptionRoutes(Gateway& gateway, Backend& backend) {
                          .owner = {kEventManager, backend.tables.events},
                          .write_actions = {auth::kSubscribe, auth::kWrite},
                          .delete_shows_object = true};
+  subscriptions.correct = [&backend](const Call& call, json::object& form) {
+    ShowMissingFunction(call, backend, form);
+  };
   subscriptions.enrich = [&backend](const CallPtr& call, json::object form,
                                     std::function<void(json::object)> done) {
-    ShowMissingFunction(*call, backend, form);
     AddStatistics(call, backend, std::move(form), std::move(done));
   };
   subscriptions.take_create = [&backend](const CallPtr& call, const json::object& body) {
