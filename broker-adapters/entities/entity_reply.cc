@@ -29,4 +29,13 @@ void AnswerWithEntity(pg::Pool& pool, const schema::Request& request,
       std::move(respond));
 }
 
+broker::RpcServer::Responder Committing(std::function<void()> committed,
+                                        broker::RpcServer::Responder respond) {
+  return [committed = std::move(committed),
+          respond = std::move(respond)](Result<broker::RpcReply> reply) {
+    committed();
+    respond(std::move(reply));
+  };
+}
+
 }  // namespace dispatch

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "broker-adapters/entities/entity_store.h"
 #include "broker-adapters/rpc.h"
 
@@ -16,5 +18,9 @@ broker::RpcReply ReplyOf(const StoredEntity& entity);
 void AnswerWithEntity(pg::Pool& pool, const schema::Request& request,
                       std::function<Result<StoredEntity>(pg::Transaction&)> work,
                       broker::RpcServer::Responder respond);
+
+/// Tells `committed` of an answer before it goes out: what was written is to be relayed now.
+broker::RpcServer::Responder Committing(std::function<void()> committed,
+                                        broker::RpcServer::Responder respond);
 
 }  // namespace dispatch

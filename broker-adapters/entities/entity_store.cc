@@ -101,7 +101,7 @@ Result<std::vector<StoredEntity>> EntityStore::List(const std::string& kind,
   return entities;
 }
 
-Status EntityStore::CheckMatch(const StoredEntity& entity, std::optional<int64_t> if_match) const {
+Status EntityStore::CheckMatch(const StoredEntity& entity, std::optional<int64_t> if_match) {
   if (!if_match || *if_match == entity.version) return {};
   return Error{Code::kPreconditionFailed, entity.kind + " '" + entity.name + "' is at revision " +
                                               std::to_string(entity.version) + ", not " +

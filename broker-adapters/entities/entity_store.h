@@ -48,9 +48,10 @@ class EntityStore {
   /// told to nobody, so that a PUT may be repeated at will. Fills in the document as it is.
   Status UpdateIfChanged(StoredEntity& entity, std::optional<int64_t> if_match);
   Status Delete(StoredEntity& entity, std::optional<int64_t> if_match);
+  /// The check of those three alone, for who has nothing to write.
+  static Status CheckMatch(const StoredEntity& entity, std::optional<int64_t> if_match);
 
  private:
-  Status CheckMatch(const StoredEntity& entity, std::optional<int64_t> if_match) const;
   Status Tell(const StoredEntity& entity, bool deleted);
 
   pg::Transaction& tx_;

@@ -91,13 +91,6 @@ void Replays::Register(broker::RpcServer& server) {
   server.Handle("replay.get", [this](schema::Request r, Responder d) { Get(r, std::move(d)); });
 }
 
-Replays::Responder Replays::Committing(Responder respond) {
-  return [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
-    committed_();
-    respond(std::move(reply));
-  };
-}
-
 void Replays::Create(const schema::Request& request, Responder respond) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
@@ -153,7 +146,7 @@ void Replays::Insert(const schema::Request& request, const ReplayRequest& replay
        ends](pg::Transaction& tx) {
         return InsertReplay(tx, entity, name, replay, body, begins, ends);
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 // Of the subscription that the request names too.
@@ -213,7 +206,7 @@ void Replays::Write(const schema::Request& request, std::optional<json::object> 
         RETURN_IF_ERROR(store.Update(stored, std::nullopt));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void Replays::Tick() {

@@ -55,7 +55,6 @@ class Replays {
   void Finish(const LagBoard::Subscription& row);
   void Forget(const std::vector<EntityPtr>& old);
   EntityPtr Find(const schema::Request& request, const json::object& body) const;
-  Responder Committing(Responder respond);
 
   Loop& loop_;
   pg::Pool& pool_;

@@ -114,13 +114,6 @@ void SubscriptionCommands::Register(broker::RpcServer& server) {
   handle("subscription.disable", [this](const auto& r, auto d) { Disable(r, std::move(d)); });
 }
 
-SubscriptionCommands::Responder SubscriptionCommands::Committing(Responder respond) {
-  return [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
-    committed_();
-    respond(std::move(reply));
-  };
-}
-
 void SubscriptionCommands::Create(const schema::Request& request, Responder respond) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
@@ -178,7 +171,7 @@ void SubscriptionCommands::Insert(const schema::Request& request, json::object d
         RETURN_IF_ERROR(store.Insert(stored));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void SubscriptionCommands::Apply(const schema::Request& request, const std::string& name,
@@ -196,7 +189,7 @@ void SubscriptionCommands::Apply(const schema::Request& request, const std::stri
         if (also) RETURN_IF_ERROR(also(store, stored));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void SubscriptionCommands::Update(const schema::Request& request, Responder respond) {
@@ -366,7 +359,7 @@ void SubscriptionCommands::Delete(const schema::Request& request, Responder resp
         RETURN_IF_ERROR(DeleteReplays(store, stored));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 }  // namespace dispatch

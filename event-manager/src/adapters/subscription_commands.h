@@ -56,7 +56,6 @@ class SubscriptionCommands {
   /// Locks the subscription, applies `change`, writes it back.
   void Apply(const schema::Request& request, const std::string& name, Change change,
              Responder respond, Also also = {});
-  Responder Committing(Responder respond);
 
   Loop& loop_;
   pg::Pool& pool_;

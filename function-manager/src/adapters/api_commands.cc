@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "broker-adapters/entities/entity_reply.h"
 #include "broker-adapters/entities/idempotency.h"
+#include "function-manager/src/adapters/ready_object.h"
 #include "function-manager/src/domain/api_request.h"
 #include "schema/api_object.h"
 
@@ -59,43 +59,12 @@ void ApiCommands::Write(const schema::Request& request, Responder respond) {
   auto document = ApiDocument(request.org, *body);
   if (!document.ok()) return respond(document.error());
   bool create = request.method == "api.create";
-  AnswerWithEntity(
-      pool_, request,
-      [create, org = request.org, if_match = request.if_match, document = *document,
-       uuid = Uuid::V7(loop_.Now()),
-       now_s = ToMillis(loop_.Now()) / 1000](pg::Transaction& tx) -> Result<StoredEntity> {
-        EntityStore store(tx);
-        std::string name = json::GetString(document, "name");
-        StoredEntity entity{kApiKind, org, name, uuid, 0, document};
-        json::value created = now_s;
-        if (!create) {
-          ASSIGN_OR_RETURN(entity, store.Lock(kApiKind, org, name));
-          created = entity.document["createdTime"];
-          entity.document = document;
-        }
-        entity.document["status"] = "READY";
-        entity.document["createdTime"] = created;
-        entity.document["modifiedTime"] = now_s;
-        RETURN_IF_ERROR(CheckConflicts(tx, entity));
-        RETURN_IF_ERROR(create ? store.Insert(entity) : store.UpdateIfChanged(entity, if_match));
-        return entity;
-      },
-      Committing(std::move(respond), create ? "CREATING" : "UPDATING"));
+  WriteReadyObject(loop_, pool_, request, kApiKind, *document, CheckConflicts,
+                   Committing(std::move(respond), create ? "CREATING" : "UPDATING"));
 }
 
 void ApiCommands::Delete(const schema::Request& request, Responder respond) {
-  auto body = json::ParseObject(request.body);
-  if (!body.ok()) return respond(body.error());
-  AnswerWithEntity(
-      pool_, request,
-      [org = request.org, name = json::GetString(*body, "name"),
-       if_match = request.if_match](pg::Transaction& tx) -> Result<StoredEntity> {
-        EntityStore store(tx);
-        ASSIGN_OR_RETURN(auto stored, store.Lock(kApiKind, org, name));
-        RETURN_IF_ERROR(store.Delete(stored, if_match));
-        return stored;
-      },
-      Committing(std::move(respond), "DELETING"));
+  DeleteObject(pool_, request, kApiKind, Committing(std::move(respond), "DELETING"));
 }
 
 }  // namespace dispatch

@@ -23,7 +23,6 @@ class ApplicationCommands {
 
   void Write(const schema::Request& request, Responder respond);
   void Delete(const schema::Request& request, Responder respond);
-  Responder Committing(Responder respond);
 
   Loop& loop_;
   pg::Pool& pool_;

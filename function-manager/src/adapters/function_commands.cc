@@ -119,13 +119,6 @@ void FunctionCommands::Register(broker::RpcServer& server) {
   handle("function.delete", [this](const auto& r, auto d) { Delete(r, std::move(d)); });
 }
 
-FunctionCommands::Responder FunctionCommands::Committing(Responder respond) {
-  return [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
-    committed_();
-    respond(std::move(reply));
-  };
-}
-
 void FunctionCommands::Create(const schema::Request& request, Responder respond) {
   auto asked = ReadFunctionRequest(request.body);
   if (!asked.ok()) return respond(asked.error());
@@ -154,7 +147,7 @@ void FunctionCommands::Create(const schema::Request& request, Responder respond)
         RETURN_IF_ERROR(AddWork(tx, entity, next.faas_id));
         return entity;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void FunctionCommands::Update(const schema::Request& request, Responder respond) {
@@ -192,7 +185,7 @@ void FunctionCommands::Update(const schema::Request& request, Responder respond)
         RETURN_IF_ERROR(store.UpdateIfChanged(stored, if_match));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void FunctionCommands::Rollback(const schema::Request& request, Responder respond) {
@@ -227,7 +220,7 @@ void FunctionCommands::Rollback(const schema::Request& request, Responder respon
         RETURN_IF_ERROR(AddWork(tx, stored, next.faas_id));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void FunctionCommands::Delete(const schema::Request& request, Responder respond) {
@@ -262,7 +255,7 @@ void FunctionCommands::Remove(const schema::Request& request, const std::string&
         RETURN_IF_ERROR(DeleteRunsOf(tx, stored.uuid));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 }  // namespace dispatch

@@ -28,7 +28,6 @@ class FunctionCommands {
   void Rollback(const schema::Request& request, Responder respond);
   void Delete(const schema::Request& request, Responder respond);
   void Remove(const schema::Request& request, const std::string& function, Responder respond);
-  Responder Committing(Responder respond);
 
   Loop& loop_;
   pg::Pool& pool_;

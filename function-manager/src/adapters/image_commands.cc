@@ -72,13 +72,6 @@ void ImageCommands::Register(broker::RpcServer& server) {
   }
 }
 
-ImageCommands::Responder ImageCommands::Committing(Responder respond) {
-  return [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
-    committed_();
-    respond(std::move(reply));
-  };
-}
-
 void ImageCommands::Create(const std::string& kind, const schema::Request& request,
                            Responder respond) {
   auto document = DocumentOf(kind, request.body);
@@ -108,7 +101,7 @@ void ImageCommands::Create(const std::string& kind, const schema::Request& reque
         RETURN_IF_ERROR(AddWork(tx, stored, target));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void ImageCommands::Update(const std::string& kind, const schema::Request& request,
@@ -138,7 +131,7 @@ void ImageCommands::Update(const std::string& kind, const schema::Request& reque
         RETURN_IF_ERROR(AddWork(tx, stored, target));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void ImageCommands::Delete(const std::string& kind, const schema::Request& request,
@@ -165,7 +158,7 @@ void ImageCommands::Delete(const std::string& kind, const schema::Request& reque
         RETURN_IF_ERROR(EndWorkOf(tx, stored));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 }  // namespace dispatch

@@ -25,7 +25,6 @@ class ImageCommands {
   void Create(const std::string& kind, const schema::Request& request, Responder respond);
   void Update(const std::string& kind, const schema::Request& request, Responder respond);
   void Delete(const std::string& kind, const schema::Request& request, Responder respond);
-  Responder Committing(Responder respond);
 
   Loop& loop_;
   pg::Pool& pool_;

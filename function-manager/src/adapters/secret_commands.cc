@@ -105,13 +105,6 @@ void SecretCommands::Reveal(const schema::Request& request, Responder respond) {
       });
 }
 
-SecretCommands::Responder SecretCommands::Committing(Responder respond) {
-  return [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
-    committed_();
-    respond(std::move(reply));
-  };
-}
-
 Result<json::object> SecretCommands::Open(schema::Request& request) const {
   if (!vault_.usable()) {
     return Error{Code::kUnavailable,
@@ -159,7 +152,7 @@ void SecretCommands::Write(const schema::Request& request, const json::object& b
         RETURN_IF_ERROR(vault_.Store(tx, entity, values));
         return entity;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void SecretCommands::Delete(const schema::Request& request, Responder respond) {
@@ -191,7 +184,7 @@ void SecretCommands::Remove(const schema::Request& request, const std::string& s
         RETURN_IF_ERROR(vault_.Remove(tx, entity));
         return entity;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void SecretCommands::PublishSealingKey() {

@@ -39,7 +39,6 @@ class SecretCommands {
   void Remove(const schema::Request& request, const std::string& secret, Responder respond);
   // The values of some, merged, in a box for the service that asks.
   void Reveal(const schema::Request& request, Responder respond);
-  Responder Committing(Responder respond);
 
   Loop& loop_;
   pg::Pool& pool_;

@@ -59,7 +59,7 @@ void Begin(json::object& document, const char* status) {
 void FillWebhook(const std::string& org, json::object& document) {
   bool webhook = IsWebhook(document);
   document["url"] = webhook ? WebhookPath(org, json::GetString(document, "name")) : "";
-  if (!IsWebhook(document)) return;
+  if (!webhook) return;
   json::value& internal = document["internal"];
   if (!internal.is_object()) internal = json::object();
   if (!internal.as_object().contains("webhook")) {
@@ -104,13 +104,6 @@ bool Alike(const json::object& a, const json::object& b) {
 std::string NameIn(const schema::Request& request) {
   auto body = json::ParseObject(request.body);
   return body.ok() ? json::GetString(*body, "name") : "";
-}
-
-Status CheckRevision(const StoredEntity& entity, std::optional<int64_t> if_match) {
-  if (!if_match || *if_match == entity.version) return {};
-  return {Code::kPreconditionFailed,
-          fmt::format("{} '{}' is at revision {}, not {}; read it again and repeat the change",
-                      entity.kind, entity.name, entity.version, *if_match)};
 }
 
 // A type that there is no entity of.
@@ -195,13 +188,6 @@ void DriverCommands::Register(broker::RpcServer& server) {
   server.Handle("driver.log", [this](const auto& r, auto d) { Log(r, std::move(d)); });
 }
 
-DriverCommands::Responder DriverCommands::Committing(Responder respond) {
-  return [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
-    committed_();
-    respond(std::move(reply));
-  };
-}
-
 DriverCommands::Responder DriverCommands::WithToken(Responder respond) {
   return [this, respond = std::move(respond)](Result<broker::RpcReply> reply) {
     if (!reply.ok() || !reply->body.is_object()) return respond(std::move(reply));
@@ -260,7 +246,7 @@ void DriverCommands::WriteType(const schema::Request& request, bool create, Resp
         if (!found.ok())
           return found.code() == Code::kNotFound ? Missing(name, found.error()) : found.error();
         StoredEntity stored = std::move(*found);
-        RETURN_IF_ERROR(CheckRevision(stored, if_match));
+        RETURN_IF_ERROR(EntityStore::CheckMatch(stored, if_match));
         if (Alike(stored.document, type.document)) return stored;
         type.document["created-time"] = stored.document["created-time"];
         stored.document = std::move(type.document);
@@ -268,7 +254,7 @@ void DriverCommands::WriteType(const schema::Request& request, bool create, Resp
         RETURN_IF_ERROR(Follow(tx, stored));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void DriverCommands::DeleteType(const schema::Request& request, Responder respond) {
@@ -289,7 +275,7 @@ void DriverCommands::DeleteType(const schema::Request& request, Responder respon
         RETURN_IF_ERROR(store.Delete(*stored, if_match));
         return *stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void DriverCommands::Create(const schema::Request& request, Responder respond) {
@@ -317,7 +303,7 @@ void DriverCommands::Create(const schema::Request& request, Responder respond) {
         RETURN_IF_ERROR(Place(tx, driver));
         return driver;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void DriverCommands::Update(const schema::Request& request, Responder respond) {
@@ -333,7 +319,7 @@ void DriverCommands::Update(const schema::Request& request, Responder respond) {
         EntityStore store(tx);
         std::string name = json::GetString(document, "name");
         ASSIGN_OR_RETURN(auto stored, store.Lock(kDriverKind, org, name));
-        RETURN_IF_ERROR(CheckRevision(stored, if_match));
+        RETURN_IF_ERROR(EntityStore::CheckMatch(stored, if_match));
         std::string type_name = json::GetString(document, "type");
         if (type_name != json::GetString(stored.document, "type")) {
           return Error{Code::kUnprocessable,
@@ -355,7 +341,7 @@ void DriverCommands::Update(const schema::Request& request, Responder respond) {
         if (!runs_alike) RETURN_IF_ERROR(Place(tx, stored));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void DriverCommands::Delete(const schema::Request& request, Responder respond) {
@@ -370,7 +356,7 @@ void DriverCommands::Delete(const schema::Request& request, Responder respond) {
         stored.document["status"] = "DELETING";
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void DriverCommands::Rotate(const schema::Request& request, Responder respond) {
@@ -402,7 +388,7 @@ void DriverCommands::Rotate(const schema::Request& request, Responder respond) {
         RETURN_IF_ERROR(store.Update(stored, if_match));
         return stored;
       },
-      Committing(std::move(respond)));
+      Committing(committed_, std::move(respond)));
 }
 
 void DriverCommands::Log(const schema::Request& request, Responder respond) {

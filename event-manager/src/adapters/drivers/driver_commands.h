@@ -33,7 +33,6 @@ class DriverCommands {
   void Rotate(const schema::Request& request, Responder respond);
   void Log(const schema::Request& request, Responder respond);
   Status CheckImage(const json::object& type) const;
-  Responder Committing(Responder respond);
   // Adds a webhook's token to what is answered, never to what is stored.
   Responder WithToken(Responder respond);
 
