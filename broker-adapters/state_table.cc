@@ -52,7 +52,9 @@ struct StateTable::Impl : Reader::Listener, std::enable_shared_from_this<StateTa
 
   void Start() {
     reader = broker.NewReader(service + "-state", *this);
-    reader->Add(where, kEarliest);
+    // Compaction leaves the first offset; kEarliest is asked of a leader, who is not known yet, and
+    // librdkafka asks again half a second later.
+    reader->Add(where, 0);
     Sweep();
   }
 

@@ -228,6 +228,17 @@ TEST_P(BrokerTest, TellsTheEndAgainAfterNewRecords) {
   EXPECT_EQ(log.records.size(), 6u);
 }
 
+TEST_P(BrokerTest, TellsTheFirstEndWithItsLastRecords) {
+  std::string topic = NewTopic(1);
+  Fill(topic, 0, 5);
+  ReaderLog log;
+  auto reader = broker->NewReader("reader", log);
+  reader->Add({topic, 0}, 0);
+  ASSERT_TRUE(driver->RunUntil([&] { return log.records.size() >= 5; }));
+  ASSERT_TRUE((log.ends.contains({topic, 0}))) << "not with the next answer, which waits for more";
+  EXPECT_EQ((log.ends[{topic, 0}].back()), 5);
+}
+
 TEST_P(BrokerTest, AReaderOutOfRangeStandsStillUntilMoved) {
   std::string topic = NewTopic(1);
   Fill(topic, 0, 5);

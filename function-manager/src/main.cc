@@ -76,6 +76,12 @@ std::vector<Config::Setting> Settings() {
                       .default_value = "/usr/share/dispatch/runtimes",
                       .help = "the language workers that functions run in",
                       .unit = "directory"});
+  settings.push_back({.name = "functions-idle",
+                      .type = Config::Type::kDuration,
+                      .default_value = "5m",
+                      .help = "how long what runs a function is kept when no run comes; the next "
+                              "run starts it anew",
+                      .min = 100'000});
   settings.push_back({.name = "functions-network-allow",
                       .help = "IPv4 addresses and prefixes, by commas, that builds of images and "
                               "functions with a network reach besides public ones",
@@ -289,7 +295,9 @@ class FunctionManager {
   }
   static ProcessRunnerOptions RunnerOptions(Service& service) {
     return {.runtimes_dir = service.config().String("runtimes-dir"),
-            .network = NetworkOptionsOf(service)};
+            .network = NetworkOptionsOf(service),
+            .idle = std::chrono::duration_cast<std::chrono::milliseconds>(
+                service.config().GetDuration("functions-idle"))};
   }
   static FunctionFiles::Options FileOptions(Service& service) {
     return {.directory = service.config().String("functions-dir"),

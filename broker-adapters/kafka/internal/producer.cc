@@ -110,6 +110,13 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
 
   size_t in_flight() const { return slots_.used(); }
 
+  // At once, not with the first record: librdkafka asks for an idempotent producer's id when it
+  // opens, and again half a second later when it has no connection yet. Produce tries again.
+  void Open() {
+    Status status = OpenHandle();
+    if (!status.ok()) log::Warning("producer not opened reason=\"{}\"", status.message());
+  }
+
   Status Produce(ProduceRecord record, Producer::Delivered delivered) {
     size_t bytes =
         (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
@@ -399,8 +406,9 @@ class KafkaProducer : public Producer {
 }  // namespace
 
 std::unique_ptr<Producer> NewProducer(ConnectionPtr connection, ProducerOptions options) {
-  return std::make_unique<KafkaProducer>(
-      std::make_shared<ProducerCore>(std::move(connection), std::move(options)));
+  auto core = std::make_shared<ProducerCore>(std::move(connection), std::move(options));
+  core->Open();
+  return std::make_unique<KafkaProducer>(std::move(core));
 }
 
 }  // namespace dispatch::broker::kafka

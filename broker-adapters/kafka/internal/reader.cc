@@ -53,7 +53,31 @@ class ReaderCore : public Consumer {
   }
 
  private:
-  void Deliver(std::vector<Record> records) override { listener_->OnRecords(std::move(records)); }
+  void Deliver(std::vector<Record> records) override {
+    listener_->OnRecords(std::move(records));
+    for (const TopicPartition& tp : ReadToEnd()) {
+      Part* part = listener_ != nullptr ? Find(tp) : nullptr;
+      if (part != nullptr) OnEof(tp, *part, part->next);
+    }
+  }
+  // librdkafka tells the end only with the next fetch, which waits half a second for more. The
+  // answer that brought the records says where it is. Needed once: who waits for it, waits for the
+  // first.
+  std::vector<TopicPartition> ReadToEnd() const {
+    std::vector<TopicPartition> found;
+    if (!rk_) return found;
+    for (const auto& [tp, part] : parts_) {
+      if (part.told_end >= 0 || part.next <= 0 || part.paused || part.moving) continue;
+      int64_t low = 0;
+      int64_t end = 0;
+      if (rd_kafka_get_watermark_offsets(rk_.get(), tp.topic.c_str(), tp.partition, &low, &end) ==
+              RD_KAFKA_RESP_ERR_NO_ERROR &&
+          end >= 0 && part.next >= end) {
+        found.push_back(tp);
+      }
+    }
+    return found;
+  }
   void DeliverError(const TopicPartition& tp, const Error& error) override {
     listener_->OnPartitionError(tp, error);
   }
