@@ -2,6 +2,7 @@
 // object.
 //
 //   publish   events over HTTP: closed loop (c connections) or open loop (--rate, from due time)
+//   call      the same with one request again and again: --body, well answered when --expect is in it
 //   sink      an endpoint that counts, and measures from the attribute `benchtime`
 //   produce   the yardstick `bare`: the same events by librdkafka alone
 //   loop      the yardstick `loop`: a straight consumer that posts each event, --parallel at once
@@ -37,6 +38,8 @@ struct Options {
   std::string kafka;
   std::string listen = "127.0.0.1:0";
   std::string type = "bench";
+  std::string body;
+  std::string expect;
   int connections = 1;
   int parallel = 1;
   int batch = 0;
@@ -65,8 +68,8 @@ void Print(const std::string& json) {
   std::cout << json << std::endl;  // the driver waits for the line
 }
 
-/// Publishes over `connections` keep-alive connections, one request under way on each; with a rate,
-/// requests are due at fixed times and latency counts from there.
+/// Publishes (or, with a body, calls) over `connections` keep-alive connections, one request under
+/// way on each; with a rate, requests are due at fixed times and latency counts from there.
 class Publisher {
  public:
   Publisher(EventLoop& loop, Options options)
@@ -118,8 +121,14 @@ class Publisher {
 
   http::ClientRequest Request(int64_t due) {
     http::ClientRequest request;
+    if (!options_.key.empty()) request.headers.Add("authorization", "Bearer " + options_.key);
+    if (!options_.body.empty()) {
+      request.url = options_.url;
+      request.headers.Add("content-type", "application/json");
+      request.body = options_.body;
+      return request;
+    }
     request.url = options_.url + "/v1/topics/" + options_.topic + "/events";
-    request.headers.Add("authorization", "Bearer " + options_.key);
     if (options_.batch > 0) {
       request.headers.Add("content-type", "application/cloudevents-batch+json");
       request.body = "[";
@@ -143,12 +152,17 @@ class Publisher {
     return request;
   }
 
+  bool Good(const http::ClientResponse& response) const {
+    if (options_.body.empty()) return response.status == 202;
+    return response.status == 200 && response.body.find(options_.expect) != std::string::npos;
+  }
+
   void Send(int64_t due) {
     ++under_way_;
     client_.Send(Request(due), [this, due](http::Client::Outcome outcome) {
       --under_way_;
       int64_t now = NowMicros();
-      bool ok = outcome.response.status == 202;
+      bool ok = Good(outcome.response);
       int64_t events = options_.batch > 0 ? options_.batch : 1;
       if (ok) accepted_ += events;
       if (!ok) ++failed_;
@@ -432,12 +446,14 @@ int Main(int argc, char** argv) {
   add("kafka", po::value(&o.kafka), "brokers, for produce and loop");
   add("listen", po::value(&o.listen), "the sink's address");
   add("type", po::value(&o.type), "event type");
-  add("connections", po::value(&o.connections), "publish: connections");
+  add("body", po::value(&o.body), "call: what is posted");
+  add("expect", po::value(&o.expect), "call: text of a good answer");
+  add("connections", po::value(&o.connections), "publish, call: connections");
   add("parallel", po::value(&o.parallel), "produce, loop: under way at once");
   add("batch", po::value(&o.batch), "publish: events a request");
-  add("seconds", po::value(&o.seconds), "publish: measured time");
-  add("warmup", po::value(&o.warmup), "publish: time before that");
-  add("rate", po::value(&o.rate), "publish: requests a second, open loop");
+  add("seconds", po::value(&o.seconds), "publish, call: measured time");
+  add("warmup", po::value(&o.warmup), "publish, call: time before that");
+  add("rate", po::value(&o.rate), "publish, call: requests a second, open loop");
   add("count", po::value(&o.count), "end after so many");
   add("keys", po::value(&o.keys), "produce: partition keys; sink: ids of each are to rise");
   add("status", po::value(&o.status), "sink: of its answers");
@@ -459,7 +475,7 @@ int Main(int argc, char** argv) {
   }
   log::Init("load", log::Format::kText);
   EventLoop loop;
-  if (command == "publish") {
+  if (command == "publish" || command == "call") {
     Publisher(loop, o).Run();
   } else if (command == "sink") {
     return Sink(loop, o).Run();
@@ -478,7 +494,7 @@ int Main(int argc, char** argv) {
       Loop(loop, **broker, o).Run();
     }
   } else {
-    std::cerr << "publish, sink, produce or loop\n" << flags;
+    std::cerr << "publish, call, sink, produce or loop\n" << flags;
     return 2;
   }
   return 0;
