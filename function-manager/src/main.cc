@@ -155,7 +155,8 @@ class FunctionManager {
         ready_functions_(service.loop(), functions_, process_functions_),
         execution_(runner_, [this](const std::string& org, const std::string& name,
                                    auto done) { vault_.Get(org, name, std::move(done)); }),
-        function_sender_(service.loop(), pool_, ready_functions_, execution_, sender_),
+        run_writer_(pool_),
+        function_sender_(service.loop(), run_writer_, ready_functions_, execution_, sender_),
         calls_(*broker_, service.loop(), signer_, {.client_id = "function-manager"}),
         handshaker_(
             service.loop(), ClientOptionsOf(service.config()),
@@ -175,7 +176,8 @@ class FunctionManager {
         secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
         applications_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         apis_(service.loop(), pool_, [this] { relay_.Nudge(); }),
-        runs_(service.loop(), pool_, ready_functions_, execution_, RunOptions(service.config())),
+        runs_(service.loop(), pool_, ready_functions_, execution_, run_writer_,
+              RunOptions(service.config())),
         letters_(service.loop(), pool_, subscriptions_),
         redrives_(service.loop(), pool_, subscriptions_, [this] { invoker_.NudgeRedrives(); }),
         queries_(pool_, subscriptions_) {
@@ -244,7 +246,7 @@ class FunctionManager {
       attempts_.Flush(std::move(done));
     });
     service_.AddStopStep("runs of deliveries", [this](SteadyTime, std::function<void()> done) {
-      function_sender_.Flush(std::move(done));
+      run_writer_.Flush(std::move(done));
     });
     service_.AddStopStep(
         "runs", [this](SteadyTime, std::function<void()> done) { runs_.Stop(std::move(done)); });
@@ -392,6 +394,7 @@ class FunctionManager {
   ReadyFunctions process_functions_;
   HttpFunctionCatalog ready_functions_;
   RunExecution execution_;
+  RunWriter run_writer_;
   FunctionSender function_sender_;
   broker::RpcClient calls_;
   Handshaker handshaker_;

@@ -2,10 +2,10 @@
 // object.
 //
 //   publish   events over HTTP: closed loop (c connections) or open loop (--rate, from due time)
-//   call      the same with one request again and again: --body, well answered when --expect is in it
-//   sink      an endpoint that counts, and measures from the attribute `benchtime`
-//   produce   the yardstick `bare`: the same events by librdkafka alone
-//   loop      the yardstick `loop`: a straight consumer that posts each event, --parallel at once
+//   call      the same with one request again and again: --body, well answered when --expect is in
+//   it sink      an endpoint that counts, and measures from the attribute `benchtime` produce   the
+//   yardstick `bare`: the same events by librdkafka alone loop      the yardstick `loop`: a
+//   straight consumer that posts each event, --parallel at once
 
 #include <fmt/format.h>
 

@@ -1,8 +1,5 @@
 #include "function-manager/src/adapters/function_sender.h"
 
-#include <algorithm>
-#include <iterator>
-
 #include "common/log.h"
 #include "common/metrics.h"
 #include "function-manager/src/domain/function_event.h"
@@ -12,7 +9,6 @@ namespace dispatch {
 namespace {
 
 constexpr size_t kMostUnwritten = 5'000;
-constexpr size_t kMostAtOnce = 500;
 
 }  // namespace
 
@@ -69,35 +65,12 @@ void FunctionSender::Send(SendRequest request, std::function<void(Answer)> done)
 void FunctionSender::Keep(Run run) {
   static const auto dropped = metrics::GetCounter(
       "dispatch_runs_not_kept_total", "Runs of deliveries that went by too fast to be kept");
-  if (unwritten_.size() >= kMostUnwritten) return dropped.Add();
-  unwritten_.push_back(std::move(run));
-  if (!writing_) Write();
-}
-
-void FunctionSender::Write() {
-  if (unwritten_.empty()) return;
-  writing_ = true;
-  size_t count = std::min(unwritten_.size(), kMostAtOnce);
-  auto end = unwritten_.begin() + static_cast<std::ptrdiff_t>(count);
-  std::vector<Run> batch(std::make_move_iterator(unwritten_.begin()), std::make_move_iterator(end));
-  unwritten_.erase(unwritten_.begin(), end);
-  pool_.Run([batch = std::move(batch)](pg::Transaction& tx) { return InsertRuns(tx, batch); },
-            [this, alive = std::weak_ptr(alive_)](const Status& status) {
-              if (alive.expired()) return;
-              writing_ = false;
-              if (!status.ok() && log::Sometimes("run.not-kept", 5)) {
-                log::Warning("runs of deliveries not kept error=\"{}\"", status.message());
-              }
-              Write();
-            });
-}
-
-void FunctionSender::Flush(std::function<void()> done) {
-  Write();
-  if (!writing_) return done();
-  // After ours in the pool's queue.
-  pool_.Run([](pg::Transaction&) { return OkStatus(); },
-            [done = std::move(done)](const Status&) { done(); });
+  if (writer_.waiting() >= kMostUnwritten) return dropped.Add();
+  writer_.Write(std::move(run), [](const Status& kept) {
+    if (!kept.ok() && log::Sometimes("run.not-kept", 5)) {
+      log::Warning("run of a delivery not kept error=\"{}\"", kept.message());
+    }
+  });
 }
 
 }  // namespace dispatch

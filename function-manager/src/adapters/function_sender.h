@@ -1,11 +1,9 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
 #include "common/clock.h"
-#include "common/pg/pool.h"
-#include "function-manager/src/adapters/run_rows.h"
+#include "function-manager/src/adapters/run_writer.h"
 #include "function-manager/src/domain/run_execution.h"
 #include "function-manager/src/domain/sender.h"
 
@@ -16,25 +14,20 @@ namespace dispatch {
 /// `context.event`. Keeps a run of each attempt. One owner.
 class FunctionSender : public Sender {
  public:
-  FunctionSender(Loop& loop, pg::Pool& pool, FunctionCatalog& catalog, RunExecution& execution,
+  FunctionSender(Loop& loop, RunWriter& writer, FunctionCatalog& catalog, RunExecution& execution,
                  Sender& others)
-      : loop_(loop), pool_(pool), catalog_(catalog), execution_(execution), others_(others) {}
+      : loop_(loop), writer_(writer), catalog_(catalog), execution_(execution), others_(others) {}
 
   void Send(SendRequest request, std::function<void(Answer)> done) override;
-  /// Writes what is not written yet.
-  void Flush(std::function<void()> done);
 
  private:
   void Keep(Run run);
-  void Write();
 
   Loop& loop_;
-  pg::Pool& pool_;
+  RunWriter& writer_;
   FunctionCatalog& catalog_;
   RunExecution& execution_;
   Sender& others_;
-  std::vector<Run> unwritten_;
-  bool writing_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

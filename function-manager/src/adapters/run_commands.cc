@@ -65,8 +65,13 @@ RunQuery QueryOf(const std::string& org, const json::object& body) {
 }  // namespace
 
 RunCommands::RunCommands(Loop& loop, pg::Pool& pool, FunctionCatalog& catalog,
-                         RunExecution& execution, Options options)
-    : loop_(loop), pool_(pool), catalog_(catalog), execution_(execution), options_(options) {}
+                         RunExecution& execution, RunWriter& writer, Options options)
+    : loop_(loop),
+      pool_(pool),
+      catalog_(catalog),
+      execution_(execution),
+      writer_(writer),
+      options_(options) {}
 
 void RunCommands::Register(broker::RpcServer& server) {
   server.Handle("run.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
@@ -108,15 +113,13 @@ void RunCommands::Create(const schema::Request& request, Responder respond) {
 }
 
 void RunCommands::Keep(Run run, Responder respond) {
-  pool_.Query<Run>(
-      [run](pg::Transaction& tx) -> Result<Run> {
-        RETURN_IF_ERROR(InsertRuns(tx, {run}));
-        return run;
-      },
-      [this, alive = std::weak_ptr(alive_), answer = Answering(std::move(respond))](auto kept) {
-        answer(kept);
-        if (!alive.expired() && kept.ok()) Nudge();
-      });
+  broker::RpcReply reply = ReplyOf(run);
+  writer_.Write(std::move(run), [this, alive = std::weak_ptr(alive_), reply = std::move(reply),
+                                 respond = std::move(respond)](const Status& kept) mutable {
+    if (!kept.ok()) return respond(kept.error());
+    respond(std::move(reply));
+    if (!alive.expired()) Nudge();
+  });
 }
 
 void RunCommands::RunNow(const RunExecution::FunctionPtr& function, Run run, Responder respond) {
@@ -127,17 +130,15 @@ void RunCommands::RunNow(const RunExecution::FunctionPtr& function, Run run, Res
         run.Finish(std::move(outcome), ToMicros(loop_.Now()));
         Count(run);
         // The caller learns what came of it even when that cannot be kept.
-        pool_.Query<Run>(
-            [run](pg::Transaction& tx) -> Result<Run> {
-              RETURN_IF_ERROR(InsertRuns(tx, {run}));
-              return run;
-            },
-            [run, respond = std::move(respond)](const Result<Run>& kept) {
-              if (!kept.ok() && log::Sometimes("run.not-kept", 5)) {
-                log::Warning("run not kept id={} error=\"{}\"", run.id.ToString(), kept.message());
-              }
-              respond(ReplyOf(run));
-            });
+        broker::RpcReply reply = ReplyOf(run);
+        std::string id = run.id.ToString();
+        writer_.Write(std::move(run), [id, reply = std::move(reply),
+                                       respond = std::move(respond)](const Status& kept) mutable {
+          if (!kept.ok() && log::Sometimes("run.not-kept", 5)) {
+            log::Warning("run not kept id={} error=\"{}\"", id, kept.message());
+          }
+          respond(std::move(reply));
+        });
       });
 }
 

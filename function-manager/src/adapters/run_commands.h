@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/pg/pool.h"
 #include "function-manager/src/adapters/run_rows.h"
+#include "function-manager/src/adapters/run_writer.h"
 #include "function-manager/src/domain/run_execution.h"
 
 namespace dispatch {
@@ -26,7 +27,7 @@ class RunCommands {
     int max_attempts = 4;  // of a run that no attempt brought to an end
   };
   RunCommands(Loop& loop, pg::Pool& pool, FunctionCatalog& catalog, RunExecution& execution,
-              Options options);
+              RunWriter& writer, Options options);
 
   void Register(broker::RpcServer& server);
   /// Begins to claim.
@@ -62,6 +63,7 @@ class RunCommands {
   pg::Pool& pool_;
   FunctionCatalog& catalog_;
   RunExecution& execution_;
+  RunWriter& writer_;
   const Options options_;
   const Uuid owner_ = Uuid::Random();
   std::unordered_map<Uuid, std::shared_ptr<ClaimedRun>> running_;

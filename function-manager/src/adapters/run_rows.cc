@@ -20,6 +20,8 @@ constexpr char kInsert[] = "insert into runs (" DISPATCH_RUN_COLUMNS R"()
   select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::text[],
     $7::text[], $8::text[], $9::bigint[], $10::bigint[]))";
 
+constexpr size_t kInsertBytes = 4 * 1024 * 1024;
+
 constexpr char kFind[] = "select" DISPATCH_RUN_COLUMNS R"(from runs
   where id = $1::uuid and org = $2 and ($3 = '' or function = $3))";
 
@@ -119,22 +121,28 @@ Result<std::pair<int64_t, Uuid>> ReadCursor(const std::string& text) {
 
 }  // namespace
 
-Status InsertRuns(pg::Transaction& tx, const std::vector<Run>& runs) {
-  if (runs.empty()) return {};
-  Columns columns(10);
-  for (const Run& run : runs) {
-    columns.Text(run.id.ToString())
-        .Text(run.org)
-        .Text(run.function)
-        .Text(run.function_id.ToString())
-        .Text(run.faas_id.ToString())
-        .Text(run.status)
-        .Text(json::Serialize(RequestDocument(run.request)))
-        .Text(json::Serialize(OutcomeDocument(run.outcome)))
-        .Int(run.executed_us)
-        .Int(run.finished_us);
+Status InsertRuns(pg::Transaction& tx, const std::vector<const Run*>& runs) {
+  for (auto next = runs.begin(); next != runs.end();) {
+    Columns columns(10);
+    for (size_t bytes = 0; next != runs.end() && bytes < kInsertBytes; ++next) {
+      const Run& run = **next;
+      std::string request = json::Serialize(RequestDocument(run.request));
+      std::string outcome = json::Serialize(OutcomeDocument(run.outcome));
+      bytes += request.size() + outcome.size();
+      columns.Text(run.id.ToString())
+          .Text(run.org)
+          .Text(run.function)
+          .Text(run.function_id.ToString())
+          .Text(run.faas_id.ToString())
+          .Text(run.status)
+          .Text(std::move(request))
+          .Text(std::move(outcome))
+          .Int(run.executed_us)
+          .Int(run.finished_us);
+    }
+    RETURN_IF_ERROR(tx.Exec(kInsert, columns.Arrays()).status());
   }
-  return tx.Exec(kInsert, columns.Arrays()).status();
+  return {};
 }
 
 Result<Run> FindRun(pg::Transaction& tx, const std::string& org, const Uuid& id,

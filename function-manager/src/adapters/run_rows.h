@@ -13,7 +13,8 @@ namespace dispatch {
 
 inline constexpr int kRunLeaseSeconds = 30;
 
-Status InsertRuns(pg::Transaction& tx, const std::vector<Run>& runs);
+/// In statements of some megabytes each.
+Status InsertRuns(pg::Transaction& tx, const std::vector<const Run*>& runs);
 
 /// kNotFound when the organisation has none of that id, or (with a name) not of that function.
 Result<Run> FindRun(pg::Transaction& tx, const std::string& org, const Uuid& id,

@@ -1,6 +1,8 @@
 // Runs in PostgreSQL: against the one that DISPATCH_TEST_PG_URL names, in a schema of its own.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "common/pg/migrations.h"
 #include "common/pg/testing/own_schema.h"
 #include "function-manager/src/adapters/function_sender.h"
@@ -66,7 +68,7 @@ class Runs : public pg::testing::OwnSchema {
     run.function = function;
     run.function_id = Uuid::Random();
     run.executed_us = ToMicros(loop_.Now());
-    EXPECT_TRUE(Done([run](pg::Transaction& tx) { return InsertRuns(tx, {run}); }));
+    EXPECT_TRUE(Done([run](pg::Transaction& tx) { return InsertRuns(tx, {&run}); }));
     return run;
   }
   std::vector<ClaimedRun> Claim(const Uuid& owner, std::vector<std::string> busy = {}) {
@@ -186,11 +188,40 @@ TEST_F(Runs, AreForgottenAfterTheirTime) {
   old.Finish({}, 1'000);
   old.id = Uuid::Random();
   auto open = Waiting("hello");
-  EXPECT_TRUE(Done([&](pg::Transaction& tx) { return InsertRuns(tx, {old}); }));
+  EXPECT_TRUE(Done([&](pg::Transaction& tx) { return InsertRuns(tx, {&old}); }));
   EXPECT_EQ(*In<size_t>([](pg::Transaction& tx) { return ForgetRuns(tx, 2'000, 10); }), 1u);
   EXPECT_TRUE(In<dispatch::Run>([&](pg::Transaction& tx) {
                 return FindRun(tx, "acme", open.id, "");
               }).ok());
+}
+
+TEST_F(Runs, WrittenTogetherFailAlone) {
+  RunWriter writer(*pool_);
+  std::map<std::string, bool> stored;
+  auto write = [&](const std::string& function, const Uuid& id) {
+    dispatch::Run run;
+    run.id = id;
+    run.org = "acme";
+    run.function = function;
+    run.executed_us = ToMicros(loop_.Now());
+    writer.Write(run,
+                 [&stored, function](const Status& status) { stored[function] = status.ok(); });
+  };
+  Uuid twice = Uuid::Random();
+  write("first", twice);  // alone under way, while the others gather
+  for (int i = 0; i < 600; ++i) write("f" + std::to_string(i), Uuid::Random());
+  write("again", twice);
+  EXPECT_TRUE(stored.empty()) << "never inside the call";
+  bool flushed = false;
+  writer.Flush([&] { flushed = true; });
+  EXPECT_TRUE(loop_.RunUntil([&] { return flushed; }, 20s));
+  EXPECT_EQ(stored.size(), 602u);
+  for (const auto& [function, ok] : stored) EXPECT_EQ(ok, function != "again") << function;
+  auto count = In<int64_t>([](pg::Transaction& tx) -> Result<int64_t> {
+    ASSIGN_OR_RETURN(auto rows, tx.Exec("select count(*) from runs where org = 'acme'"));
+    return rows[0].Int(0);
+  });
+  EXPECT_EQ(*count, 601);
 }
 
 TEST_F(Runs, DeliveriesToFunctionsAreKeptAndAnswered) {
@@ -199,14 +230,15 @@ TEST_F(Runs, DeliveriesToFunctionsAreKeptAndAnswered) {
   Nobody others;
   RunExecution execution(
       runner, [](const auto&, const auto&, auto done) { done(Error{Code::kNotFound, "none"}); });
-  FunctionSender sender(loop_, *pool_, functions, execution, others);
+  RunWriter writer(*pool_);
+  FunctionSender sender(loop_, writer, functions, execution, others);
   EXPECT_EQ(Sent(sender, "http://example.com").status, 299);
   EXPECT_EQ(Sent(sender, FunctionUrl("acme", "none")).failure, "not-ready");
   EXPECT_EQ(Sent(sender, FunctionUrl("acme", "hello")).status, 200);
   runner.answer.error = RunError{kInputError, "bad", {}};
   EXPECT_EQ(Sent(sender, FunctionUrl("acme", "hello")).status, 422);
   bool flushed = false;
-  sender.Flush([&] { flushed = true; });
+  writer.Flush([&] { flushed = true; });
   EXPECT_TRUE(loop_.RunUntil([&] { return flushed; }, 20s));
   auto page = In<RunPage>([](pg::Transaction& tx) {
     RunQuery query;
