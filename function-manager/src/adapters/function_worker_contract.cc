@@ -82,7 +82,8 @@ class Functions : public pg::testing::OwnSchema {
     worker_.reset();
     files_.reset();
     files_ = std::make_unique<FunctionFiles>(loop_, *pool_, FunctionFiles::Options{directory_, {}});
-    worker_ = std::make_unique<FunctionWorker>(loop_, *pool_, *files_, runner_, [] {});
+    containers_.loop = &loop_;
+    worker_ = std::make_unique<FunctionWorker>(loop_, *pool_, *files_, containers_, runner_, [] {});
     worker_->Start();
   }
 
@@ -185,6 +186,17 @@ class Functions : public pg::testing::OwnSchema {
   fs::path directory_;
   ::dispatch::testing::FakeRunner runner_;
   std::unique_ptr<FunctionFiles> files_;
+  struct Containers : ContainerImages {
+    void Find(const std::string& reference,
+              std::function<void(Result<std::string>)> done) override {
+      asked.push_back(reference);
+      loop->Post([done, answer = answer] { done(answer); });
+    }
+    Loop* loop = nullptr;
+    Result<std::string> answer = Error{Code::kUnprocessable, "no engine"};
+    std::vector<std::string> asked;
+  };
+  Containers containers_;
   std::unique_ptr<FunctionWorker> worker_;
 };
 

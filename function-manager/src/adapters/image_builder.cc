@@ -71,10 +71,6 @@ std::string ImageRecipe::Digest() const {
 }
 
 std::string LanguageFault(const std::string& language) {
-  if (language.empty()) {
-    return fmt::format("there is no process runtime for it: language must be one of {}",
-                       kRuntimeLanguages);
-  }
   if (language == "powershell") {
     return fmt::format("{} functions cannot be run by this version", language);
   }
