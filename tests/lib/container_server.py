@@ -20,7 +20,8 @@ def network(_):
 def write(request):
     try:
         with open(request["path"], "w") as file:
-            file.write("x" * request.get("bytes", 1))
+            for _ in range(request.get("pages", 1)):
+                file.write("x" * 4096)
         return "written"
     except OSError as error:
         return error.strerror

@@ -223,6 +223,24 @@ TEST_F(Functions, WaitForTheirImageAndAreProvedThen) {
   EXPECT_EQ(Count("select count(*) from function_versions"), 1);
 }
 
+TEST_F(Functions, OfAContainerAreProvedWithTheImageAsItIs) {
+  Make(schema::kBaseImageKind, "base", {{"language", "ruby"}, {"dockerUrl", "x/ruby:1"}});
+  EXPECT_EQ(Settled(schema::kBaseImageKind, "base")["reason"], json::array{"no engine"});
+  containers_.answer = std::string("x/ruby@sha256:aa");
+  Make(schema::kBaseImageKind, "base2", {{"language", ""}, {"dockerUrl", "x/ruby:2"}});
+  Make(schema::kImageKind, "image",
+       {{"baseImageName", "base2"}, {"runtimeDependencies", {{"manifest", "rake"}}}});
+  json::object image = Settled(schema::kImageKind, "image");
+  EXPECT_EQ(json::GetString(image, "status"), "READY");
+  EXPECT_THAT(json::Serialize(image["reason"]), HasSubstr("recorded but not installed"));
+  EXPECT_EQ(containers_.asked, (std::vector<std::string>{"x/ruby:1", "x/ruby:2", "x/ruby:2"}));
+  MakeFunction("one", "h1");
+  EXPECT_EQ(json::GetString(Settled(), "status"), "READY");
+  ASSERT_EQ(runner_.asked.size(), 1u);
+  EXPECT_EQ(runner_.asked[0]->language, "container");
+  EXPECT_EQ(runner_.asked[0]->image, "x/ruby@sha256:aa");
+}
+
 TEST_F(Functions, SayWhyTheyCannotServe) {
   MakeImage();
   runner_.proof = Error{Code::kUnprocessable, "no function h1 in x.py"};
