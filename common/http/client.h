@@ -49,10 +49,16 @@ struct ClientOptions {
   /// unspecified, mapped forms of these) after resolving, before connecting. Those of metadata
   /// services are always refused.
   bool allow_private_addresses = false;
+  /// Where every connection leads, in place of what a URL's host names: gives a stream socket that
+  /// does not block and whose connect was begun, which the client then owns. No address is checked.
+  std::function<Result<int>()> dial = nullptr;
   bool verify_tls = true;
   std::string ca_file;  // empty: the system's
   std::string user_agent = "Dispatch";
 };
+
+/// A connection to a socket in the file system, for ClientOptions::dial.
+Result<int> DialUnix(const std::string& path);
 
 /// Why a request had no answer, in the fixed words that attempts are recorded with.
 enum class FailureKind {

@@ -41,6 +41,7 @@ ClientConnection::~ClientConnection() {
 void ClientConnection::Open(std::shared_ptr<Exchange> exchange) {
   exchange_ = std::move(exchange);
   exchange_->connection = this;
+  if (core_->options.dial) return Dial();
   const std::string& host = exchange_->url->host;
   if (const auto* known = core_->resolver.Cached(host)) return OnAddresses(*known);
   core_->resolver.Resolve(host, [self = shared_from_this()](const Result<Addresses>& answer) {
@@ -84,6 +85,16 @@ void ClientConnection::ConnectNext() {
     close(fd);
     return ConnectFailed(why);
   }
+  AwaitConnected(fd);
+}
+
+void ClientConnection::Dial() {
+  auto fd = core_->options.dial();
+  if (!fd.ok()) return Fail(FailureKind::kConnect, fd.message());
+  AwaitConnected(*fd);
+}
+
+void ClientConnection::AwaitConnected(int fd) {
   error_code ignored;
   socket_.emplace(core_->loop.impl().io, fd);
   socket_->native_non_blocking(true, ignored);

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "common/http/internal/address.h"
 #include "common/http/internal/url.h"
@@ -58,6 +61,42 @@ class HttpClient : public ::testing::Test {
   ClientOptions options_;
   std::unique_ptr<Client> client_;
 };
+
+TEST_F(HttpClient, DialsASocketInTheFileSystem) {
+  std::string path = ::testing::TempDir() + "dial-" + std::to_string(getpid()) + ".sock";
+  options_.dial = [path] { return DialUnix(path); };
+  auto missing = Wait(Post("http://engine/v1/x"));
+  EXPECT_EQ(missing.failure, FailureKind::kConnect);
+  EXPECT_THAT(missing.message, HasSubstr("cannot connect to " + path));
+
+  int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listener, 1), 0);
+  std::string received;
+  int peer = -1;
+  loop_.WatchReadable(listener, [&] {
+    if (peer >= 0 || (peer = accept(listener, nullptr, nullptr)) < 0) return;
+    loop_.WatchReadable(peer, [&] {
+      char text[4096];
+      ssize_t size = read(peer, text, sizeof(text));
+      if (size <= 0 || !received.append(text, static_cast<size_t>(size)).ends_with("hello")) return;
+      std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+      EXPECT_EQ(write(peer, answer.data(), answer.size()), static_cast<ssize_t>(answer.size()));
+    });
+  });
+  auto outcome = Wait(Post("http://engine/v1/x"));
+  EXPECT_EQ(outcome.failure, FailureKind::kNone) << outcome.message;
+  EXPECT_EQ(outcome.response.body, "ok");
+  EXPECT_THAT(received, StartsWith("POST /v1/x HTTP/1.1\r\nHost: engine\r\n"));
+  for (int fd : {listener, peer}) {
+    loop_.Unwatch(fd);
+    close(fd);
+  }
+  unlink(path.c_str());
+}
 
 TEST_F(HttpClient, PostsAndReadsTheAnswer) {
   RawListener listener(loop_);

@@ -34,6 +34,7 @@
 #include "function-manager/src/adapters/secret_commands.h"
 #include "function-manager/src/adapters/state_catalog.h"
 #include "function-manager/src/domain/invoker.h"
+#include "function-manager/src/runtime/container_runner.h"
 #include "function-manager/src/runtime/process_runner.h"
 
 namespace dispatch {
@@ -82,6 +83,10 @@ std::vector<Config::Setting> Settings() {
                       .help = "how long what runs a function is kept when no run comes; the next "
                               "run starts it anew",
                       .min = 100'000});
+  settings.push_back({.name = "functions-engine-socket",
+                      .help = "socket of a container engine with Docker's API, for images that no "
+                              "language worker runs (/var/run/docker.sock); empty: there is none",
+                      .unit = "file"});
   settings.push_back({.name = "functions-network-allow",
                       .help = "IPv4 addresses and prefixes, by commas, that builds of images and "
                               "functions with a network reach besides public ones",
@@ -149,9 +154,10 @@ class FunctionManager {
         replies_(broker_->NewProducer({.delivery_timeout = kReplyTimeout})),
         sender_(service.loop(), ClientOptionsOf(service.config()), vault_, *replies_),
         processes_(service.loop(), RunnerOptions(service)),
-        runner_(service.loop(), ClientOptionsOf(service.config()), processes_),
+        containers_(service.loop(), ContainerOptions(service), processes_),
+        runner_(service.loop(), ClientOptionsOf(service.config()), containers_),
         files_(service.loop(), pool_, FileOptions(service)),
-        process_functions_(service.loop(), functions_, files_, processes_),
+        process_functions_(service.loop(), functions_, files_, containers_),
         ready_functions_(service.loop(), functions_, process_functions_),
         execution_(runner_, [this](const std::string& org, const std::string& name,
                                    auto done) { vault_.Get(org, name, std::move(done)); }),
@@ -170,7 +176,8 @@ class FunctionManager {
         dead_letters_(*broker_, service.loop(), pool_),
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
         audit_(*broker_, signer_, "function-manager"),
-        worker_(service.loop(), pool_, files_, processes_, [this] { relay_.Nudge(); }),
+        worker_(service.loop(), pool_, files_, containers_, containers_,
+                [this] { relay_.Nudge(); }),
         images_(service.loop(), pool_, [this] { FunctionsChanged(); }),
         commands_(service.loop(), pool_, subscriptions_, [this] { FunctionsChanged(); }),
         secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
@@ -248,6 +255,9 @@ class FunctionManager {
     service_.AddStopStep("runs of deliveries", [this](SteadyTime, std::function<void()> done) {
       run_writer_.Flush(std::move(done));
     });
+    service_.AddStopStep("containers", [this](SteadyTime, std::function<void()> done) {
+      containers_.Close(std::move(done));
+    });
     service_.AddStopStep(
         "runs", [this](SteadyTime, std::function<void()> done) { runs_.Stop(std::move(done)); });
     service_.AddStopStep(
@@ -300,6 +310,18 @@ class FunctionManager {
             .network = NetworkOptionsOf(service),
             .idle = std::chrono::duration_cast<std::chrono::milliseconds>(
                 service.config().GetDuration("functions-idle"))};
+  }
+  static ContainerRunnerOptions ContainerOptions(Service& service) {
+    const Config& config = service.config();
+    ContainerRunnerOptions options{.socket = config.String("functions-engine-socket"),
+                                   .owner = {},
+                                   .idle = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                       config.GetDuration("functions-idle"))};
+    if (options.socket.empty()) return options;
+    auto owner = ContainerOwner(config.String("functions-dir"));
+    if (!owner.ok()) service.Fail("functions-dir: " + owner.message());
+    if (owner.ok()) options.owner = std::move(*owner);
+    return options;
   }
   static FunctionFiles::Options FileOptions(Service& service) {
     return {.directory = service.config().String("functions-dir"),
@@ -389,6 +411,7 @@ class FunctionManager {
   std::unique_ptr<broker::Producer> replies_;
   HttpSender sender_;
   ProcessRunner processes_;
+  ContainerRunner containers_;
   HttpFunctionRunner runner_;
   FunctionFiles files_;
   ReadyFunctions process_functions_;

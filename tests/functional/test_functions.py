@@ -3,6 +3,7 @@
 import base64
 import gzip
 import os
+import shutil
 import time
 
 import pytest
@@ -89,6 +90,17 @@ def test_what_cannot_run_here_says_why(org, name):
     org.delete(f"{IMAGE}/{on_it}", expect=200)
     assert org.delete(f"{BASE}/{called}", expect=200).json()["name"] == called
     org.get(f"{BASE}/{called}", expect=404)
+
+
+def test_powershell_says_what_it_needs(org, name):
+    called = name("base")
+    org.post(BASE, {"name": called, "dockerUrl": "dispatchframework/powershell-base:0.0.14"}, expect=201)
+    shown = ready(org, f"{BASE}/{called}")
+    if shutil.which("pwsh", path="/usr/local/bin:/usr/bin:/usr/sbin"):
+        assert shown["status"] == "READY", shown
+    else:
+        assert shown["status"] == "ERROR" and "install PowerShell 7" in shown["reason"][0], shown
+    org.delete(f"{BASE}/{called}", expect=200)
 
 
 def test_references_hold(org, name, python):

@@ -44,6 +44,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   void OnAddresses(const Result<Addresses>& answer);
   void ConnectNext();
+  void Dial();
+  void AwaitConnected(int fd);
   void OnConnected();
   void ConnectFailed(const std::string& why);
   void Handshake();

@@ -70,6 +70,7 @@ struct Plan {
   std::string reason;        // kFail
   bool told = false;         // the entity was changed
   std::string language;      // as runtimes are called
+  std::string docker_url;    // of the base image
   ImageRecipe recipe;        // kImage
   NextVersion next;          // kFunction
   std::string image_digest;  // kFunction
@@ -120,6 +121,7 @@ Status PlanImage(EntityStore& store, const StoredEntity& entity, Plan& plan) {
   if (!IsReady(*base, "base image", plan)) return {};
   plan.what = Plan::Do::kImage;
   plan.language = LanguageOf(base->document);
+  plan.docker_url = json::GetString(base->document, "dockerUrl");
   plan.recipe.language = plan.language;
   if (const auto* runtime = json::GetObject(entity.document, "runtimeDependencies")) {
     plan.recipe.manifest = json::GetString(*runtime, "manifest");
@@ -167,6 +169,7 @@ Result<Plan> MakePlan(pg::Transaction& tx, const FunctionWork& work) {
   } else {
     plan.what = Plan::Do::kBaseImage;
     plan.language = LanguageOf(entity.document);
+    plan.docker_url = json::GetString(entity.document, "dockerUrl");
   }
   if (work.attempts > kMostAttempts && plan.what != Plan::Do::kWait) {
     plan.what = Plan::Do::kFail;
@@ -190,25 +193,31 @@ Status KeepVersion(pg::Transaction& tx, const StoredEntity& entity) {
   return tx.Exec(kForgetVersions, {entity.uuid.ToString(), std::to_string(kKeptVersions)}).status();
 }
 
-void FinishImage(json::object& document, const Plan& plan, const Status& outcome) {
+void FinishImage(json::object& document, const Plan& plan, const Result<std::string>& outcome) {
   document["status"] = outcome.ok() ? "READY" : "ERROR";
   json::array reason;
   const auto* system = json::GetObject(document, "systemDependencies");
+  bool packages = system != nullptr && json::GetArray(*system, "packages") != nullptr;
+  bool container = plan.language == kContainerLanguage;
   if (!outcome.ok()) {
     reason.emplace_back(outcome.message());
-  } else if (system != nullptr && json::GetArray(*system, "packages") != nullptr) {
+  } else if (container && (!plan.recipe.manifest.empty() || packages)) {
+    reason.emplace_back(
+        "dependencies are recorded but not installed: a container has what is in its image");
+  } else if (packages) {
     reason.emplace_back(
         "system packages are recorded but not installed: functions see those of the machine");
   }
   document["reason"] = std::move(reason);
   if (outcome.ok()) {
     document["internal"] = {{"target", plan.work.target.ToString()},
-                            {"digest", plan.recipe.Digest()}};
+                            {"digest", container ? *outcome : plan.recipe.Digest()}};
   }
 }
 
 // True: the entity was changed.
-Result<bool> Finish(pg::Transaction& tx, const Plan& plan, const Status& outcome, int64_t now_s) {
+Result<bool> Finish(pg::Transaction& tx, const Plan& plan, const Result<std::string>& outcome,
+                    int64_t now_s) {
   EntityStore store(tx);
   auto found = store.Lock(plan.work.kind, plan.work.org, plan.work.name);
   if (!found.ok() && found.status().code() != Code::kNotFound) return found.status();
@@ -236,7 +245,7 @@ Result<bool> Finish(pg::Transaction& tx, const Plan& plan, const Status& outcome
 }
 
 // The end of a tool's words is what tells.
-Status Bounded(const Status& status) {
+Result<std::string> Bounded(const Result<std::string>& status) {
   if (status.ok() || status.message().size() <= kReasonBytes) return status;
   const std::string& text = status.message();
   std::string bounded = text.substr(0, 200) + " ... " + text.substr(text.size() - kReasonBytes);
@@ -248,11 +257,12 @@ Status Bounded(const Status& status) {
 }  // namespace
 
 struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
-  Impl(Loop& the_loop, pg::Pool& the_pool, FunctionFiles& the_files, Runner& the_runner,
-       std::function<void()> the_told)
+  Impl(Loop& the_loop, pg::Pool& the_pool, FunctionFiles& the_files, ContainerImages& the_images,
+       Runner& the_runner, std::function<void()> the_told)
       : loop(the_loop),
         pool(the_pool),
         files(the_files),
+        images(the_images),
         runner(the_runner),
         told(std::move(the_told)) {}
 
@@ -314,6 +324,13 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
   using PlanPtr = std::shared_ptr<const Plan>;
 
   void Do(const PlanPtr& plan) {
+    bool container = plan->language == kContainerLanguage;
+    if (container && (plan->what == Plan::Do::kBaseImage || plan->what == Plan::Do::kImage)) {
+      return images.Find(plan->docker_url,
+                         Guarded<Result<std::string>>(
+                             [this, plan](const Result<std::string>& found) { End(plan, found); }));
+    }
+    if (container && plan->what == Plan::Do::kFunction) return Unpack(plan, plan->image_digest);
     switch (plan->what) {
       case Plan::Do::kNothing:
         return Leave();
@@ -324,16 +341,17 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
         return End(plan, Error{Code::kUnprocessable, plan->reason});
       case Plan::Do::kBaseImage: {
         std::string fault = LanguageFault(plan->language);
-        return End(plan, fault.empty() ? Status() : Status(Error{Code::kUnprocessable, fault}));
+        if (fault.empty()) return End(plan, std::string());
+        return End(plan, Error{Code::kUnprocessable, fault});
       }
       case Plan::Do::kImage:
         return files.Build(plan->recipe, Guarded<Result<std::string>>([this, plan](auto directory) {
-                             End(plan, directory.status());
+                             End(plan, directory);
                            }));
       case Plan::Do::kFunction:
         return files.Image(plan->image_digest,
                            Guarded<Result<std::string>>([this, plan](auto directory) {
-                             if (!directory.ok()) return End(plan, directory.status());
+                             if (!directory.ok()) return End(plan, directory);
                              Unpack(plan, *directory);
                            }));
     }
@@ -342,7 +360,7 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
   void Unpack(const PlanPtr& plan, const std::string& image) {
     files.Source(plan->next.source_digest,
                  Guarded<Result<std::string>>([this, plan, image](auto directory) {
-                   if (!directory.ok()) return End(plan, directory.status());
+                   if (!directory.ok()) return End(plan, directory);
                    Prove(plan, image, *directory);
                  }));
   }
@@ -357,7 +375,8 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
                    } else {
                      RetireBefore(plan->work.entity, version->id);
                    }
-                   End(plan, proved);
+                   if (!proved.ok()) return End(plan, proved.error());
+                   End(plan, std::string());
                  }));
   }
 
@@ -378,8 +397,9 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
     };
   }
 
-  void End(const PlanPtr& plan, const Status& status) {
-    Status outcome = Bounded(status);
+  // With what names the image, of a container's.
+  void End(const PlanPtr& plan, const Result<std::string>& status) {
+    Result<std::string> outcome = Bounded(status);
     const FunctionWork& work = plan->work;
     if (!outcome.ok() && outcome.code() == Code::kUnavailable && work.attempts < kMostAttempts) {
       log::Warning("work put off kind={} org={} name={} attempt={} error=\"{}\"", work.kind,
@@ -434,6 +454,7 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
   Loop& loop;
   pg::Pool& pool;
   FunctionFiles& files;
+  ContainerImages& images;
   Runner& runner;
   const std::function<void()> told;
   const std::string owner = Uuid::Random().ToString();
@@ -445,9 +466,9 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
   std::unordered_map<Uuid, Uuid> proved_last;  // by the function's uuid
 };
 
-FunctionWorker::FunctionWorker(Loop& loop, pg::Pool& pool, FunctionFiles& files, Runner& runner,
-                               std::function<void()> told)
-    : impl_(std::make_shared<Impl>(loop, pool, files, runner, std::move(told))) {}
+FunctionWorker::FunctionWorker(Loop& loop, pg::Pool& pool, FunctionFiles& files,
+                               ContainerImages& images, Runner& runner, std::function<void()> told)
+    : impl_(std::make_shared<Impl>(loop, pool, files, images, runner, std::move(told))) {}
 
 FunctionWorker::~FunctionWorker() = default;
 

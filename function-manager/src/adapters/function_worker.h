@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/pg/pool.h"
 #include "function-manager/src/adapters/function_files.h"
+#include "function-manager/src/domain/container_images.h"
 #include "function-manager/src/domain/runner.h"
 
 namespace dispatch {
@@ -16,8 +17,8 @@ namespace dispatch {
 class FunctionWorker {
  public:
   /// `told` runs after each change of an entity.
-  FunctionWorker(Loop& loop, pg::Pool& pool, FunctionFiles& files, Runner& runner,
-                 std::function<void()> told);
+  FunctionWorker(Loop& loop, pg::Pool& pool, FunctionFiles& files, ContainerImages& images,
+                 Runner& runner, std::function<void()> told);
   ~FunctionWorker();
 
   void Start();

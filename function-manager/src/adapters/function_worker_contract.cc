@@ -82,7 +82,8 @@ class Functions : public pg::testing::OwnSchema {
     worker_.reset();
     files_.reset();
     files_ = std::make_unique<FunctionFiles>(loop_, *pool_, FunctionFiles::Options{directory_, {}});
-    worker_ = std::make_unique<FunctionWorker>(loop_, *pool_, *files_, runner_, [] {});
+    containers_.loop = &loop_;
+    worker_ = std::make_unique<FunctionWorker>(loop_, *pool_, *files_, containers_, runner_, [] {});
     worker_->Start();
   }
 
@@ -185,6 +186,17 @@ class Functions : public pg::testing::OwnSchema {
   fs::path directory_;
   ::dispatch::testing::FakeRunner runner_;
   std::unique_ptr<FunctionFiles> files_;
+  struct Containers : ContainerImages {
+    void Find(const std::string& reference,
+              std::function<void(Result<std::string>)> done) override {
+      asked.push_back(reference);
+      loop->Post([done, answer = answer] { done(answer); });
+    }
+    Loop* loop = nullptr;
+    Result<std::string> answer = Error{Code::kUnprocessable, "no engine"};
+    std::vector<std::string> asked;
+  };
+  Containers containers_;
   std::unique_ptr<FunctionWorker> worker_;
 };
 
@@ -209,6 +221,24 @@ TEST_F(Functions, WaitForTheirImageAndAreProvedThen) {
   std::ifstream file(fs::path(runner_.asked[0]->source) / "x.py");
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), "one");
   EXPECT_EQ(Count("select count(*) from function_versions"), 1);
+}
+
+TEST_F(Functions, OfAContainerAreProvedWithTheImageAsItIs) {
+  Make(schema::kBaseImageKind, "base", {{"language", "ruby"}, {"dockerUrl", "x/ruby:1"}});
+  EXPECT_EQ(Settled(schema::kBaseImageKind, "base")["reason"], json::array{"no engine"});
+  containers_.answer = std::string("x/ruby@sha256:aa");
+  Make(schema::kBaseImageKind, "base2", {{"language", ""}, {"dockerUrl", "x/ruby:2"}});
+  Make(schema::kImageKind, "image",
+       {{"baseImageName", "base2"}, {"runtimeDependencies", {{"manifest", "rake"}}}});
+  json::object image = Settled(schema::kImageKind, "image");
+  EXPECT_EQ(json::GetString(image, "status"), "READY");
+  EXPECT_THAT(json::Serialize(image["reason"]), HasSubstr("recorded but not installed"));
+  EXPECT_EQ(containers_.asked, (std::vector<std::string>{"x/ruby:1", "x/ruby:2", "x/ruby:2"}));
+  MakeFunction("one", "h1");
+  EXPECT_EQ(json::GetString(Settled(), "status"), "READY");
+  ASSERT_EQ(runner_.asked.size(), 1u);
+  EXPECT_EQ(runner_.asked[0]->language, "container");
+  EXPECT_EQ(runner_.asked[0]->image, "x/ruby@sha256:aa");
 }
 
 TEST_F(Functions, SayWhyTheyCannotServe) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "function-manager/src/domain/function_answer.h"
 #include "function-manager/src/domain/run.h"
 #include "schema/objects.h"
 #include "schema/rfc3339.h"
@@ -22,23 +23,6 @@ RunOutcome Failed(const char* type, std::string message) {
   return outcome;
 }
 
-std::vector<std::string> Lines(const json::object* logs, std::string_view key) {
-  std::vector<std::string> out;
-  const auto* lines = logs != nullptr ? json::GetArray(*logs, key) : nullptr;
-  for (const auto& line : lines != nullptr ? *lines : json::array()) {
-    if (line.is_string()) out.emplace_back(line.get_string());
-  }
-  return out;
-}
-
-RunError ErrorOf(const json::object& error) {
-  RunError out{json::GetString(error, "type", kFunctionError), json::GetString(error, "message"),
-               Lines(&error, "stacktrace")};
-  // What is ours to say is not the function's.
-  if (out.type != kInputError) out.type = kFunctionError;
-  return out;
-}
-
 RunOutcome OutcomeOf(const http::Client::Outcome& answer) {
   if (answer.failure == http::FailureKind::kTimeout) {
     return Failed(kFunctionError, "Function execution exceeded the timeout");
@@ -54,22 +38,7 @@ RunOutcome OutcomeOf(const http::Client::Outcome& answer) {
   if (answer.response.truncated) {
     return Failed(kFunctionError, "the function's answer is longer than 1 MiB");
   }
-  auto body = json::ParseObject(answer.response.body);
-  if (!body.ok()) {
-    return Failed(kSystemError,
-                  "the function's answer is not {context, payload}: " + body.message());
-  }
-  RunOutcome outcome;
-  if (const auto* context = json::GetObject(*body, "context")) {
-    const auto* logs = json::GetObject(*context, "logs");
-    outcome.out = Lines(logs, "stdout");
-    outcome.err = Lines(logs, "stderr");
-    if (const auto* error = json::GetObject(*context, "error")) outcome.error = ErrorOf(*error);
-  }
-  if (const auto* payload = body->if_contains("payload"); payload != nullptr && !outcome.error) {
-    outcome.payload = *payload;
-  }
-  return outcome;
+  return ReadFunctionAnswer(answer.response.body, "the function's URL").outcome;
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ std::vector<std::string> ToolsOf(const std::string& language) {
   if (language == "python3") return {"python3"};
   if (language == "nodejs") return {"node", "npm"};
   if (language == "java") return {"java"};
+  if (language == "powershell") return {"pwsh"};
   return {};
 }
 
@@ -49,6 +50,20 @@ std::vector<std::string> WordsFor(const std::string& language) {
             "--requirement",
             kBuild / ManifestFile(language)};
   }
+  if (language == "powershell") {
+    // requirements.psd1: @{ Module = 'version' }, or 'latest'.
+    return {FindTool("pwsh"),
+            "-NoLogo",
+            "-NoProfile",
+            "-NonInteractive",
+            "-Command",
+            "$ErrorActionPreference = 'Stop'; $ProgressPreference = 'SilentlyContinue'; "
+            "$wanted = Import-PowerShellDataFile /build/requirements.psd1; "
+            "New-Item -ItemType Directory -Force /build/modules | Out-Null; "
+            "foreach ($name in $wanted.Keys) { $more = @{}; "
+            "if ($wanted[$name] -ne 'latest') { $more.RequiredVersion = $wanted[$name] }; "
+            "Save-Module -Name $name -Path /build/modules -Force @more }"};
+  }
   if (language == "java") {
     return {FindTool("mvn"),
             "--batch-mode",
@@ -71,17 +86,12 @@ std::string ImageRecipe::Digest() const {
 }
 
 std::string LanguageFault(const std::string& language) {
-  if (language.empty()) {
-    return fmt::format("there is no process runtime for it: language must be one of {}",
-                       kRuntimeLanguages);
-  }
-  if (language == "powershell") {
-    return fmt::format("{} functions cannot be run by this version", language);
-  }
   for (const std::string& tool : ToolsOf(language)) {
     if (FindTool(tool).empty()) {
-      return fmt::format("{} is not installed on this machine, so {} functions cannot run here",
-                         tool, language);
+      return fmt::format(
+          "{0} is not installed on this machine, so {1} functions cannot run here: "
+          "install {2} (below /usr/bin)",
+          tool, language, tool == "pwsh" ? "PowerShell 7" : tool);
     }
   }
   return "";

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "function-manager/src/domain/function_document.h"
+#include "function-manager/src/domain/languages.h"
 #include "schema/objects.h"
 
 namespace dispatch {
@@ -69,6 +70,9 @@ struct ReadyFunctions::Impl : std::enable_shared_from_this<Impl> {
     }
     const auto* version = json::GetObject(entity->document, "version");
     if (version == nullptr) return done(NotReady(*entity));
+    if (json::GetString(*version, "language") == kContainerLanguage) {
+      return WithSource(entity, json::GetString(*version, "imageDigest"), done);
+    }
     auto self = shared_from_this();
     files.Image(json::GetString(*version, "imageDigest"),
                 [self, entity, done](Result<std::string> image) {

@@ -32,7 +32,7 @@ std::string Known(std::string_view word) {
   for (const auto& [name, language] : kNames) {
     if (name == lower) return std::string(language);
   }
-  return "";
+  return kContainerLanguage;
 }
 
 }  // namespace

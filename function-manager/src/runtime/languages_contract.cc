@@ -268,5 +268,43 @@ TEST_F(Java, HostileOnesAreContained) {
   EXPECT_THAT(Failure(Run(version, "circle")), HasSubstr("no JSON"));
 }
 
+class Powershell : public RunnerFixture {
+ protected:
+  void SetUp() override {
+    if (access(options_.pwsh.c_str(), X_OK) != 0) GTEST_SKIP() << "NO PWSH: not tested";
+  }
+};
+
+TEST_F(Powershell, RunsAFunctionOfAFile) {
+  auto version = Make("powershell", "hello.ps1",
+                      "function handle($context, $payload) {\n"
+                      "  if (-not $payload.name) {\n"
+                      "    throw [System.ArgumentException]::new('name is empty')\n"
+                      "  }\n"
+                      "  if ($payload.name -eq 'bad') { throw 'because' }\n"
+                      "  Write-Host \"greeting $($payload.name)\"\n"
+                      "  return @{ hello = $payload.name; secret = $context.secrets.k }\n"
+                      "}\n",
+                      "hello.ps1::handle");
+  ASSERT_TRUE(Prove(version).ok()) << Prove(version).message();
+  RunOutcome good = Run(version, json::object{{"name", "Jon"}});
+  EXPECT_EQ(Failure(good), "");
+  EXPECT_EQ(json::GetString(good.payload.as_object(), "hello"), "Jon");
+  EXPECT_THAT(good.out, ElementsAre("greeting Jon"));
+  EXPECT_EQ(Failure(Run(version, json::object{})), "InputError: name is empty");
+  EXPECT_EQ(Failure(Run(version, json::object{{"name", "bad"}})), "FunctionError: because");
+  EXPECT_FALSE(Run(version, json::object{{"name", "x"}}).cold);
+}
+
+TEST_F(Powershell, SaysWhatIsWrongWithAHandler) {
+  const char* text = "function one($a) { 1 }\nfunction two($a, $b) { 2 }\n";
+  EXPECT_THAT(Prove(Make("powershell", "x.ps1", text, "x.ps1::three")).message(),
+              HasSubstr("no function 'three'"));
+  EXPECT_THAT(Prove(Make("powershell", "x.ps1", text, "x.ps1::one")).message(),
+              HasSubstr("takes 1 arguments instead of 2"));
+  EXPECT_THAT(Prove(Make("powershell", "x.ps1", text, "y.ps1::two")).message(),
+              HasSubstr("no file 'y.ps1'"));
+}
+
 }  // namespace
 }  // namespace dispatch::runtime::languages_contract

@@ -20,6 +20,7 @@ struct ProcessRunnerOptions {
   std::string python = "/usr/bin/python3";
   std::string node = "/usr/bin/node";
   std::string java = "/usr/bin/java";
+  std::string pwsh = "/usr/bin/pwsh";
   /// As root, each worker has a user of its own, from this one on; none of them may exist.
   uint32_t first_uid = 2'000'000'000;
   /// What functions with `network` reach.

@@ -27,6 +27,8 @@ constexpr int64_t kMiB = 1024 * 1024;
 constexpr int kNodeThreads = 12;
 // Those of a Java machine on two processors: collector, compilers, signals, timers.
 constexpr int kJavaThreads = 24;
+// Those of .NET: collector, compilers, thread pool.
+constexpr int kPowershellThreads = 32;
 // bwrap outside and inside, which are in the sandbox's control group.
 constexpr int kWrapProcesses = 2;
 constexpr int64_t kSharedMemoryBytes = kMiB;
@@ -43,7 +45,15 @@ std::string SelfCgroup() {
 
 int OwnThreads(const FunctionVersion& version) {
   if (version.language == "nodejs") return kNodeThreads;
+  if (version.language == "powershell") return kPowershellThreads;
   return version.language == "java" ? kJavaThreads : 0;
+}
+
+/// Where pwsh is: its package has it in /opt, and a link to it.
+std::string RealPath(const std::string& path) {
+  std::error_code error;
+  auto real = std::filesystem::canonical(path, error);
+  return error ? path : real.string();
 }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
@@ -87,6 +97,9 @@ std::vector<std::string> Sandbox::Command(const FunctionVersion& version, bool s
                "-cp",
                runtime,
                "Worker"};
+  } else if (version.language == "powershell") {
+    command = {RealPath(options_.pwsh), "-NoLogo", "-NoProfile",
+               "-NonInteractive",       "-File",   runtime + "/worker.ps1"};
   } else {  // the one of executables is written in Python too
     command = {options_.python, "-I", "-B", runtime + "/worker.py"};
   }
@@ -95,9 +108,10 @@ std::vector<std::string> Sandbox::Command(const FunctionVersion& version, bool s
 }
 
 std::vector<std::string> Sandbox::Limits(const FunctionVersion& version, int slot) const {
-  bool own_heap = version.language == "nodejs" || version.language == "java";
+  bool own_heap = version.language == "nodejs" || version.language == "java" ||
+                  version.language == "powershell";
   int64_t memory = version.memory_bytes;
-  // V8 and Java keep more than their heap; the heap itself is bounded by their own option.
+  // V8, Java and .NET keep more than their heap; the heap itself is bounded by their own option.
   if (own_heap) memory = memory * 2 + 256 * kMiB;
   int processes = version.processes + std::max(OwnThreads(version), 1);
   std::vector<std::string> command = {"/usr/bin/prlimit",
@@ -108,7 +122,7 @@ std::vector<std::string> Sandbox::Limits(const FunctionVersion& version, int slo
                                       "--memlock=0:0",
                                       "--msgqueue=0:0",
                                       fmt::format("--data={0}:{0}", memory)};
-  // Shared mappings count in no other limit. V8 and Java reserve addresses by the gigabyte.
+  // Shared mappings count in no other limit. They reserve addresses by the gigabyte.
   if (!own_heap && !cgroups_.memory()) {
     command.push_back(fmt::format("--as={0}:{0}", memory + 256 * kMiB));
   }
@@ -136,6 +150,10 @@ std::vector<std::string> Sandbox::View(const FunctionVersion& version) const {
                 {"--ro-bind", options_.runtimes_dir + "/" + version.language, "/runtime",
                  "--ro-bind", version.source, "/function", "--chdir", "/function"});
   }
+  if (version.language == "powershell") {
+    std::string home = std::filesystem::path(RealPath(options_.pwsh)).parent_path();
+    if (!home.starts_with("/usr")) view.insert(view.end(), {"--ro-bind", home, home});
+  }
   if (!version.image.empty()) view.insert(view.end(), {"--ro-bind", version.image, "/image"});
   view.insert(view.end(), {"--remount-ro", "/"});
   return view;
@@ -145,6 +163,13 @@ Result<Launch> Sandbox::Wrap(const FunctionVersion& version, int slot,
                              std::vector<std::string> command) {
   Launch launch;
   launch.env = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/tmp", "TMPDIR=/tmp", "LANG=C.UTF-8"};
+  if (version.language == "powershell") {
+    // No double mapping of code, which takes shared memory; no sockets for debuggers.
+    launch.env.insert(launch.env.end(),
+                      {"DOTNET_EnableWriteXorExecute=0", "DOTNET_EnableDiagnostics=0",
+                       fmt::format("DOTNET_GCHeapHardLimit={:x}", version.memory_bytes / 2),
+                       "POWERSHELL_TELEMETRY_OPTOUT=1", "POWERSHELL_UPDATECHECK=Off"});
+  }
   if (!cgroups_.cpu()) launch.nice = kNice;
   CgroupLimits limits{
       .memory_bytes = version.memory_bytes + version.file_bytes,
@@ -184,14 +209,16 @@ Result<Launch> Sandbox::Wrap(const FunctionVersion& version, int slot,
 }
 
 Result<Launch> Sandbox::Prepare(const FunctionVersion& version, int slot) {
-  const std::string* program = version.language == "nodejs" ? &options_.node
-                               : version.language == "java" ? &options_.java
+  const std::string* program = version.language == "nodejs"       ? &options_.node
+                               : version.language == "java"       ? &options_.java
+                               : version.language == "powershell" ? &options_.pwsh
                                : version.language == "python3" || version.language == "binary"
                                    ? &options_.python
                                    : nullptr;
   if (program == nullptr) {
-    return {Code::kUnprocessable, "functions of the language '" + version.language +
-                                      "' cannot be run here: python3, nodejs, java and binary can"};
+    return {Code::kUnprocessable,
+            "functions of the language '" + version.language +
+                "' cannot be run here: python3, nodejs, java, powershell and binary can"};
   }
   if (!Exists(*program)) {
     return {Code::kUnavailable,

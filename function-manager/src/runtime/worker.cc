@@ -62,6 +62,16 @@ Result<std::pair<Fd, Fd>> MakePipe() {
   return std::pair{Fd(ends[0]), Fd(ends[1])};
 }
 
+class GroupRemains : public Remains {
+ public:
+  explicit GroupRemains(std::unique_ptr<Cgroup> group) : group_(std::move(group)) {}
+  bool Remove() override { return group_->Remove(); }
+  bool Await() override { return group_->Await(); }
+
+ private:
+  std::unique_ptr<Cgroup> group_;
+};
+
 }  // namespace
 
 Worker::Worker(EventLoop& loop, Poller& poller, const ProcessRunnerOptions& options, Events events)
@@ -118,6 +128,11 @@ Worker::~Worker() {
   Kill();
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
+}
+
+std::unique_ptr<Remains> Worker::TakeRemains() {
+  if (cgroup_ == nullptr) return nullptr;
+  return std::make_unique<GroupRemains>(std::move(cgroup_));
 }
 
 void Worker::Unwatch() {

@@ -30,6 +30,8 @@ class Fd {
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
   void Reset();
+  /// It is the caller's to close.
+  int Release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;

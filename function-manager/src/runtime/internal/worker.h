@@ -12,6 +12,7 @@
 #include "function-manager/src/runtime/internal/poller.h"
 #include "function-manager/src/runtime/internal/run_log.h"
 #include "function-manager/src/runtime/internal/sandbox.h"
+#include "function-manager/src/runtime/internal/worker_pool.h"
 
 namespace dispatch::runtime {
 
@@ -24,41 +25,25 @@ namespace dispatch::runtime {
 /// answer
 /// {"payload":...} or {"error":{type,message,stacktrace}}. It writes what the function wrote to
 /// stdout and stderr before it answers.
-class Worker {
+class Worker : public PoolWorker {
  public:
-  struct Events {
-    /// The handler is loaded: it takes runs.
-    std::function<void()> ready;
-    /// It never will be: whose fault it is says the type.
-    std::function<void(RunError)> failed;
-    /// Answers Start. When it cannot serve any more, usable() is false.
-    std::function<void(RunOutcome)> answered;
-    /// The process is gone. The last event; the worker may be destroyed in it.
-    std::function<void()> ended;
-  };
-
   /// Calls nothing back before the next turn of the loop.
   static Result<std::unique_ptr<Worker>> Make(EventLoop& loop, Poller& poller,
                                               const ProcessRunnerOptions& options,
                                               const FunctionVersion& version, Launch launch,
                                               Events events);
-  ~Worker();
+  ~Worker() override;
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  /// Requires usable() and that no run is under way.
-  void Start(const RunInput& input);
-  /// Ends the process; a run under way, or the start, is answered with `error` at once.
-  void Abort(RunError error);
-  /// Ends a process that has nothing to do.
-  void End();
+  void Start(const RunInput& input) override;
+  void Abort(RunError error) override;
+  void End() override;
+  bool usable() const override { return state_ == State::kIdle; }
+  bool busy() const override { return state_ == State::kBusy; }
+  /// The control group: the last processes of the sandbox are gone a moment after `ended`.
+  std::unique_ptr<Remains> TakeRemains() override;
 
-  /// For the owner to remove when the last processes of the sandbox are gone, a moment after
-  /// `ended`.
-  std::unique_ptr<Cgroup> TakeCgroup() { return std::move(cgroup_); }
-
-  bool usable() const { return state_ == State::kIdle; }
-  bool busy() const { return state_ == State::kBusy; }
   pid_t pid() const { return pid_; }
 
  private:

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/event_loop.h"
+#include "common/http/client.h"
+#include "function-manager/src/domain/container.h"
+#include "function-manager/src/domain/function_answer.h"
+#include "function-manager/src/runtime/container_runner.h"
+#include "function-manager/src/runtime/internal/container_engine.h"
+#include "function-manager/src/runtime/internal/network_namespace.h"
+#include "function-manager/src/runtime/internal/run_log.h"
+#include "function-manager/src/runtime/internal/worker_pool.h"
+
+namespace dispatch::runtime {
+
+/// One container: makes it, waits until its server is healthy, gives it runs, removes it. What the
+/// server writes is the run's log, unless its answer has one. Owned by the pool, on its loop.
+class ContainerWorker : public PoolWorker {
+ public:
+  ContainerWorker(EventLoop& loop, ContainerEngine& engine, const ContainerRunnerOptions& options,
+                  const FunctionVersion& version, Events events);
+  ~ContainerWorker() override;
+
+  void Start(const RunInput& input) override;
+  void Abort(RunError error) override { Break(std::move(error)); }
+  void End() override { Break({}); }
+  bool usable() const override { return state_ == State::kIdle; }
+  bool busy() const override { return state_ == State::kBusy; }
+
+ private:
+  enum class State { kStarting, kLoading, kIdle, kBusy, kEnding };
+
+  void Create(bool pulled);
+  void OnCreated(std::string id);
+  void OnStarted();
+  void AskHealth();
+  LogFrames Frames();
+  void Attach();
+  bool OnOutput(std::string_view data);
+  void OnAnswer(uint64_t run, const http::Client::Outcome& answer);
+  void Answer(RunOutcome outcome, bool has_logs);
+  /// The container ended, or does not answer any more: why, its engine knows.
+  void Explain(const std::string& otherwise);
+  void Break(RunError error);
+  void Remove(int tries);
+  /// `task` unless this is gone by then.
+  template <typename Task>
+  auto Guard(Task task);
+
+  EventLoop& loop_;
+  ContainerEngine& engine_;
+  const ContainerRunnerOptions& options_;
+  const FunctionVersion version_;
+  Events events_;
+  State state_ = State::kStarting;
+  std::string id_;      // empty: not made yet
+  bool asked_ = false;  // to make it
+  std::unique_ptr<http::Client> server_;
+  TimerId timer_ = kNoTimer;
+  LogFrames frames_;
+  bool attached_ = false;
+  size_t unread_ = 0;  // bytes of output that are nobody's
+  std::optional<RunLog> log_;
+  uint64_t run_ = 0;
+  SteadyTime began_{};
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+};
+
+}  // namespace dispatch::runtime

@@ -1,0 +1,129 @@
+"""A real container engine for tests: dockerd in a network namespace of its own, with data, socket and pid of its own,
+and one image made of this machine's Python."""
+
+import http.client
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+from lib.fake_engine import IMAGE, SERVER
+
+PROGRAMS = ("dockerd", "containerd", "runc", "unshare", "ip")
+
+
+class Unix(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("engine", timeout=120)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(120)
+        self.sock.connect(self.path)
+
+
+class Shown:
+    def __init__(self, listed: dict):
+        self.id, self.spec = listed["Id"], {"Labels": listed["Labels"], "Image": listed["Image"]}
+
+
+class DockerEngine:
+    @staticmethod
+    def missing() -> str:
+        absent = [program for program in PROGRAMS if shutil.which(program) is None]
+        return f"not installed: {', '.join(absent)} (packages docker.io, runc, iproute2)" if absent else ""
+
+    def __init__(self, home: Path):
+        self.home, self.faults = Path(home), []
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.socket = self.home / "docker.sock"
+        options = [
+            f"--host=unix://{self.socket}", f"--data-root={self.home}/data", f"--exec-root={self.home}/exec",
+            f"--pidfile={self.home}/pid", "--exec-opt=native.cgroupdriver=cgroupfs", "--iptables=false",
+            "--default-ulimit=nofile=4096:4096", "--oom-score-adjust=0",
+        ]  # fmt: skip
+        self.log = open(self.home / "log", "wb")
+        self.daemon = subprocess.Popen(
+            ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec dockerd "$@"', "dockerd", *options],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
+        )  # fmt: skip
+        try:
+            self.await_engine()
+            self.call("POST", f"/images/create?fromSrc=-&repo={IMAGE.partition(':')[0]}&tag=server"
+                      "&changes=CMD%20%5B%22/usr/bin/python3%22%2C%22/server.py%22%5D", self.image())  # fmt: skip
+        except BaseException:
+            self.stop()
+            raise
+
+    def await_engine(self, bound: float = 60):
+        deadline = time.monotonic() + bound
+        while True:
+            try:
+                return self.call("GET", "/version")
+            except OSError:
+                if self.daemon.poll() is not None or time.monotonic() > deadline:
+                    self.log.flush()
+                    raise RuntimeError("dockerd does not start: " + (self.home / "log").read_text()[-2000:]) from None
+                time.sleep(0.2)
+
+    def call(self, method: str, path: str, body: bytes | None = None):
+        connection = Unix(self.socket)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/x-tar"} if body else {})
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status >= 300:
+                raise RuntimeError(f"{method} {path}: {answer.status} {text[:500]}")
+            if not text.strip().startswith((b"{", b"[")) or b"\n{" in text.strip():
+                return text
+            return json.loads(text)
+        finally:
+            connection.close()
+
+    def image(self) -> bytes:
+        """Python with its library, and the server."""
+        python = Path(os.path.realpath("/usr/bin/python3"))
+        library = Path(f"/usr/lib/{python.name}")
+        linked = subprocess.run(["ldd", python], check=True, capture_output=True, text=True).stdout
+        files = {word for word in linked.split() if word.startswith("/")} | {str(python)}
+        for module in library.glob("lib-dynload/*.so"):
+            more = subprocess.run(["ldd", module], capture_output=True, text=True).stdout
+            files |= {word for word in more.split() if word.startswith("/")}
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as tar:
+
+            def keep(info):
+                skipped = {"test", "idlelib", "tkinter", "ensurepip", "__pycache__", "lib2to3"}
+                return None if skipped & set(info.name.split("/")) else info
+
+            for file in sorted(files):
+                tar.add(os.path.realpath(file), file.lstrip("/"))
+            tar.add(library, str(library).lstrip("/"), filter=keep)
+            tar.add(python, "usr/bin/python3")
+            tar.add(SERVER, "server.py")
+        return out.getvalue()
+
+    def running(self) -> list[Shown]:
+        return [Shown(each) for each in self.call("GET", "/containers/json")]
+
+    def stop(self):
+        self.daemon.terminate()
+        try:
+            self.daemon.wait(30)
+        except subprocess.TimeoutExpired:
+            self.daemon.kill()
+        self.log.close()
+        subprocess.run(["sh", "-c", 'grep -o " $0/[^ ]*" /proc/mounts | sort -r | xargs -r umount', self.home],
+                       check=False)  # fmt: skip
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(DockerEngine.missing() or None)
