@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -315,6 +316,62 @@ def test_an_executable_gets_what_it_needs_and_no_more(
     eventually(lambda: len(hook.requests) == 2, "its events come")
     org.put(f"/v1/secret/{secret}", {"name": secret, "secrets": {"apiToken": "1234"}}, expect=201)
     eventually(lambda: "secret 4" in logs(org, called), "it has the new value")
+
+
+CONFINED = """#!/usr/bin/python3
+import ctypes, errno, os, socket, sys, time
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def tried(what):
+    ctypes.set_errno(0)
+    return errno.errorcode.get(ctypes.get_errno(), "let through") if what() != 0 else "let through"
+
+def refused(family):
+    try:
+        socket.socket(family, socket.SOCK_DGRAM).close()
+        return "let through"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+print("ptrace", tried(lambda: libc.ptrace(16, os.getpid(), 0, 0)), flush=True)
+print("unshare", tried(lambda: libc.unshare(0x10000000)), flush=True)
+print("vsock", refused(40), "inet", refused(socket.AF_INET), flush=True)
+status = open("/proc/self/status").read()
+print([line for line in status.splitlines() if line.startswith(("Seccomp:", "NoNewPrivs:", "CapEff:"))], flush=True)
+if "--bomb" in sys.argv:
+    for _ in range(3):  # each within its own limit
+        if os.fork() == 0:
+            kept = bytearray(700 << 20)
+            kept[::4096] = b"x" * len(kept[::4096])
+            time.sleep(1000)
+    os.wait()
+    sys.exit(1)
+time.sleep(1000)
+"""
+
+
+def control_groups(pid: int) -> list[Path]:
+    return list(Path("/sys/fs/cgroup").glob(f"**/dispatch-drivers-{pid}-*"))
+
+
+def test_an_executable_is_confined(stack, org, driver, executable):
+    called = driver(executable(CONFINED), [])["name"]
+    eventually(lambda: any("Seccomp" in line for line in logs(org, called)), "it says all")
+    said = "\n".join(logs(org, called))
+    assert "ptrace EPERM" in said and "unshare EPERM" in said and "vsock EACCES inet let through" in said, said
+    assert "'Seccomp:\\t2'" in said and "'CapEff:\\t0000000000000000'" in said, said
+
+
+def test_an_executable_that_eats_memory_is_ended_with_that_reason(stack, org, driver, executable):
+    if not control_groups(stack.pid("event-manager")):
+        pytest.skip("SKIPPED: no control groups can be made here")
+    called = driver(executable(CONFINED), [], bomb="")["name"]
+
+    def reason():
+        return "more memory than its limit of 1024 MB" in str(status(org, called)["reason"])
+
+    eventually(reason, "its reason tells", 30)
 
 
 def test_an_executable_that_crashes_is_restarted_and_tells(org, name, driver, executable):

@@ -11,12 +11,10 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "common/log.h"
+#include "common/process/seccomp_filter.h"
 #include "function-manager/src/runtime/internal/run_log.h"
-#include "function-manager/src/runtime/internal/seccomp_filter.h"
 #include "function-manager/src/runtime/internal/system_view.h"
 
 namespace dispatch::runtime {
@@ -35,13 +33,6 @@ constexpr int64_t kSharedMemoryBytes = kMiB;
 constexpr int kProbeMillis = 10'000;
 // Without cgroups a function's processes at least give way to everything else.
 constexpr int kNice = 10;
-
-std::string SelfCgroup() {
-  std::ifstream file("/proc/self/cgroup");
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 int OwnThreads(const FunctionVersion& version) {
   if (version.language == "nodejs") return kNodeThreads;
@@ -64,7 +55,7 @@ Sandbox::Sandbox(const ProcessRunnerOptions& options)
     : options_(options),
       root_(geteuid() == 0),
       egress_(options.network),
-      cgroups_("/sys/fs/cgroup", SelfCgroup()),
+      cgroups_("dispatch-functions"),
       filter_closed_(SeccompProgram(false)),
       filter_network_(SeccompProgram(true)) {}
 
@@ -139,7 +130,7 @@ std::vector<std::string> Sandbox::Limits(const FunctionVersion& version, int slo
 }
 
 std::vector<std::string> Sandbox::View(const FunctionVersion& version) const {
-  std::vector<std::string> view = SystemView(options_.runtimes_dir, version.network);
+  std::vector<std::string> view = FunctionView(options_.runtimes_dir, version.network);
   if (proc_) view.insert(view.end(), {"--proc", "/proc"});
   view.insert(view.end(),
               {"--dev", "/dev", "--perms", "1777", "--size", std::to_string(kSharedMemoryBytes),

@@ -22,11 +22,11 @@
 #include <sstream>
 
 #include "common/log.h"
-#include "function-manager/src/runtime/internal/cgroups.h"
+#include "common/process/cgroups.h"
+#include "common/process/seccomp_filter.h"
+#include "common/process/spawn.h"
 #include "function-manager/src/runtime/internal/egress.h"
 #include "function-manager/src/runtime/internal/run_log.h"
-#include "function-manager/src/runtime/internal/seccomp_filter.h"
-#include "function-manager/src/runtime/internal/spawn.h"
 #include "function-manager/src/runtime/internal/system_view.h"
 
 namespace dispatch {
@@ -35,10 +35,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
-using runtime::Cgroup;
-using runtime::Cgroups;
+
 using runtime::Egress;
-using runtime::Fd;
 
 constexpr int64_t kMiB = 1024 * 1024;
 constexpr int64_t kTmpBytes = 64 * kMiB;
@@ -177,9 +175,7 @@ std::string FindTool(const std::string& name) {
 class Tools::Impl {
  public:
   explicit Impl(ToolOptions options)
-      : options_(std::move(options)),
-        egress_(options_.network),
-        cgroups_("/sys/fs/cgroup", SelfCgroup()) {}
+      : options_(std::move(options)), egress_(options_.network), cgroups_("dispatch-functions") {}
 
   Status Run(const ToolRun& run);
 
@@ -196,12 +192,6 @@ class Tools::Impl {
     std::string said;
   };
 
-  static std::string SelfCgroup() {
-    std::ifstream file("/proc/self/cgroup");
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
-  }
   int TakeSlot() {
     std::lock_guard lock(mutex_);
     int slot = 0;
@@ -258,7 +248,7 @@ std::vector<std::string> Tools::Impl::Words(const ToolRun& run, int slot) const 
     // As another than 0, bubblewrap would nest namespaces, and the helper not own the network's.
     add({"--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "CAP_SETPCAP"});
   }
-  add(runtime::SystemView(options_.runtimes_dir, true));
+  add(runtime::FunctionView(options_.runtimes_dir, true));
   for (const char* file :
        {"/etc/pip.conf", "/etc/npmrc", "/etc/maven", "/etc/pki", "/etc/passwd"}) {
     add({"--ro-bind-try", file, file});
@@ -297,8 +287,8 @@ Result<Tools::Impl::Process> Tools::Impl::Start(const ToolRun& run, int slot) {
   process.cgroup = MakeCgroup(run);
   ASSIGN_OR_RETURN(auto entries, process.cgroup->Entries());
   ASSIGN_OR_RETURN(process.gate, egress_.Open());
-  ASSIGN_OR_RETURN(std::string program, runtime::SeccompProgram(true));
-  ASSIGN_OR_RETURN(Fd filter, runtime::SeccompFile(program));
+  ASSIGN_OR_RETURN(std::string program, SeccompProgram(true));
+  ASSIGN_OR_RETURN(Fd filter, SeccompFile(program));
   int output[2];
   int info[2];
   if (pipe2(output, O_CLOEXEC) != 0) return Error{Code::kUnavailable, "too many open files", true};
@@ -309,17 +299,17 @@ Result<Tools::Impl::Process> Tools::Impl::Start(const ToolRun& run, int slot) {
   Fd info_write(info[1]);
   fcntl(output[0], F_SETFL, O_NONBLOCK);
   Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  runtime::SpawnSpec spec{.argv = Words(run, slot),
-                          .env = Environment(run),
-                          .fds = {null.get(), said.get(), said.get(), info_write.get(),
-                                  filter.get(), process.gate->helper.get()},
-                          .cgroups = {},
-                          .nice = kNice};
+  SpawnSpec spec{.argv = Words(run, slot),
+                 .env = Environment(run),
+                 .fds = {null.get(), said.get(), said.get(), info_write.get(), filter.get(),
+                         process.gate->helper.get()},
+                 .cgroups = {},
+                 .nice = kNice};
   for (const auto& entry : entries) spec.cgroups.push_back(entry.get());
-  auto spawned = runtime::Spawn(spec);
+  auto spawned = Spawn(spec);
   if (!spawned.ok() && !spec.cgroups.empty()) {  // control groups that cannot be entered
     spec.cgroups.clear();
-    spawned = runtime::Spawn(spec);
+    spawned = Spawn(spec);
   }
   if (!spawned.ok()) return spawned.status();
   process.pid = *spawned;

@@ -14,7 +14,7 @@
 #include <sstream>
 #include <thread>
 
-#include "function-manager/src/runtime/internal/spawn.h"
+#include "common/process/spawn.h"
 #include "function-manager/src/runtime/tool.h"
 
 namespace dispatch::tool_contract {
@@ -129,7 +129,7 @@ TEST_F(Tool, SeesNothingOfOthers) {
 }
 
 TEST_F(Tool, ReachesNoServiceOfTheMachine) {
-  runtime::Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   socklen_t size = sizeof(address);

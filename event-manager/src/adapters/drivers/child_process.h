@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "common/event_loop.h"
+#include "common/process/cgroups.h"
+#include "common/process/spawn.h"
 #include "common/result.h"
 
 namespace dispatch {
@@ -15,6 +17,8 @@ namespace dispatch {
 struct ChildSpec {
   std::vector<std::string> argv;  // argv[0] is a path
   std::vector<std::string> env;   // all of it: nothing is inherited
+  Fd filter;                      // its descriptor 3, when there is one
+  std::unique_ptr<Cgroup> group;  // that it is started in; none: this process's
 };
 
 /// A process of ours with its output read line by line. It is killed with all of its group at the
@@ -26,15 +30,21 @@ class ChildProcess {
   /// "exited with status 3", "was killed by signal 9".
   using Exited = std::function<void(std::string how)>;
 
-  static Result<std::unique_ptr<ChildProcess>> Start(EventLoop& loop, const ChildSpec& spec,
-                                                     Line on_line, Exited on_exit);
+  static Result<std::unique_ptr<ChildProcess>> Start(EventLoop& loop, ChildSpec spec, Line on_line,
+                                                     Exited on_exit);
   ~ChildProcess();
 
   pid_t pid() const { return pid_; }
+  /// Whether the kernel ended a process of it because its group's memory was used up.
+  bool OutOfMemory() const { return group_ != nullptr && group_->OutOfMemory(); }
+  /// After its end, for who removes it.
+  std::unique_ptr<Cgroup> TakeGroup() { return std::move(group_); }
+  /// Ends it; nothing is told any more.
+  void Kill();
 
  private:
   struct Pipe {
-    int fd = -1;
+    Fd fd;
     const char* stream = "";
     std::string rest;
   };
@@ -49,9 +59,10 @@ class ChildProcess {
   const Line on_line_;
   const Exited on_exit_;
   pid_t pid_ = -1;
-  int pidfd_ = -1;
-  Pipe out_{.stream = "stdout"};
-  Pipe err_{.stream = "stderr"};
+  Fd pidfd_;
+  std::unique_ptr<Cgroup> group_;
+  Pipe out_{.fd = {}, .stream = "stdout", .rest = {}};
+  Pipe err_{.fd = {}, .stream = "stderr", .rest = {}};
 };
 
 }  // namespace dispatch

@@ -11,8 +11,11 @@ DriverFactory MakeDrivers(EventLoop& loop, broker::Broker& broker, SecretClient&
                           DriverSettings settings) {
   using Made = Result<std::unique_ptr<RunningDriver>>;
   DriverFactory factory;
-  factory.make = [&loop, &broker, settings = std::move(settings)](DriverHost& host,
-                                                                  DriverSetup setup) -> Made {
+  // Its control groups are made, and those of who was killed removed, where there are executables.
+  std::shared_ptr<DriverConfinement> confinement;
+  if (!settings.drivers_dir.empty()) confinement = std::make_shared<DriverConfinement>(loop);
+  factory.make = [&loop, &broker, confinement, settings = std::move(settings)](
+                     DriverHost& host, DriverSetup setup) -> Made {
     switch (setup.kind) {
       case DriverKind::kTicker:
       case DriverKind::kCron:
@@ -22,7 +25,8 @@ DriverFactory MakeDrivers(EventLoop& loop, broker::Broker& broker, SecretClient&
       case DriverKind::kPostgres:
         return Made(std::make_unique<PostgresDriver>(host, loop, settings, std::move(setup)));
       case DriverKind::kExecutable:
-        return Made(std::make_unique<ProcessDriver>(host, loop, settings, std::move(setup)));
+        return Made(
+            std::make_unique<ProcessDriver>(host, loop, settings, confinement, std::move(setup)));
       case DriverKind::kWebhook:
         break;
     }

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <cctype>
-#include <filesystem>
+
+#include "common/process/system_view.h"
+#include "event-manager/src/adapters/drivers/driver_confinement.h"
 
 namespace dispatch {
 
@@ -28,27 +30,17 @@ void Add(std::vector<std::string>& to, std::initializer_list<std::string> more) 
 
 std::vector<std::string> Sandbox(const DriverSettings& settings, bool root) {
   std::vector<std::string> argv{kBwrap};
-  Add(argv, {"--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid",
-             "--unshare-uts", "--hostname", "driver", "--cap-drop", "ALL"});
+  Add(argv,
+      {"--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid", "--unshare-uts",
+       "--hostname", "driver", "--cap-drop", "ALL", "--seccomp", std::to_string(kDriverFilterFd)});
   if (root) {
     Add(argv, {"--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"});  // until setpriv
   } else {
     Add(argv, {"--unshare-user", "--uid", "65534", "--gid", "65534"});
   }
-  Add(argv, {"--ro-bind", "/usr", "/usr"});
-  for (const char* name : {"/bin", "/sbin", "/lib", "/lib64", "/lib32"}) {
-    std::error_code error;
-    if (std::filesystem::is_symlink(name, error)) {
-      Add(argv, {"--symlink", std::string("usr") + name, name});
-    } else {
-      Add(argv, {"--ro-bind-try", name, name});
-    }
-  }
-  Add(argv, {"--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/etc/ssl"});
-  for (const char* file : {"/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/ld.so.cache",
-                           "/etc/alternatives", "/etc/localtime", "/etc/resolv.conf", "/etc/hosts",
-                           "/etc/nsswitch.conf", "/etc/services"}) {
-    Add(argv, {"--ro-bind-try", file, file});
+  for (auto& word :
+       SystemView({"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/services"})) {
+    argv.push_back(std::move(word));
   }
   Add(argv, {"--dev",    "/dev",     "--proc",    "/proc",
              "--perms",  "1777",     "--size",    std::to_string(kTmpBytes),
@@ -95,7 +87,7 @@ Result<ChildSpec> DriverCommand(const DriverSettings& settings, const DriverSetu
   ChildSpec spec;
   spec.argv = Sandbox(settings, root);
   Add(spec.argv, {"/usr/bin/prlimit", "--core=0:0", "--nproc=512:512", "--nofile=1024:1024",
-                  "--memlock=0:0", "--data=1073741824:1073741824", "--"});
+                  "--memlock=0:0", fmt::format("--data={0}:{0}", kDriverMemoryBytes), "--"});
   if (root) {
     std::string user = std::to_string(UserOf(setup.claimed.uuid));
     Add(spec.argv, {"/usr/bin/setpriv", "--reuid=" + user, "--regid=" + user, "--clear-groups",

@@ -11,7 +11,8 @@ namespace dispatch {
 /// empty value), `--dispatch-api-endpoint=host:port`, secrets as UPPER_SNAKE in the environment,
 /// with AUTH_TOKEN and DISPATCH_* ; in bubblewrap, where /bin, /lib and /usr, what names and
 /// certificates need of /etc, and the directory of the executables are to be seen, and nothing to
-/// be written but a /tmp of its own. kUnavailable without bubblewrap.
+/// be written but a /tmp of its own; its filter of system calls is descriptor kDriverFilterFd, to
+/// be added. kUnavailable without bubblewrap.
 Result<ChildSpec> DriverCommand(const DriverSettings& settings, const DriverSetup& setup,
                                 uint16_t port, const std::string& token);
 

@@ -6,6 +6,7 @@
 
 #include "common/http/server.h"
 #include "event-manager/src/adapters/drivers/child_process.h"
+#include "event-manager/src/adapters/drivers/driver_confinement.h"
 #include "event-manager/src/adapters/drivers/driver_factory.h"
 
 namespace dispatch {
@@ -16,11 +17,13 @@ namespace dispatch {
 class ProcessDriver : public RunningDriver {
  public:
   ProcessDriver(DriverHost& host, EventLoop& loop, const DriverSettings& settings,
-                DriverSetup setup);
+                std::shared_ptr<DriverConfinement> confinement, DriverSetup setup);
   ~ProcessDriver() override;
 
  private:
   void Begin();
+  /// With `groups` in control groups of its own.
+  Status StartChild(uint16_t port, bool groups);
   void Handle(http::Request request, std::shared_ptr<http::ResponseWriter> writer);
   void Publish(std::vector<cloudevents::Event> events,
                std::shared_ptr<http::ResponseWriter> writer);
@@ -29,6 +32,7 @@ class ProcessDriver : public RunningDriver {
   DriverHost& host_;
   EventLoop& loop_;
   const DriverSettings settings_;
+  const std::shared_ptr<DriverConfinement> confinement_;
   const DriverSetup setup_;
   const std::string token_;
   std::unique_ptr<http::Server> server_;

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "common/process/spawn.h"
 #include "common/result.h"
-#include "function-manager/src/runtime/internal/spawn.h"
 #include "function-manager/src/runtime/network_options.h"
 
 namespace dispatch::runtime {

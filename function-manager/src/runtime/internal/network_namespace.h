@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "common/process/spawn.h"
 #include "common/result.h"
-#include "function-manager/src/runtime/internal/spawn.h"
 
 namespace dispatch::runtime {
 

@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "common/event_loop.h"
-#include "function-manager/src/runtime/internal/spawn.h"
+#include "common/process/spawn.h"
 
 namespace dispatch::runtime {
 

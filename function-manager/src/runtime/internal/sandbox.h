@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "common/process/cgroups.h"
+#include "common/process/spawn.h"
 #include "common/result.h"
 #include "function-manager/src/domain/runner.h"
-#include "function-manager/src/runtime/internal/cgroups.h"
 #include "function-manager/src/runtime/internal/egress.h"
-#include "function-manager/src/runtime/internal/spawn.h"
 #include "function-manager/src/runtime/process_runner.h"
 
 namespace dispatch::runtime {

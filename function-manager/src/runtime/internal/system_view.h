@@ -5,9 +5,8 @@
 
 namespace dispatch::runtime {
 
-/// bubblewrap's words for the system's part of every sandbox's files: /usr, its links, the files of
-/// /etc that programs need to start; with `network` (and the helper of `runtimes_dir`) those of
-/// names too.
-std::vector<std::string> SystemView(const std::string& runtimes_dir, bool network);
+/// bubblewrap's words for the system's files in a function's sandbox (SystemView); with `network`
+/// (and the helper of `runtimes_dir`) those of names too.
+std::vector<std::string> FunctionView(const std::string& runtimes_dir, bool network);
 
 }  // namespace dispatch::runtime

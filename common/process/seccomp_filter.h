@@ -2,10 +2,10 @@
 
 #include <string>
 
+#include "common/process/spawn.h"
 #include "common/result.h"
-#include "function-manager/src/runtime/internal/spawn.h"
 
-namespace dispatch::runtime {
+namespace dispatch {
 
 /// Which system calls a function may make, as the bytes of a classic BPF program for bubblewrap's
 /// --seccomp. Refused (EPERM, or ENOSYS where libraries then use an older call): what looks into or
@@ -18,4 +18,4 @@ Result<std::string> SeccompProgram(bool network);
 /// The program in a file to read from its begin: one for each sandbox, since it is read once.
 Result<Fd> SeccompFile(const std::string& program);
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "common/process/spawn.h"
 #include "common/result.h"
-#include "function-manager/src/runtime/internal/spawn.h"
 
-namespace dispatch::runtime {
+namespace dispatch {
 
 struct CgroupLimits {
   int64_t memory_bytes = 0;
@@ -42,11 +42,13 @@ class Cgroup {
 /// Where this process may make control groups, found once: below its own group of version 1, or, in
 /// version 2, below its own or (when that has processes itself, as the rule against them demands)
 /// its parent. Nothing of the machine is changed outside the directory
-/// `dispatch-functions-<pid>-<n>`.
+/// `<name>-<pid>-<n>`.
 class Cgroups {
  public:
+  /// Below this process's own group. `name` begins the names of its directories: its service's.
+  explicit Cgroups(std::string name);
   /// `root`: /sys/fs/cgroup; `self`: the text of /proc/self/cgroup.
-  Cgroups(const std::string& root, const std::string& self);
+  Cgroups(std::string name, const std::string& root, const std::string& self);
   ~Cgroups();
   Cgroups(const Cgroups&) = delete;
   Cgroups& operator=(const Cgroups&) = delete;
@@ -75,6 +77,7 @@ class Cgroups {
   void FindLegacy(const std::string& root, const std::string& controllers, const std::string& path);
   void Add(Place place);
 
+  const std::string prefix_;
   std::vector<Place> places_;
   bool memory_ = false;
   bool cpu_ = false;
@@ -82,4 +85,4 @@ class Cgroups {
   uint64_t next_ = 0;
 };
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch

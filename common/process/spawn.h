@@ -8,7 +8,7 @@
 
 #include "common/result.h"
 
-namespace dispatch::runtime {
+namespace dispatch {
 
 /// A file descriptor that is closed at its end.
 class Fd {
@@ -49,4 +49,4 @@ struct SpawnSpec {
 /// thread until the exec (no copy of the address space is made), some 0.1 ms.
 Result<pid_t> Spawn(const SpawnSpec& spec);
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch

@@ -1,4 +1,4 @@
-#include "function-manager/src/runtime/internal/spawn.h"
+#include "common/process/spawn.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -12,7 +12,7 @@
 #include <csignal>
 #include <cstring>
 
-namespace dispatch::runtime {
+namespace dispatch {
 namespace {
 
 constexpr int kMaxFds = 8;
@@ -94,4 +94,4 @@ Result<pid_t> Spawn(const SpawnSpec& spec) {
   return {Code::kUnavailable, "cannot start " + spec.argv[0] + ": " + std::strerror(error)};
 }
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch

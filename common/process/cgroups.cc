@@ -1,4 +1,4 @@
-#include "function-manager/src/runtime/internal/cgroups.h"
+#include "common/process/cgroups.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,12 +13,11 @@
 #include <fstream>
 #include <sstream>
 
-namespace dispatch::runtime {
+namespace dispatch {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPrefix = "dispatch-functions-";
 constexpr int kAwaitTries = 200;
 constexpr useconds_t kAwaitMicros = 5000;
 constexpr int64_t kPeriodMicros = 100'000;
@@ -45,18 +44,18 @@ bool HasWord(const std::string& text, const std::string& word) {
 }
 
 /// The process, for Sweep, and which of its runners.
-std::string OwnName() {
+std::string OwnName(const std::string& prefix) {
   static std::atomic<uint64_t> last = 0;
-  return fmt::format("{}{}-{}", kPrefix, getpid(), ++last);
+  return fmt::format("{}{}-{}", prefix, getpid(), ++last);
 }
 
 /// Groups of services that were killed: they name the process, and are removed only when empty.
-void Sweep(const std::string& parent) {
+void Sweep(const std::string& parent, const std::string& prefix) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(parent, error)) {
     std::string name = entry.path().filename();
-    if (!name.starts_with(kPrefix)) continue;
-    pid_t pid = static_cast<pid_t>(std::strtol(name.c_str() + kPrefix.size(), nullptr, 10));
+    if (!name.starts_with(prefix)) continue;
+    pid_t pid = static_cast<pid_t>(std::strtol(name.c_str() + prefix.size(), nullptr, 10));
     if (pid <= 0 || pid == getpid() || kill(pid, 0) == 0 || errno != ESRCH) continue;
     std::vector<fs::path> children;
     for (const auto& child : fs::directory_iterator(entry.path(), error)) {
@@ -112,7 +111,11 @@ bool Cgroup::OutOfMemory() const {
   return false;
 }
 
-Cgroups::Cgroups(const std::string& root, const std::string& self) {
+Cgroups::Cgroups(std::string name)
+    : Cgroups(std::move(name), "/sys/fs/cgroup", ReadFile("/proc/self/cgroup")) {}
+
+Cgroups::Cgroups(std::string name, const std::string& root, const std::string& self)
+    : prefix_(std::move(name) + "-") {
   std::istringstream lines(self);
   for (std::string line; std::getline(lines, line);) {
     size_t first = line.find(':');
@@ -132,7 +135,8 @@ Cgroups::Cgroups(const std::string& root, const std::string& self) {
 Cgroups::~Cgroups() { Forget(); }
 
 void Cgroups::Tidy() {
-  for (const auto& place : places_) Sweep(fs::path(place.directory).parent_path().string());
+  for (const auto& place : places_)
+    Sweep(fs::path(place.directory).parent_path().string(), prefix_);
 }
 
 void Cgroups::Forget() {
@@ -163,8 +167,8 @@ void Cgroups::FindUnified(const std::string& root, const std::string& path) {
     bool any = false;
     for (const char* name : {"memory", "cpu", "pids"}) any |= enable(parent, name);
     if (!any) continue;
-    Sweep(parent);
-    place.directory = parent + "/" + OwnName();
+    Sweep(parent, prefix_);
+    place.directory = parent + "/" + OwnName(prefix_);
     if (mkdir(place.directory.c_str(), 0755) != 0 && errno != EEXIST) continue;
     offered = ReadFile(place.directory + "/cgroup.controllers");
     place.memory = enable(place.directory, "memory");
@@ -186,8 +190,8 @@ void Cgroups::FindLegacy(const std::string& root, const std::string& controllers
   }
   if (!place.memory && !place.cpu && !place.processes) return;
   std::string parent = root + "/" + controllers + path;
-  Sweep(parent);
-  place.directory = parent + "/" + OwnName();
+  Sweep(parent, prefix_);
+  place.directory = parent + "/" + OwnName(prefix_);
   if (mkdir(place.directory.c_str(), 0755) == 0 || errno == EEXIST) Add(std::move(place));
 }
 
@@ -234,4 +238,4 @@ Result<std::unique_ptr<Cgroup>> Cgroups::Make(const CgroupLimits& limits) {
   return cgroup();
 }
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch

@@ -1,4 +1,4 @@
-#include "function-manager/src/runtime/internal/seccomp_filter.h"
+#include "common/process/seccomp_filter.h"
 
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -14,7 +14,7 @@
 #include <cstring>
 #include <vector>
 
-namespace dispatch::runtime {
+namespace dispatch {
 namespace {
 
 #if defined(__x86_64__)
@@ -152,4 +152,4 @@ Result<Fd> SeccompFile(const std::string& program) {
   return file;
 }
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch
