@@ -109,6 +109,15 @@ TEST(JwtKeys, VerifyWhatTheStandardsSign) {
       "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"));
 }
 
+TEST(JwtKeys, AreMadeAndKept) {
+  auto made = SigningKey::Random();
+  auto kept = SigningKey::FromPem(made.PrivatePem());
+  ASSERT_TRUE(kept.ok()) << kept.message();
+  KeySet keys;
+  ASSERT_TRUE(keys.AddPem(made.PublicPem()).ok());
+  EXPECT_EQ(Verdict(*kept->Sign(ClaimsWith({})), keys), "");
+}
+
 TEST(JwtKeys, SayWhatIsWrongWithAKey) {
   KeySet keys;
   auto key = NewKey(Algorithm::kEdDsa);

@@ -4,7 +4,9 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 
+#include "common/check.h"
 #include "common/crypto.h"
 #include "common/jwt/internal/keys.h"
 
@@ -16,6 +18,12 @@ using Bio = std::unique_ptr<BIO, decltype(&BIO_free_all)>;
 
 // A key with a passphrase is refused: nobody is there to ask.
 int NoPassphrase(char*, int, int, void*) { return -1; }
+
+std::string Written(BIO* bio) {
+  char* data = nullptr;
+  long size = BIO_get_mem_data(bio, &data);
+  return {data, static_cast<size_t>(size)};
+}
 
 }  // namespace
 
@@ -29,6 +37,12 @@ Result<SigningKey> SigningKey::FromPem(std::string_view pem) {
   }
   ASSIGN_OR_RETURN(Algorithm algorithm, internal::AlgorithmOf(key.get()));
   return SigningKey(std::move(key), algorithm);
+}
+
+SigningKey SigningKey::Random() {
+  auto key = internal::Own(EVP_RSA_gen(2048));
+  DISPATCH_CHECK(key != nullptr);
+  return {std::move(key), Algorithm::kRs256};
 }
 
 Result<std::string> SigningKey::Sign(const json::object& claims) const {
@@ -55,9 +69,13 @@ Result<std::string> SigningKey::Sign(const json::object& claims) const {
 std::string SigningKey::PublicPem() const {
   Bio bio(BIO_new(BIO_s_mem()), BIO_free_all);
   PEM_write_bio_PUBKEY(bio.get(), key_.get());
-  char* data = nullptr;
-  long size = BIO_get_mem_data(bio.get(), &data);
-  return {data, static_cast<size_t>(size)};
+  return Written(bio.get());
+}
+
+std::string SigningKey::PrivatePem() const {
+  Bio bio(BIO_new(BIO_s_mem()), BIO_free_all);
+  PEM_write_bio_PrivateKey(bio.get(), key_.get(), nullptr, nullptr, 0, nullptr, nullptr);
+  return Written(bio.get());
 }
 
 }  // namespace dispatch::jwt

@@ -47,7 +47,7 @@ schema::Request ServiceClient::NewRequest(const Call& call, std::string method,
   schema::Request request;
   request.method = std::move(method);
   request.org = call.org;
-  request.principal = {"key", call.principal->key_id, call.principal->org};
+  request.principal = {call.principal->kind, call.principal->key_id, call.principal->org};
   request.body = json::Serialize(body);
   request.traceparent = call.Traceparent();
   return request;
