@@ -56,6 +56,24 @@ void FillRandom(void* out, size_t count) {
   block.Fill(static_cast<unsigned char*>(out), count);
 }
 
+std::string Encoded(std::string_view bytes, int variant) {
+  std::string out(sodium_base64_encoded_len(bytes.size(), variant), '\0');
+  sodium_bin2base64(out.data(), out.size(), Bytes(bytes), bytes.size(), variant);
+  out.pop_back();  // the terminating zero
+  return out;
+}
+
+Result<std::string> Decoded(std::string_view text, int variant, const char* fault) {
+  std::string out(text.size() / 4 * 3 + 3, '\0');
+  size_t length = 0;
+  if (sodium_base642bin(Bytes(out), out.size(), text.data(), text.size(), nullptr, &length, nullptr,
+                        variant) != 0) {
+    return {Code::kInvalidArgument, fault};
+  }
+  out.resize(length);
+  return out;
+}
+
 }  // namespace
 
 std::string HmacSha256(std::string_view key, std::string_view message) {
@@ -120,22 +138,20 @@ Result<std::string> HexDecode(std::string_view text) {
 }
 
 std::string Base64Encode(std::string_view bytes) {
-  std::string out(sodium_base64_encoded_len(bytes.size(), sodium_base64_VARIANT_ORIGINAL), '\0');
-  sodium_bin2base64(out.data(), out.size(), Bytes(bytes), bytes.size(),
-                    sodium_base64_VARIANT_ORIGINAL);
-  out.pop_back();  // the terminating zero
-  return out;
+  return Encoded(bytes, sodium_base64_VARIANT_ORIGINAL);
 }
 
 Result<std::string> Base64Decode(std::string_view text) {
-  std::string out(text.size() / 4 * 3 + 3, '\0');
-  size_t length = 0;
-  if (sodium_base642bin(Bytes(out), out.size(), text.data(), text.size(), nullptr, &length, nullptr,
-                        sodium_base64_VARIANT_ORIGINAL) != 0) {
-    return {Code::kInvalidArgument, "not base64 (RFC 4648, section 4)"};
-  }
-  out.resize(length);
-  return out;
+  return Decoded(text, sodium_base64_VARIANT_ORIGINAL, "not base64 (RFC 4648, section 4)");
+}
+
+std::string Base64UrlEncode(std::string_view bytes) {
+  return Encoded(bytes, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
+Result<std::string> Base64UrlDecode(std::string_view text) {
+  return Decoded(text, sodium_base64_VARIANT_URLSAFE_NO_PADDING,
+                 "not base64url (RFC 4648, section 5)");
 }
 
 std::string RandomAlphanumeric(size_t count) {

@@ -22,6 +22,9 @@ std::string HexEncode(std::string_view bytes);
 Result<std::string> HexDecode(std::string_view text);
 std::string Base64Encode(std::string_view bytes);
 Result<std::string> Base64Decode(std::string_view text);
+/// Without padding (RFC 4648, section 5).
+std::string Base64UrlEncode(std::string_view bytes);
+Result<std::string> Base64UrlDecode(std::string_view text);
 /// Characters 0-9 A-Z a-z, for identifiers and secrets that people copy.
 std::string RandomAlphanumeric(size_t count);
 

@@ -27,6 +27,8 @@ constexpr size_t kMaxRpcInFlight = 2'000;
 // Below the time that clients give a publish: they learn the outcome from us.
 constexpr std::chrono::milliseconds kDeliveryTimeout{8'000};
 constexpr size_t kMaxEndpointBody = 10 * 1024 * 1024;
+// A function's source as base64 with what else there is to say of it.
+constexpr size_t kMaxFunctionBody = 24 * 1024 * 1024;
 constexpr Duration kBulkLinger = std::chrono::milliseconds(1);
 
 std::vector<Config::Setting> Settings() {
@@ -39,6 +41,17 @@ std::vector<Config::Setting> Settings() {
                       .default_value = "127.0.0.1:8081",
                       .help = "where the endpoints of functions (kind api) answer",
                       .unit = "host:port"});
+  settings.push_back({.name = "endpoints-tls-listen",
+                      .default_value = "127.0.0.1:8444",
+                      .help = "where they answer over TLS, with endpoints-tls-certificate",
+                      .unit = "host:port"});
+  settings.push_back({.name = "endpoints-tls-certificate",
+                      .help = "certificate of the endpoints and its chain (PEM), read again when "
+                              "it changes; empty: no TLS",
+                      .unit = "file"});
+  settings.push_back({.name = "endpoints-tls-key",
+                      .help = "the key of that certificate (PEM, without a passphrase)",
+                      .unit = "file"});
   settings.push_back({.name = "access-log",
                       .type = Config::Type::kBool,
                       .default_value = "false",
@@ -75,16 +88,18 @@ struct App {
         publisher(loop, *prompt, *bulk),
         browser(loop, broker, {}),
         run_streams(loop, services, {}),
+        source_uploads(loop, services),
         denials(loop, *bulk, signer),
         gateway(loop, directory, {identity, events, functions},
                 {.access_log = config.Bool("access-log"),
                  .on_denied = [this](const Call& call,
                                      const std::string& route) { denials.Write(call, route); }}),
-        endpoints(loop, directory, rpc),
-        backend{loop,      {identity, events, functions},
-                services,  publisher,
-                browser,   run_streams,
-                directory, service_key} {
+        endpoints(loop, directory, rpc, {.own_tls = config.IsSet("endpoints-tls-certificate")}),
+        backend{loop,           {identity, events, functions},
+                services,       publisher,
+                browser,        run_streams,
+                source_uploads, directory,
+                service_key} {
     AddRoutes(gateway, backend, OpenApiDocument(),
               {std::string(BuildVersion()), std::string(BuildCommit())});
     identity.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
@@ -134,6 +149,7 @@ struct App {
   Publisher publisher;
   EventBrowser browser;
   RunStreams run_streams;
+  SourceUploads source_uploads;
   DenialLog denials;
   Gateway gateway;
   Endpoints endpoints;
@@ -149,6 +165,25 @@ void Flush(EventLoop& loop, const Publisher& publisher, SteadyTime deadline,
   });
 }
 
+bool MayHaveSource(const http::Request& request) {
+  return request.path.starts_with("/v1/function") &&
+         (request.method == "POST" || request.method == "PUT");
+}
+
+// TLS for the endpoints, where it is set up.
+Status ListenTls(http::Server& endpoints, const Config& config) {
+  const std::string& certificate = config.String("endpoints-tls-certificate");
+  const std::string& key = config.String("endpoints-tls-key");
+  if (certificate.empty() && key.empty()) return OkStatus();
+  if (certificate.empty() || key.empty()) {
+    return {Code::kInvalidArgument,
+            "give endpoints-tls-certificate and endpoints-tls-key, or none of them"};
+  }
+  auto port = endpoints.ListenTls(config.String("endpoints-tls-listen"), certificate, key);
+  if (!port.ok()) return {port.code(), "endpoints-tls: " + port.message()};
+  return OkStatus();
+}
+
 int Main(int argc, const char* const* argv) {
   Service service("api-gateway", "HTTP in: REST and CloudEvents over Kafka", Settings());
   int exit_code = 0;
@@ -160,7 +195,9 @@ int Main(int argc, const char* const* argv) {
   broker::RecordSigner signer(base->service_key);
 
   std::unique_ptr<App> app;
-  http::Server server(loop, {}, [&app](http::Request request, auto writer) {
+  http::ServerOptions options{.may_be_large = MayHaveSource,
+                              .max_large_body_bytes = kMaxFunctionBody};
+  http::Server server(loop, options, [&app](http::Request request, auto writer) {
     if (app != nullptr) return app->gateway.Handle(std::move(request), std::move(writer));
     Call(std::move(request), std::move(writer))
         .Fail({Code::kUnavailable, "the gateway waits for Kafka: try again"});
@@ -181,6 +218,11 @@ int Main(int argc, const char* const* argv) {
   auto endpoints_port = endpoints.Listen(config.String("endpoints-listen"));
   if (!endpoints_port.ok()) {
     service.Fail("endpoints-listen: " + endpoints_port.message());
+    return 1;
+  }
+
+  if (Status secure = ListenTls(endpoints, config); !secure.ok()) {
+    service.Fail(secure.message());
     return 1;
   }
 

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kBlock = 512;
 constexpr size_t kMostUnpacked = size_t{32} << 20;
-constexpr size_t kMostPacked = 640 * 1024;
+constexpr size_t kMostPacked = size_t{16} << 20;
 
 Result<std::string> Header(const std::string& name, size_t size, bool directory, bool executable) {
   std::string block(kBlock, '\0');
@@ -117,9 +117,9 @@ Result<std::string> SourceArchive(const fs::path& path) {
   std::string packed = Gzip(tar);
   if (packed.size() > kMostPacked) {
     return UsageError(
-        fmt::format("{} is {} KiB compressed, a function's source at most 640: put "
+        fmt::format("{} is {} MiB compressed, a function's source at most 16: put "
                     "dependencies into its image",
-                    path.string(), packed.size() / 1024));
+                    path.string(), packed.size() >> 20));
   }
   return crypto::Base64Encode(packed);
 }

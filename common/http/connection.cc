@@ -58,10 +58,12 @@ class RequestWriter final : public ResponseWriter {
 
 }  // namespace
 
-Connection::Connection(std::shared_ptr<ServerCore> core, int fd, std::string remote_address)
+Connection::Connection(std::shared_ptr<ServerCore> core, int fd, std::string remote_address,
+                       std::unique_ptr<TlsSession> tls)
     : core_(std::move(core)),
       socket_(core_->loop.impl().io, fd),
-      remote_address_(std::move(remote_address)) {
+      remote_address_(std::move(remote_address)),
+      tls_(std::move(tls)) {
   boost::system::error_code ignored;
   socket_.native_non_blocking(true, ignored);
   core_->open.Add(1);
@@ -70,22 +72,29 @@ Connection::Connection(std::shared_ptr<ServerCore> core, int fd, std::string rem
 Connection::~Connection() { core_->loop.Cancel(timer_); }
 
 void Connection::Start() {
-  SetDeadline(core_->options.idle_timeout);
+  if (tls_ != nullptr) phase_ = Phase::kHandshake;
+  SetDeadline(tls_ != nullptr ? core_->options.header_timeout : core_->options.idle_timeout);
   WaitRead();
 }
 
-void Connection::Refuse() { Reject(503, "too many connections; try again later"); }
+void Connection::Refuse() {
+  // A handshake costs more than the answer is worth.
+  if (tls_ != nullptr) return Close();
+  Reject(503, "too many connections; try again later");
+}
 
 void Connection::BeginDrain() {
   keep_alive_ = false;
-  if (phase_ == Phase::kIdle) Close();
+  if (phase_ <= Phase::kIdle) Close();
 }
 
 void Connection::Close() {
   if (std::exchange(closed_, true)) return;
+  EndLargeBody();
   core_->open.Add(-1);
   auto self = shared_from_this();
   core_->loop.Cancel(std::exchange(timer_, kNoTimer));
+  if (tls_ != nullptr) tls_->Shutdown();
   boost::system::error_code ignored;
   socket_.close(ignored);
   in_.clear();
@@ -111,15 +120,51 @@ void Connection::WaitRead() {
                      });
 }
 
-void Connection::OnReadable() {
-  auto& buffer = core_->read_buffer;
-  ssize_t size = recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
-  if (size < 0) {
-    if (errno == EAGAIN || errno == EINTR) return WaitRead();
-    return Close();
+IoResult Connection::Receive(char* data, size_t size) {
+  // What comes after the end is thrown away: it need not be understood.
+  if (tls_ != nullptr && phase_ != Phase::kLingering) return tls_->Read(data, size);
+  ssize_t read = recv(socket_.native_handle(), data, size, 0);
+  if (read > 0) return {IoStatus::kDone, static_cast<size_t>(read)};
+  if (read == 0) return {IoStatus::kEof};
+  return {errno == EAGAIN || errno == EINTR ? IoStatus::kWantRead : IoStatus::kError};
+}
+
+void Connection::Handshake() {
+  // The first byte of a TLS record says 22; of an HTTP request it is a letter.
+  char first = 0;
+  if (!greeted_) {
+    if (recv(socket_.native_handle(), &first, 1, MSG_PEEK) != 1) first = '\0';
+    if (IsToken({&first, 1})) {
+      tls_ = nullptr;
+      return Reject(400, "this port speaks HTTPS: begin the URL with https://");
+    }
+    greeted_ = true;
   }
-  if (size == 0) return OnEof();
-  std::string_view data(buffer.data(), static_cast<size_t>(size));
+  switch (tls_->Handshake().status) {
+    case IoStatus::kDone:
+      phase_ = Phase::kIdle;
+      SetDeadline(core_->options.idle_timeout);
+      return WaitRead();
+    case IoStatus::kWantRead:
+      return WaitRead();
+    case IoStatus::kWantWrite:
+      return WaitWrite();
+    default:
+      return Close();
+  }
+}
+
+void Connection::OnReadable() {
+  if (phase_ == Phase::kHandshake) return Handshake();
+  auto& buffer = core_->read_buffer;
+  IoResult result = Receive(buffer.data(), buffer.size());
+  // TLS writes by itself only what fits the socket: waiting for input is all there is to do.
+  if (result.status == IoStatus::kWantRead || result.status == IoStatus::kWantWrite) {
+    return WaitRead();
+  }
+  if (result.status == IoStatus::kEof) return OnEof();
+  if (result.status == IoStatus::kError) return Close();
+  std::string_view data(buffer.data(), result.size);
   if (phase_ == Phase::kLingering) {
     lingered_ += data.size();
     return lingered_ > kMaxLinger ? Close() : WaitRead();
@@ -198,7 +243,7 @@ size_t Connection::ConsumeHead(std::string_view data) {
   parser_.emplace(request_);
   // One more, so that Beast's limit is never the first to strike.
   parser_->header_limit(static_cast<uint32_t>(limit + 1));
-  parser_->body_limit(core_->options.max_body_bytes);
+  parser_->body_limit(std::max(core_->options.max_body_bytes, core_->options.max_large_body_bytes));
   BeastError error;
   parser_->put(boost::asio::buffer(data.data(), head.length), error);
   if (error == beast_http::error::need_more) error = {};
@@ -252,21 +297,44 @@ bool Connection::CheckHead() {
     Reject(417, "the only expectation is 100-continue");
     return false;
   }
+  const auto& options = core_->options;
+  bool large = options.may_be_large && options.may_be_large(request_);
+  body_limit_ = large ? options.max_large_body_bytes : options.max_body_bytes;
+  return AdmitBody(parser_->content_length().value_or(0));
+}
+
+bool Connection::AdmitBody(uint64_t size) {
+  if (size > body_limit_) {
+    Reject(413, "the request's body is too large");
+    return false;
+  }
+  if (size <= core_->options.max_body_bytes || large_body_) return true;
+  if (core_->large_bodies >= core_->options.max_large_bodies) {
+    Reject(503, "too many large requests at once; try again later");
+    return false;
+  }
+  large_body_ = true;
+  ++core_->large_bodies;
   return true;
+}
+
+void Connection::EndLargeBody() {
+  if (std::exchange(large_body_, false)) --core_->large_bodies;
 }
 
 size_t Connection::ConsumeBody(std::string_view data) {
   BeastError error;
   size_t used = parser_->put(boost::asio::buffer(data.data(), data.size()), error);
-  if (error == beast_http::error::need_more) {
+  bool whole = error != beast_http::error::need_more;
+  if ((!whole || !error) && !AdmitBody(request_.body.size())) return used;
+  if (!whole) {
     // What the parser leaves is a piece of a chunk's header or of the trailers.
     if (data.size() - used > core_->options.max_header_bytes) {
       Reject(400, "a chunk's header or the trailers are too large");
     }
     return used;
   }
-  if (error == beast_http::error::body_limit ||
-      request_.body.size() > core_->options.max_body_bytes) {
+  if (error == beast_http::error::body_limit) {
     Reject(413, "the request's body is too large");
   } else if (error) {
     Reject(400, error.message());
@@ -282,6 +350,7 @@ void Connection::Dispatch() {
   ClearDeadline();
   parser_.reset();
   request_.remote_address = remote_address_;
+  request_.secure = tls_ != nullptr;
   auto writer = std::make_shared<RequestWriter>(shared_from_this());
   if (core_->closed) return;
   try {

@@ -158,6 +158,16 @@ void Connection::OnClosed(std::function<void()> closed) {
   }
 }
 
+IoResult Connection::Transmit(std::string_view data) {
+  if (tls_ != nullptr) return tls_->Write(data.data(), data.size());
+  while (true) {
+    ssize_t size = send(socket_.native_handle(), data.data(), data.size(), MSG_NOSIGNAL);
+    if (size > 0) return {IoStatus::kDone, static_cast<size_t>(size)};
+    if (errno == EAGAIN) return {IoStatus::kWantWrite};
+    if (errno != EINTR) return {IoStatus::kError};
+  }
+}
+
 void Connection::Write(std::string_view data) {
   if (closed_) return;
   if (out_.size() > out_sent_) {
@@ -165,15 +175,15 @@ void Connection::Write(std::string_view data) {
     return;
   }
   while (!data.empty()) {
-    ssize_t size = send(socket_.native_handle(), data.data(), data.size(), MSG_NOSIGNAL);
-    if (size > 0) {
-      data.remove_prefix(static_cast<size_t>(size));
-    } else if (errno == EAGAIN) {
+    IoResult result = Transmit(data);
+    if (result.status == IoStatus::kDone) {
+      data.remove_prefix(result.size);
+    } else if (result.status == IoStatus::kWantWrite) {
       out_.assign(data);
       out_sent_ = 0;
       SetDeadline(core_->options.write_timeout);
       return WaitWrite();
-    } else if (errno != EINTR) {
+    } else {
       return Close();
     }
   }
@@ -191,12 +201,12 @@ void Connection::WaitWrite() {
 }
 
 void Connection::OnWritable() {
+  if (phase_ == Phase::kHandshake) return Handshake();
   while (out_sent_ < out_.size()) {
-    ssize_t size = send(socket_.native_handle(), out_.data() + out_sent_, out_.size() - out_sent_,
-                        MSG_NOSIGNAL);
-    if (size > 0) {
-      out_sent_ += static_cast<size_t>(size);
-    } else if (errno == EAGAIN) {
+    IoResult result = Transmit(std::string_view(out_).substr(out_sent_));
+    if (result.status == IoStatus::kDone) {
+      out_sent_ += result.size;
+    } else if (result.status == IoStatus::kWantWrite) {
       // Moving what is left to the front is worth it only when much was sent.
       if (out_sent_ > out_.size() / 2) {
         out_.erase(0, out_sent_);
@@ -205,7 +215,7 @@ void Connection::OnWritable() {
       SetDeadline(core_->options.write_timeout);
       WaitWrite();
       break;
-    } else if (errno != EINTR) {
+    } else {
       return Close();
     }
   }
@@ -228,6 +238,7 @@ void Connection::AfterWrite() {
 }
 
 void Connection::ResponseDone() {
+  EndLargeBody();
   on_drain_ = nullptr;
   on_closed_ = nullptr;
   over_water_ = false;
@@ -250,6 +261,7 @@ void Connection::Linger() {
   bool all_read = !rejected_ && (consuming_ ? !more_read_ : in_.empty());
   if (eof_ || all_read) return Close();
   phase_ = Phase::kLingering;
+  if (tls_ != nullptr) tls_->Shutdown();
   shutdown(socket_.native_handle(), SHUT_WR);
   in_.clear();
   SetDeadline(kLingerTime);

@@ -45,6 +45,7 @@ struct Request {
   Headers headers;
   std::string body;
   std::string remote_address;
+  bool secure = false;  // it came over TLS
   SteadyTime received{};
   // Filled by the Router from `{name}` segments.
   std::vector<std::pair<std::string, std::string>> path_params;

@@ -38,7 +38,12 @@ using Handler = std::function<void(Request request, std::shared_ptr<ResponseWrit
 struct ServerOptions {
   size_t max_header_bytes = 16 * 1024;
   size_t max_body_bytes = 8 * 1024 * 1024;  // over it: 413
-  size_t max_connections = 10'000;          // over it: accepted and closed with 503
+  /// Requests (without their body yet) that may have up to `max_large_body_bytes`; so many at once
+  /// have more than `max_body_bytes`, and the others get 503.
+  std::function<bool(const Request&)> may_be_large = {};
+  size_t max_large_body_bytes = 0;
+  size_t max_large_bodies = 4;
+  size_t max_connections = 10'000;  // over it: accepted and closed with 503
   std::chrono::milliseconds header_timeout{10'000};
   std::chrono::milliseconds body_timeout{30'000};
   std::chrono::milliseconds idle_timeout{60'000};
@@ -46,9 +51,10 @@ struct ServerOptions {
   size_t stream_high_water = 256 * 1024;
 };
 
-/// An HTTP/1.1 server on one loop: keep-alive, pipelining refused politely (served one by one),
-/// strict framing (Content-Length together with Transfer-Encoding, obs-fold, bare LF and duplicate
-/// Content-Length are 400), `Expect: 100-continue`, HEAD, limits, timeouts, graceful drain.
+/// An HTTP/1.1 server on one loop, with and without TLS: keep-alive, pipelining refused politely
+/// (served one by one), strict framing (Content-Length together with Transfer-Encoding, obs-fold,
+/// bare LF and duplicate Content-Length are 400), `Expect: 100-continue`, HEAD, limits, timeouts,
+/// graceful drain.
 class Server {
  public:
   Server(EventLoop& loop, ServerOptions options, Handler handler);
@@ -56,6 +62,10 @@ class Server {
 
   /// `address` as "127.0.0.1:8080"; port 0 picks one. Returns the port.
   Result<uint16_t> Listen(const std::string& address);
+  /// The same over TLS 1.2 and 1.3. PEM files: the chain, leaf first, and its key. They are looked
+  /// at every 2 s, and what is new in them serves the connections that come then.
+  Result<uint16_t> ListenTls(const std::string& address, const std::string& certificate_file,
+                             const std::string& key_file);
 
   /// Stops accepting, answers what is under way with `Connection: close`, closes idle connections,
   /// then runs `done`; after `deadline` it closes the rest.

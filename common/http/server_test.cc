@@ -1,5 +1,6 @@
 #include "common/http/server.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -50,6 +51,38 @@ class HttpServer : public ::testing::Test {
   std::vector<Request> requests_;
   uint16_t port_ = 0;
 };
+
+TEST_F(HttpServer, SomeRequestsMayBeLargeAndFewAtOnce) {
+  ServerOptions options;
+  options.max_body_bytes = 10;
+  options.may_be_large = [](const Request& request) { return request.path == "/large"; };
+  options.max_large_body_bytes = 20;
+  options.max_large_bodies = 1;
+  Start(options);
+  auto post = [&](const std::string& path, const std::string& framing) {
+    return "POST " + path + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" + framing;
+  };
+  auto sized = [](size_t size) { return fmt::format("Content-Length: {}\r\n\r\n", size); };
+  const std::string body(20, 'x');
+  const std::string chunk = "Transfer-Encoding: chunked\r\n\r\n14\r\n" + body + "\r\n";
+  EXPECT_THAT(Ask(post("/large", sized(20)) + body), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Ask(post("/large", chunk) + "0\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Ask(post("/large", sized(21))), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Ask(post("/large", chunk) + "1\r\nx\r\n"), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Ask(post("/small", sized(11))), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Ask(post("/small", chunk)), StartsWith("HTTP/1.1 413"));
+  // One is under way: another waits, a small one does not.
+  RawPeer slow = Connect();
+  slow.Send(post("/large", "Expect: 100-continue\r\n" + sized(20)));
+  ASSERT_TRUE(Until([&] { return slow.received().starts_with("HTTP/1.1 100"); }));
+  EXPECT_THAT(Ask(post("/large", sized(20)) + body), StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(Ask(post("/large", chunk)), StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(Ask(post("/large", sized(1)) + "x"), StartsWith("HTTP/1.1 200"));
+  slow.Send(body);
+  ASSERT_TRUE(Until([&] { return slow.closed(); }));
+  EXPECT_THAT(slow.received(), HasSubstr("HTTP/1.1 200"));
+  EXPECT_THAT(Ask(post("/large", sized(20)) + body), StartsWith("HTTP/1.1 200"));
+}
 
 TEST_F(HttpServer, AnswersAndKeepsTheConnection) {
   Start();

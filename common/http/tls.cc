@@ -82,6 +82,11 @@ IoResult TlsSession::Write(const char* data, size_t size) {
   return Outcome(SSL_write(ssl_, data, static_cast<int>(std::min<size_t>(size, 1 << 20))));
 }
 
+void TlsSession::Shutdown() {
+  if (SSL_is_init_finished(ssl_) == 1) SSL_shutdown(ssl_);
+  ERR_clear_error();
+}
+
 IoResult TlsSession::Outcome(int result) {
   if (result > 0) return {IoStatus::kDone, static_cast<size_t>(result)};
   int system_error = errno;

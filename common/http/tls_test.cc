@@ -3,10 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nghttp2/nghttp2.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,6 +14,7 @@
 #include <vector>
 
 #include "common/http/client.h"
+#include "common/http/testing/certificate.h"
 
 namespace dispatch::http::tls_test {
 namespace {
@@ -24,43 +22,11 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
-// A key and a self-signed certificate for "localhost".
-struct Identity {
-  Identity() {
-    key = EVP_RSA_gen(2048);
-    certificate = X509_new();
-    X509_set_version(certificate, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-    X509_set_pubkey(certificate, key);
-    X509_NAME* name = X509_get_subject_name(certificate);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                               reinterpret_cast<const unsigned char*>("test"), -1, -1, 0);
-    X509_set_issuer_name(certificate, name);
-    X509V3_CTX context;
-    X509V3_set_ctx(&context, certificate, certificate, nullptr, nullptr, 0);
-    for (auto [nid, value] : {std::pair{NID_subject_alt_name, "DNS:localhost"},
-                              std::pair{NID_basic_constraints, "critical,CA:TRUE"}}) {
-      X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value);
-      X509_add_ext(certificate, extension, -1);
-      X509_EXTENSION_free(extension);
-    }
-    X509_sign(certificate, key, EVP_sha256());
-  }
-  ~Identity() {
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-  }
-  EVP_PKEY* key;
-  X509* certificate;
-};
-
 // Answers every request on one connection after another; blocking, in a thread.
 class TlsServer {
  public:
   // `http2`: prefers it; else it knows HTTP/1.1 only.
-  explicit TlsServer(const Identity& identity, bool http2 = false)
+  explicit TlsServer(const testing::Certificate& identity, bool http2 = false)
       : known_(http2 ? "\x02h2\x08http/1.1" : "\x08http/1.1") {
     context_ = SSL_CTX_new(TLS_server_method());
     SSL_CTX_set_alpn_select_cb(context_, Select, this);
@@ -167,9 +133,7 @@ class HttpTls : public ::testing::Test {
  protected:
   void SetUp() override {
     close(mkstemp(ca_file_));
-    FILE* file = fopen(ca_file_, "w");
-    PEM_write_X509(file, identity_.certificate);
-    fclose(file);
+    identity_.Write(ca_file_);
     options_.allow_private_addresses = true;
   }
   void TearDown() override { unlink(ca_file_); }
@@ -197,7 +161,7 @@ class HttpTls : public ::testing::Test {
   }
 
   char ca_file_[40] = "/tmp/dispatch_tls_test_XXXXXX";
-  Identity identity_;
+  testing::Certificate identity_;
   TlsServer server_{identity_};
   EventLoop loop_;
   ClientOptions options_;

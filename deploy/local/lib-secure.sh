@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What `up --secure` adds: a certificate authority of this stack's own, certificates for Kafka and
-# PostgreSQL, and a password for each user of them. Sourced after lib.sh. Made once, kept in the
+# What `up --secure` adds: a certificate authority of this stack's own, certificates for Kafka,
+# PostgreSQL and the endpoints, and a password for each user of them. Sourced after lib.sh. Made once, kept in the
 # home; no password is ever on a command line.
 
 TLS_DIR=$HOME_DIR/tls
@@ -57,8 +57,13 @@ make_certificate() {
 }
 
 make_certificates() {
-  [[ ! -d $TLS_DIR ]] || return 0
   local new=$TLS_DIR.new
+  if [[ -d $TLS_DIR ]]; then
+    # One that an older `up` made has none for the endpoints.
+    [[ -f $TLS_DIR/endpoints.crt ]] || (umask 077 && cd "$TLS_DIR" &&
+      make_certificate endpoints && chmod 644 endpoints.crt)
+    return
+  fi
   rm -rf "$new"
   (
     umask 077
@@ -67,6 +72,7 @@ make_certificates() {
     make_authority ca
     make_certificate kafka
     make_certificate postgres
+    make_certificate endpoints
     cat kafka.key kafka.crt >kafka.pem # the form that Kafka reads
     chmod 644 -- *.crt
   )

@@ -12,10 +12,11 @@
 
 # Every port by name, with its default; more brokers than one take the next ones, 10 apart.
 declare -A PORTS=([kafka]=19092 [kafka-controller]=19093 [pg]=25432 [api]=8080 [endpoints]=8081
+  [endpoints-tls]=8444
   [event-manager-admin]=9091 [function-manager-admin]=9092 [api-gateway-admin]=9093
   [identity-admin]=9094)
 # shellcheck disable=SC2034 # used by up
-PORT_NAMES=(kafka kafka-controller pg api endpoints identity-admin event-manager-admin
+PORT_NAMES=(kafka kafka-controller pg api endpoints endpoints-tls identity-admin event-manager-admin
   function-manager-admin api-gateway-admin)
 KAFKA_BROKERS=1
 KAFKA_PORTS=()
@@ -49,6 +50,7 @@ load_settings() {
   [[ -f $RUN_DIR/settings ]] || return 1
   # shellcheck disable=SC1091
   . "$RUN_DIR/settings"
+  : "${PORTS[endpoints-tls]:=8444}" # not in those that an older up wrote
   derive_ports
 }
 require_settings() {
@@ -115,6 +117,9 @@ service_settings() {
     api-gateway)
       printf 'DISPATCH_LISTEN=127.0.0.1:%s\n' "${PORTS[api]}"
       printf 'DISPATCH_ENDPOINTS_LISTEN=127.0.0.1:%s\n' "${PORTS[endpoints]}"
+      ! is_secure || printf '%s\n' "DISPATCH_ENDPOINTS_TLS_LISTEN=127.0.0.1:${PORTS[endpoints-tls]}" \
+        "DISPATCH_ENDPOINTS_TLS_CERTIFICATE=$TLS_DIR/endpoints.crt" \
+        "DISPATCH_ENDPOINTS_TLS_KEY=$TLS_DIR/endpoints.key"
       ;;
   esac
   for setting in "${EXTRA_SETTINGS[@]}"; do
@@ -178,7 +183,9 @@ write_env() {
       DISPATCH_PG_HOST 127.0.0.1 DISPATCH_PG_PORT "$PG_PORT" \
       DISPATCH_PG_SOCKET_DIR "$(pg_socket_dir)" \
       DISPATCH_PG_SUPERUSER_URL "$(pg_url dispatch postgres)"
-    ! is_secure || printf 'export %s=%q\n' DISPATCH_KAFKA_CLIENT_FILE "$KAFKA_CLIENT_FILE"
+    ! is_secure || printf 'export %s=%q\n' DISPATCH_KAFKA_CLIENT_FILE "$KAFKA_CLIENT_FILE" \
+      DISPATCH_ENDPOINTS_TLS_URL "https://127.0.0.1:${PORTS[endpoints-tls]}" \
+      DISPATCH_TLS_CA_FILE "$TLS_DIR/ca.crt"
     for name in "${SERVICES[@]}"; do
       variable=${name//-/_}
       printf 'export DISPATCH_%s_ADMIN_URL=%s\n' "${variable^^}" "$(admin_url "$name")"

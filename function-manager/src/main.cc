@@ -32,6 +32,7 @@
 #include "function-manager/src/adapters/redrive_commands.h"
 #include "function-manager/src/adapters/run_commands.h"
 #include "function-manager/src/adapters/secret_commands.h"
+#include "function-manager/src/adapters/source_uploads.h"
 #include "function-manager/src/adapters/state_catalog.h"
 #include "function-manager/src/domain/invoker.h"
 #include "function-manager/src/runtime/container_runner.h"
@@ -180,6 +181,7 @@ class FunctionManager {
                 [this] { relay_.Nudge(); }),
         images_(service.loop(), pool_, [this] { FunctionsChanged(); }),
         commands_(service.loop(), pool_, subscriptions_, [this] { FunctionsChanged(); }),
+        uploads_(service.loop(), pool_),
         secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
         applications_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         apis_(service.loop(), pool_, [this] { relay_.Nudge(); }),
@@ -217,6 +219,7 @@ class FunctionManager {
     });
     images_.Register(rpc_);
     commands_.Register(rpc_);
+    uploads_.Register(rpc_);
     secrets_.Register(rpc_);
     applications_.Register(rpc_);
     apis_.Register(rpc_);
@@ -230,6 +233,7 @@ class FunctionManager {
     broker::EnsureTopics(*broker_, service_.loop(), specs, [this] {
       relay_.Start();
       KeepForgettingRequests(service_.loop(), pool_);
+      uploads_.KeepForgetting();
       secrets_.PublishSealingKey();
       subscriptions_.Start();
       functions_.Start();
@@ -429,6 +433,7 @@ class FunctionManager {
   FunctionWorker worker_;
   ImageCommands images_;
   FunctionCommands commands_;
+  SourceUploads uploads_;
   SecretCommands secrets_;
   ApplicationCommands applications_;
   ApiCommands apis_;

@@ -11,10 +11,12 @@ import uuid
 from pathlib import Path
 
 import pytest
+import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.client import Client  # noqa: E402
+from lib.http_function import make_function  # noqa: E402
 from lib.receiver import Receiver  # noqa: E402
 from lib.stack import SERVICES, Stack  # noqa: E402
 from lib.turns import Turns  # noqa: E402
@@ -180,3 +182,51 @@ def healthy(stack):
 def settled_ids(endpoint) -> list[str]:
     """The ids that an endpoint got, sorted: order is not promised."""
     return sorted(endpoint.event_ids)
+
+
+@pytest.fixture
+def echo(org, receiver, name):
+    """A function that answers its input and context."""
+    called = name("echo")
+    make_function(org, receiver, called, lambda context, payload: [payload, context["httpContext"]])
+    return called
+
+
+@pytest.fixture
+def function(org, receiver, name):
+    def make(handle, **fields) -> str:
+        called = name("fn")
+        make_function(org, receiver, called, handle, **fields)
+        return called
+
+    return make
+
+
+@pytest.fixture
+def expose(org, name):
+    made = []
+
+    def make(function: str, uri: str, **fields) -> str:
+        """The path that it is served at."""
+        called = name("api")
+        body = {"name": called, "function": function, "uris": [uri], "enabled": True, **fields}
+        answer = org.post("/v1/api", body, expect=200).json()
+        assert answer["status"] == "CREATING"
+        assert org.get(f"/v1/api/{called}", expect=200).json()["status"] == "READY"
+        made.append(called)
+        make.name = called
+        return answer["uris"][0]
+
+    yield make
+    for called in made:
+        org.delete(f"/v1/api/{called}", expect=(200, 404))
+
+
+@pytest.fixture
+def call(stack):
+    def send(method: str, path: str, **options):
+        return requests.request(
+            method, stack.env["DISPATCH_ENDPOINTS_URL"] + path, timeout=30, **options
+        )
+
+    return send

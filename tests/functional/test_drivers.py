@@ -158,6 +158,47 @@ def test_a_webhook_takes_events_with_its_token_only(org, admin, driver, events_o
         outside.post(wrong, {"any": "thing"}, expect=401)
 
 
+def test_senders_that_ask_first_are_answered(org, admin, driver, events_of):
+    made = driver("webhook", origins="a.example, b.example")
+    url = made["url"]
+    outside = admin.with_key(None)
+
+    def ask(url: str, expect: int, **fields):
+        headers = {"WebHook-" + name.replace("_", "-"): value for name, value in fields.items()}
+        return outside.request("OPTIONS", url, headers=headers, expect=expect)
+
+    allowed = ask(url, 200, Request_Origin="B.example", Request_Rate="120").headers
+    assert allowed["WebHook-Allowed-Origin"] == "B.example"
+    assert allowed["WebHook-Allowed-Rate"] == "*" and "POST" in allowed["Allow"]
+    ask(url, 403, Request_Origin="c.example")
+    assert "WebHook-Allowed-Origin" not in ask(url, 200).headers
+    ask(url.partition("?")[0], 401, Request_Origin="a.example")
+    anybody = driver("webhook")["url"]
+    allowed = ask(anybody, 200, Request_Origin="c.example").headers
+    assert allowed["WebHook-Allowed-Origin"] == "c.example"
+    assert "WebHook-Allowed-Rate" not in allowed
+
+
+def test_event_grid_gets_its_code_and_no_event_comes_of_it(org, admin, driver, events_of):
+    made = driver("webhook", type="grid.event")
+    hook = events_of(made["name"])
+    outside = admin.with_key(None)
+    event = {"id": "1", "topic": "/t", "subject": "", "eventTime": "2026-01-01T00:00:00Z",
+             "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+             "data": {"validationCode": "512d38b6", "validationUrl": "https://a.example/v"}}  # fmt: skip
+    headers = {"aeg-event-type": "SubscriptionValidation"}
+    answer = outside.post(made["url"], [event], headers=headers, expect=200)
+    assert answer.json() == {"validationResponse": "512d38b6"}
+    wrong = made["url"].partition("?")[0]
+    outside.post(wrong, [event], headers=headers, expect=401)
+    for bad in ([], [event, event], {}, [{**event, "data": {}}], [{**event, "eventType": "x"}]):
+        outside.post(made["url"], bad, headers=headers, expect=400)
+    notified = {"aeg-event-type": "Notification"}
+    outside.post(made["url"], [{**event, "eventType": "x"}], headers=notified, expect=202)
+    eventually(lambda: len(hook.requests) == 1, "a notification is an event")
+    assert hook.requests[0]["ce-type"] == "grid.event"
+
+
 def test_a_rotated_token_counts_for_the_overlap(org, admin, driver):
     made = driver("webhook")
     path = f"{DRIVERS}/{made['name']}/rotate-token"

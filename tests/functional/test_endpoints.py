@@ -1,61 +1,10 @@
 """Functions behind HTTP requests: the second server of api-gateway (vmware-wire sections 6, 12)."""
 
-
-import pytest
-import requests
-from lib.http_function import answer_of, make_function
+from lib.http_function import answer_of
 from lib.receiver import Answer
 from lib.wait import eventually
 
 API = "/v1/api"
-
-
-@pytest.fixture
-def echo(org, receiver, name):
-    """A function that answers its input and context."""
-    called = name("echo")
-    make_function(org, receiver, called, lambda context, payload: [payload, context["httpContext"]])
-    return called
-
-
-@pytest.fixture
-def function(org, receiver, name):
-    def make(handle, **fields) -> str:
-        called = name("fn")
-        make_function(org, receiver, called, handle, **fields)
-        return called
-
-    return make
-
-
-@pytest.fixture
-def expose(org, name):
-    made = []
-
-    def make(function: str, uri: str, **fields) -> str:
-        """The path that it is served at."""
-        called = name("api")
-        body = {"name": called, "function": function, "uris": [uri], "enabled": True, **fields}
-        answer = org.post(API, body, expect=200).json()
-        assert answer["status"] == "CREATING"
-        assert org.get(f"{API}/{called}", expect=200).json()["status"] == "READY"
-        made.append(called)
-        make.name = called
-        return answer["uris"][0]
-
-    yield make
-    for called in made:
-        org.delete(f"{API}/{called}", expect=(200, 404))
-
-
-@pytest.fixture
-def call(stack):
-    def send(method: str, path: str, **options):
-        return requests.request(
-            method, stack.env["DISPATCH_ENDPOINTS_URL"] + path, timeout=30, **options
-        )
-
-    return send
 
 
 def test_the_query_of_a_get_is_the_input(org, expose, echo, call, name):

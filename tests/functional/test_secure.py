@@ -10,14 +10,18 @@ import ssl
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import requests
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from lib.client import Client
+from lib.http_function import make_function
 from lib.stack import DATABASES, LOCAL, SERVICES, Stack, environment_for
 from lib.wait import eventually
 
@@ -61,7 +65,8 @@ def another(stack, service, **settings):
     words, environment = program_of(stack, service)
     changed = {**environment, "DISPATCH_ADMIN_LISTEN": "127.0.0.1:0", **settings}
     if service == "api-gateway":
-        changed["DISPATCH_LISTEN"] = changed["DISPATCH_ENDPOINTS_LISTEN"] = "127.0.0.1:0"
+        for port in ("LISTEN", "ENDPOINTS_LISTEN", "ENDPOINTS_TLS_LISTEN"):
+            changed[f"DISPATCH_{port}"] = "127.0.0.1:0"
     process = subprocess.Popen(
         words, env=changed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -123,6 +128,91 @@ def test_every_connection_to_postgresql_is_encrypted(secure):
     assert all(ssl_on and version in ("TLSv1.2", "TLSv1.3") for _, _, ssl_on, version in rows)
     users = {name: user for name, user, _, _ in rows if name.startswith("dispatch-")}
     assert users == {f"dispatch-{service}": role for service, role in DATABASES.items()}
+
+
+@pytest.fixture(scope="module")
+def greeting(secure, receiver) -> str:
+    """The path of an endpoint for HTTPS alone."""
+    admin = Client(secure.api_url, secure.admin_key)
+    make_function(admin, receiver, "greet", lambda context, payload: context["httpContext"]["scheme"])
+    body = {"name": "greet", "function": "greet", "uris": ["/greet"], "protocols": ["https"]}
+    return admin.post("/v1/api", {**body, "enabled": True}, expect=200).json()["uris"][0]
+
+
+def make_certificate(folder: Path) -> None:
+    """Another certificate of the stack's authority: new.crt, new.key."""
+    script = """
+        openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out new.key
+        openssl req -new -key new.key -subj /CN=renewed -out new.csr
+        openssl x509 -req -in new.csr -CA ca.crt -CAkey ca.key -days 2 -out new.crt \\
+            -extfile <(echo subjectAltName=IP:127.0.0.1)
+        rm new.csr
+    """
+    subprocess.run(["bash", "-ec", script], cwd=folder, check=True, capture_output=True)
+
+
+def name_served(secure) -> str:
+    address = urlsplit(secure.env["DISPATCH_ENDPOINTS_TLS_URL"])
+    trusting = ssl.create_default_context(cafile=secure.env["DISPATCH_TLS_CA_FILE"])
+    with socket.create_connection((address.hostname, address.port), 10) as plain:
+        with trusting.wrap_socket(plain, server_hostname=address.hostname) as encrypted:
+            return dict(pair[0] for pair in encrypted.getpeercert()["subject"])["commonName"]
+
+
+def test_endpoints_for_https_refuse_plain_http(secure, greeting):
+    plain = requests.get(secure.env["DISPATCH_ENDPOINTS_URL"] + greeting, timeout=10)
+    assert (plain.status_code, plain.json()) == (400, {"message": "Please use HTTPS protocol"})
+    told = {"X-Forwarded-Proto": "https"}  # TLS ends here: nobody else says what it was
+    url = secure.env["DISPATCH_ENDPOINTS_URL"] + greeting
+    assert requests.get(url, headers=told, timeout=10).status_code == 400
+    url = secure.env["DISPATCH_ENDPOINTS_TLS_URL"] + greeting
+    answer = requests.get(url, verify=secure.env["DISPATCH_TLS_CA_FILE"], timeout=10)
+    assert (answer.status_code, answer.json()) == (200, "https")
+    wrong_scheme = requests.get(url.replace("https", "http", 1), timeout=10)
+    assert wrong_scheme.status_code == 400 and "https://" in wrong_scheme.json()["message"]
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(url, timeout=10)  # an authority that is not known
+
+
+def test_a_renewed_certificate_fails_no_request(secure, greeting):
+    url = secure.env["DISPATCH_ENDPOINTS_TLS_URL"] + greeting
+    authority = secure.env["DISPATCH_TLS_CA_FILE"]
+    assert name_served(secure) == "endpoints"
+    done = threading.Event()
+    answers, failures = [], []
+
+    def load(keep: bool):
+        session = requests.Session()
+        while not done.is_set():
+            if not keep:
+                session.close()
+                session = requests.Session()
+            try:
+                answers.append(session.get(url, verify=authority, timeout=10).status_code)
+            except requests.RequestException as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=load, args=(number % 2 == 0,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        folder = secure.home / "tls"
+        make_certificate(folder)
+        (folder / "new.crt").replace(folder / "endpoints.crt")
+        eventually(
+            lambda: "certificate not renewed" in secure.log("api-gateway"),
+            "that key and certificate do not fit is told",
+        )
+        assert name_served(secure) == "endpoints"
+        (folder / "new.key").replace(folder / "endpoints.key")
+        eventually(lambda: name_served(secure) == "renewed", "the new certificate is served")
+        enough = len(answers) + 50
+        eventually(lambda: len(answers) > enough, "requests go on")
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert not failures and set(answers) == {200}
 
 
 def test_kafka_takes_clients_by_tls_only(secure):

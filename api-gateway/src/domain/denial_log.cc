@@ -24,7 +24,7 @@ void DenialLog::Write(const Call& call, const std::string& action) {
   if (!log::Sometimes("gateway.denied", kPerSecond)) return left_out_.Add();
   schema::AuditEntry entry;
   entry.org = call.principal->org;
-  entry.principal = {"key", call.principal->key_id, call.principal->org};
+  entry.principal = {call.principal->kind, call.principal->key_id, call.principal->org};
   entry.action = action;
   entry.resource = call.request.target.substr(0, kMaxTarget);
   entry.outcome = "denied";

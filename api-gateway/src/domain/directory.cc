@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "schema/objects.h"
 #include "schema/rfc3339.h"
+#include "schema/service_account.h"
 
 namespace dispatch::gateway {
 
@@ -29,6 +30,16 @@ void Directory::OnChanged(const std::string& kind, const std::string& key,
     }
     const auto* internal = json::GetObject(entity->document, "internal");
     keys_[id] = {entity, internal ? json::GetString(*internal, "hmac") : "", nullptr, ""};
+  } else if (kind == schema::kServiceAccountKind) {
+    accounts_.erase(key);
+    if (entity == nullptr) return;
+    Account account{entity, {}, {}, nullptr};
+    // Its owner checked them: what cannot be read lets nobody in.
+    auto keys = schema::AccountKeys(json::GetString(entity->document, "publicKey"));
+    if (keys.ok()) account.keys = std::move(*keys);
+    std::string audience = json::GetString(entity->document, "audience");
+    if (!audience.empty()) account.rules.audiences = {audience};
+    accounts_.emplace(key, std::move(account));
   } else if (kind == schema::kPolicyKind) {
     policies_.erase(key);
     if (entity != nullptr) {
@@ -45,6 +56,7 @@ void Directory::OnChanged(const std::string& kind, const std::string& key,
 
 void Directory::ForgetPrincipals() {
   for (auto& entry : keys_) entry.second.principal = nullptr;
+  for (auto& entry : accounts_) entry.second.principal = nullptr;
 }
 
 std::shared_ptr<const Principal> Directory::Compile(const broker::Entity& entity) const {
@@ -75,13 +87,46 @@ std::shared_ptr<const Principal> Directory::Compile(const broker::Entity& entity
   return principal;
 }
 
+std::shared_ptr<const Principal> Directory::CompileAccount(const broker::Entity& entity) const {
+  auto principal = std::make_shared<Principal>();
+  principal->kind = schema::kServiceAccountKind;
+  principal->key_id = entity.name;
+  principal->org = entity.org;
+  for (const auto& [key, owned] : policies_) {
+    if (owned.org != entity.org && !owned.policy.global) continue;
+    schema::AddPolicyOfAccount(owned.policy, owned.org, entity.org, entity.name,
+                               &principal->permissions);
+  }
+  return principal;
+}
+
+Result<std::shared_ptr<const Principal>> Directory::AuthenticateToken(std::string_view text) {
+  ASSIGN_OR_RETURN(auto token, jwt::Token::Parse(text));
+  auto found = accounts_.find(json::GetString(token.claims(), "iss"));
+  // An unknown account and a wrong key are told alike.
+  if (found == accounts_.end()) return Unauthenticated("no known key signed the token");
+  Account& account = found->second;
+  Status checked = token.Check(account.keys, account.rules, clock_.Now());
+  if (!checked.ok()) return checked;
+  double latest = static_cast<double>(ToMicros(clock_.Now())) / 1e6 + schema::kMaxTokenSeconds +
+                  static_cast<double>(account.rules.leeway.count()) / 1e3;
+  if (token.claims().at("exp").to_number<double>() > latest) {
+    return Unauthenticated("the token lasts too long: its exp may be 24 hours ahead");
+  }
+  if (account.principal == nullptr) account.principal = CompileAccount(*account.entity);
+  return account.principal;
+}
+
 Result<std::shared_ptr<const Principal>> Directory::Authenticate(
     std::optional<std::string_view> authorization) {
   if (!authorization || authorization->size() <= kScheme.size() ||
       !http::EqualsIgnoreCase(authorization->substr(0, kScheme.size()), kScheme)) {
     return Unauthenticated("an API key is required: send \"Authorization: Bearer <key>\"");
   }
-  ASSIGN_OR_RETURN(auto text, auth::KeyText::Parse(authorization->substr(kScheme.size())));
+  std::string_view shown = authorization->substr(kScheme.size());
+  // No key has a dot, and every token has two.
+  if (shown.find('.') != shown.npos) return AuthenticateToken(shown);
+  ASSIGN_OR_RETURN(auto text, auth::KeyText::Parse(shown));
   auto found = keys_.find(text.id);
   if (found == keys_.end()) return Unauthenticated("the API key is not known");
   Key& key = found->second;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/crypto.h"
+#include "common/jwt/signing_key.h"
 #include "common/testing/simulated_loop.h"
 #include "schema/rfc3339.h"
 
@@ -118,6 +120,78 @@ TEST_F(DirectoryTest, PoliciesAddAndGo) {
   EXPECT_FALSE(may_read());
   Put("policy", "other", "p", "{\"global\":true," + rules + "}");
   EXPECT_TRUE(may_read());
+}
+
+class AccountTest : public DirectoryTest {
+ protected:
+  void PutAccount(const std::string& org, const std::string& name, const std::string& more = "") {
+    Put("serviceaccount", org, name,
+        R"({"publicKey":")" + crypto::Base64Encode(signer_.PublicPem()) + "\"" + more + "}");
+  }
+  // The claims of VMware's command, with others in their place.
+  Result<std::shared_ptr<const Principal>> Show(const json::object& more) {
+    int64_t now = ToMillis(loop_.Now()) / 1000;
+    json::object claims{{"iss", "acme/ci"}, {"iat", now - 60}, {"exp", now + 3600}};
+    for (const auto& [name, value] : more) claims[name] = value;
+    header_ = "Bearer " + *signer_.Sign(claims);
+    return directory_.Authenticate(header_);
+  }
+
+  jwt::SigningKey signer_ = jwt::SigningKey::Random();
+};
+
+TEST_F(AccountTest, ATokenOfAServiceAccountIsAPrincipal) {
+  PutAccount("acme", "ci");
+  auto principal = Show({});
+  ASSERT_TRUE(principal.ok()) << principal.message();
+  EXPECT_EQ((*principal)->kind, "serviceaccount");
+  EXPECT_EQ((*principal)->org, "acme");
+  EXPECT_EQ((*principal)->key_id, "ci");
+  EXPECT_FALSE((*principal)->global);
+  EXPECT_FALSE((*principal)->permissions.Allows("read", "topic/a"));
+  auto unknown = Show({{"iss", "acme/other"}});
+  EXPECT_EQ(unknown.code(), Code::kUnauthenticated);
+  PutAccount("acme", "other");
+  signer_ = jwt::SigningKey::Random();
+  EXPECT_EQ(Show({}).message(), unknown.message());
+  directory_.OnChanged("serviceaccount", "acme/ci", nullptr);
+  EXPECT_FALSE(Show({}).ok());
+}
+
+TEST_F(AccountTest, TokensEndWithinADayAndAreForTheAudience) {
+  PutAccount("acme", "ci");
+  int64_t now = ToMillis(loop_.Now()) / 1000;
+  EXPECT_TRUE(Show({{"exp", now + 24 * 3600}}).ok());
+  EXPECT_THAT(Show({{"exp", now + 24 * 3600 + 120}}).message(), HasSubstr("24 hours"));
+  EXPECT_THAT(Show({{"exp", now - 61}}).message(), HasSubstr("expired"));
+  PutAccount("acme", "ci", R"(,"audience":"dispatch")");
+  EXPECT_THAT(Show({}).message(), HasSubstr("audience"));
+  EXPECT_TRUE(Show({{"aud", "dispatch"}}).ok());
+  Put("serviceaccount", "acme", "ci", R"({"publicKey":"bad"})");
+  EXPECT_THAT(Show({}).message(), HasSubstr("no known key"));
+}
+
+TEST_F(AccountTest, PoliciesNameAccountsOfTheirOrganisation) {
+  PutAccount("acme", "ci");
+  auto may = [&](const std::string& org, const std::string& subject, bool global = false) {
+    Put("policy", org, "p",
+        std::string(global ? R"({"global":true,)" : "{") + R"("rules":[{"subjects":[")" + subject +
+            R"("],"actions":["read"],"resources":["topic/*"]}]})");
+    bool allowed = (*Show({}))->permissions.Allows("read", "topic/a");
+    directory_.OnChanged("policy", org + "/p", nullptr);
+    return allowed;
+  };
+  for (const char* subject : {"ci", "serviceaccount:ci", "acme/ci", "*"}) {
+    EXPECT_TRUE(may("acme", subject)) << subject;
+    EXPECT_FALSE(may("other", subject)) << subject;
+  }
+  for (const char* subject : {"key:ci", "other/ci", "serviceaccount:*", "c"}) {
+    EXPECT_FALSE(may("acme", subject)) << subject;
+  }
+  EXPECT_TRUE(may("other", "acme/ci", true));
+  EXPECT_TRUE(may("other", "*", true));
+  EXPECT_FALSE(may("other", "ci", true));
+  EXPECT_FALSE((*Show({}))->permissions.Allows("read", "topic/a"));
 }
 
 }  // namespace dispatch::gateway::directory_test

@@ -203,7 +203,8 @@ void Gateway::Count(Entry& entry, const Call& call, int status, SteadyTime start
     counter = &entry.counters.back().second;
   }
   counter->Add();
-  if (status == 403 && options_.on_denied) {
+  // Of an open route it is nobody's that identity knows.
+  if (status == 403 && options_.on_denied && call.principal != nullptr) {
     options_.on_denied(call, fmt::format("{} {}", entry.route.method, entry.route.pattern));
   }
   if (options_.access_log) {

@@ -119,6 +119,20 @@ bool Prepare(Call& call, const Resource& resource, json::object& body) {
   return prepared.ok();
 }
 
+void Change(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services,
+            const char* verb, int status, json::object body) {
+  auto go_on = [call, resource, &services, verb, status](json::object staged) {
+    services.Change(call, resource->owner, resource->kind + verb, std::move(staged),
+                    [call, resource, status](broker::RpcReply reply) {
+                      json::object form = Outcome(reply);
+                      if (resource->correct) resource->correct(*call, form);
+                      SendObject(call, *resource, status, std::move(form));
+                    });
+  };
+  if (resource->stage) return resource->stage(call, std::move(body), std::move(go_on));
+  go_on(std::move(body));
+}
+
 void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {
   auto body = call->Body();
   if (!body.ok()) return call->Fail(body.error());
@@ -130,12 +144,7 @@ void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
   if (resource->check_body && !resource->check_body(*call, *body)) return;
   if (!Prepare(*call, *resource, *body)) return;
   if (resource->take_create && resource->take_create(call, *body)) return;
-  services.Change(call, resource->owner, resource->kind + ".create", std::move(*body),
-                  [call, resource](broker::RpcReply reply) {
-                    json::object form = Outcome(reply);
-                    if (resource->correct) resource->correct(*call, form);
-                    SendObject(call, *resource, resource->created_status, std::move(form));
-                  });
+  Change(call, resource, services, ".create", resource->created_status, std::move(*body));
 }
 
 // Puts the name of the path into the body; false when the body names another object.
@@ -170,12 +179,7 @@ void Update(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
   }
   if (resource->check_body && !resource->check_body(*call, *body)) return;
   if (!Prepare(*call, *resource, *body)) return;
-  services.Change(call, resource->owner, resource->kind + ".update", std::move(*body),
-                  [call, resource](broker::RpcReply reply) {
-                    json::object form = Outcome(reply);
-                    if (resource->correct) resource->correct(*call, form);
-                    SendObject(call, *resource, resource->updated_status, std::move(form));
-                  });
+  Change(call, resource, services, ".update", resource->updated_status, std::move(*body));
 }
 
 void Delete(const CallPtr& call, const ResourcePtr& resource, ServiceClient& services) {

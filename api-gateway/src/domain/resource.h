@@ -27,6 +27,10 @@ struct Resource {
   std::function<bool(Call& call, const json::object& body)> check_body = {};
   /// Changes the body of a create or update before it goes to the owner.
   std::function<Status(json::object& body)> prepare = {};
+  /// Sends what is too large for the request to the owner before it, and goes on with what is left
+  /// of the body; answers the call itself when that fails.
+  using GoOn = std::function<void(json::object body)>;
+  std::function<void(const CallPtr& call, json::object body, GoOn go_on)> stage = {};
   /// Takes a checked create over that is to make nothing, as a dry run: true when it did.
   std::function<bool(const CallPtr& call, const json::object& body)> take_create = {};
   int created_status = 201;  // VMware's APIs answer 200

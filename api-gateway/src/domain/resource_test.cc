@@ -383,7 +383,7 @@ TEST_F(ResourceTest, EveryRouteIsInTheOpenApiDocument) {
       ASSERT_TRUE(paths.contains(target)) << path;
       operations = &paths.at(target).as_object();
     }
-    for (const char* method : {"get", "post", "put", "delete"}) {
+    for (const char* method : {"get", "post", "put", "delete", "options"}) {
       if (!operations->contains(method)) continue;
       std::string upper = method;
       for (char& c : upper) c = static_cast<char>(c - 32);

@@ -7,6 +7,7 @@
 #include "api-gateway/src/domain/publisher.h"
 #include "api-gateway/src/domain/run_streams.h"
 #include "api-gateway/src/domain/service_client.h"
+#include "api-gateway/src/domain/source_uploads.h"
 
 /// The routes, one file a resource (routes/*.cc). What is passed in must outlive the gateway.
 namespace dispatch::gateway {
@@ -19,6 +20,7 @@ struct Backend {
   Publisher& publisher;
   EventBrowser& browser;
   RunStreams& run_streams;
+  SourceUploads& source_uploads;
   Directory& directory;
   std::string service_key = {};  // what the tokens of webhooks are made from
 };
@@ -38,8 +40,8 @@ void AddRunRoutes(Gateway& gateway, Backend& backend);
 void AddApplicationRoutes(Gateway& gateway, Backend& backend);
 void AddApiRoutes(Gateway& gateway, Backend& backend);
 void AddSecretRoutes(Gateway& gateway, Backend& backend);
-/// Event drivers and their types, and where webhooks are taken.
 void AddDriverRoutes(Gateway& gateway, Backend& backend);
+void AddWebhookRoutes(Gateway& gateway, Backend& backend);
 void AddIamRoutes(Gateway& gateway, Backend& backend);
 /// What the program is, for /v1/version; without a commit when it was built without git.
 struct Version {

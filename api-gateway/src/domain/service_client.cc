@@ -47,7 +47,7 @@ schema::Request ServiceClient::NewRequest(const Call& call, std::string method,
   schema::Request request;
   request.method = std::move(method);
   request.org = call.org;
-  request.principal = {"key", call.principal->key_id, call.principal->org};
+  request.principal = {call.principal->kind, call.principal->key_id, call.principal->org};
   request.body = json::Serialize(body);
   request.traceparent = call.Traceparent();
   return request;
@@ -69,6 +69,10 @@ Error ServiceClient::Explain(const Call& call, const std::string& service, Error
   return error;
 }
 
+void ServiceClient::Fail(const CallPtr& call, const std::string& service, Error error) const {
+  call->Fail(Explain(*call, service, std::move(error)));
+}
+
 void ServiceClient::TryAsk(const CallPtr& call, const std::string& service, std::string method,
                            json::value body, std::chrono::milliseconds timeout,
                            std::function<void(Result<broker::RpcReply>)> done) {
@@ -84,7 +88,7 @@ void ServiceClient::Ask(const CallPtr& call, const std::string& service, std::st
                         json::value body, std::chrono::milliseconds timeout, Answered done) {
   TryAsk(call, service, std::move(method), std::move(body), timeout,
          [this, call, service, done = std::move(done)](Result<broker::RpcReply> reply) {
-           if (!reply.ok()) return call->Fail(Explain(*call, service, reply.error()));
+           if (!reply.ok()) return Fail(call, service, reply.error());
            done(std::move(*reply));
          });
 }
@@ -104,7 +108,7 @@ void ServiceClient::Change(const CallPtr& call, const Owner& owner, std::string 
   rpc_.Call(owner.service, std::move(request), kChangeTimeout,
             [this, call, service = owner.service, &table = owner.table,
              done = std::move(done)](Result<broker::RpcReply> reply) mutable {
-              if (!reply.ok()) return call->Fail(Explain(*call, service, reply.error()));
+              if (!reply.ok()) return Fail(call, service, reply.error());
               if (reply->state_kind.empty()) return done(std::move(*reply));
               call->AddHeader("X-Dispatch-Version", VersionMark(reply->state_kind, reply->state_key,
                                                                 reply->state_version));

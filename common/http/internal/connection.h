@@ -7,6 +7,7 @@
 
 #include "common/http/internal/message_parser.h"
 #include "common/http/internal/server_core.h"
+#include "common/http/internal/tls.h"
 #include "common/http/server.h"
 #include "common/internal/event_loop_impl.h"
 
@@ -18,7 +19,9 @@ namespace dispatch::http::internal {
 /// waits own it. Every public function is safe after the end.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(std::shared_ptr<ServerCore> core, int fd, std::string remote_address);
+  /// `tls` null: without TLS.
+  Connection(std::shared_ptr<ServerCore> core, int fd, std::string remote_address,
+             std::unique_ptr<TlsSession> tls);
   ~Connection();
 
   void Start();
@@ -40,6 +43,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   enum class Phase {
+    kHandshake,  // of TLS
     kIdle,       // between requests, nothing read
     kHead,       // a part of a head has come
     kBody,       // the head is parsed
@@ -49,6 +53,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     kLingering,  // answered and shut down: reads what still comes, so that no reset eats the answer
   };
 
+  /// Reads what there is into `data`: from the socket, or through TLS.
+  IoResult Receive(char* data, size_t size);
+  IoResult Transmit(std::string_view data);
+  void Handshake();
   void WaitRead();
   void OnReadable();
   void OnEof();
@@ -59,6 +67,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void ProcessInput();
   bool CheckHead();
   void Dispatch();
+  /// Whether a body of so many bytes may be read; else it is answered.
+  bool AdmitBody(uint64_t size);
+  void EndLargeBody();
   /// Answers a request that cannot be served, then ends.
   void Reject(int status, std::string_view message);
 
@@ -80,6 +91,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::shared_ptr<ServerCore> core_;
   dispatch::internal::IoDescriptor socket_;
   std::string remote_address_;
+  std::unique_ptr<TlsSession> tls_;  // null: without TLS
 
   Phase phase_ = Phase::kIdle;
   bool closed_ = false;
@@ -92,9 +104,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool head_only_ = false;   // HEAD, or a status without a body
   bool chunked_ = false;     // of the stream under way
   bool over_water_ = false;  // Write said false
+  bool large_body_ = false;  // it counts among the server's large ones
   bool rejected_ = false;    // answered before the request was read
+  bool greeted_ = false;     // the client began a handshake
   bool more_read_ = false;   // Consume has bytes after the request under way
   size_t lingered_ = 0;
+  size_t body_limit_ = 0;  // of the request under way
 
   std::optional<RequestParser> parser_;
   Request request_;

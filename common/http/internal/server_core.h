@@ -20,6 +20,7 @@ struct ServerCore {
   EventLoop& loop;
   ServerOptions options;
   Handler handler;
+  size_t large_bodies = 0;  // under way
   bool draining = false;
   bool closed = false;  // the Server is gone: no handler is called
   std::unordered_map<Connection*, std::shared_ptr<Connection>> connections;

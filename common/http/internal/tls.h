@@ -18,8 +18,8 @@ struct IoResult {
   size_t size = 0;
 };
 
-/// One TLS client session straight on a descriptor, which takes a quarter of the memory of
-/// asio::ssl::stream.
+/// One TLS session, a client's or a server's, straight on a descriptor, which takes a quarter of
+/// the memory of asio::ssl::stream.
 class TlsSession {
  public:
   TlsSession(ssl_st* ssl) : ssl_(ssl) {}
@@ -30,6 +30,8 @@ class TlsSession {
   IoResult Handshake();
   IoResult Read(char* data, size_t size);
   IoResult Write(const char* data, size_t size);
+  /// Says that nothing more comes, as far as the socket takes it at once.
+  void Shutdown();
   /// Why the last call failed.
   std::string ErrorText() const;
   /// Whether both sides agreed on HTTP/2 (ALPN, RFC 7301).

@@ -22,6 +22,7 @@ using schema::kImageKind;
 constexpr char kKeepSource[] = R"(
   insert into function_sources (digest, bytes) values ($1, $2::bytea)
   on conflict (digest) do update set created_at = now())";
+constexpr char kTouchSource[] = "update function_sources set created_at = now() where digest = $1";
 constexpr char kVersion[] = R"(
   select document::text from function_versions where function = $1::uuid and number = $2::int)";
 constexpr char kForgetVersions[] = "delete from function_versions where function = $1::uuid";
@@ -40,6 +41,11 @@ Status CheckSource(const FunctionRequest& request) {
 }
 
 Result<std::string> KeepSource(pg::Transaction& tx, const FunctionRequest& request) {
+  if (!request.source_digest.empty()) {
+    ASSIGN_OR_RETURN(auto touched, tx.Exec(kTouchSource, {request.source_digest}));
+    if (touched.affected() == 1) return request.source_digest;
+    return Error{Code::kUnavailable, "the source that was sent before is gone: send it again"};
+  }
   std::string digest = crypto::HexEncode(crypto::Sha256(request.source));
   RETURN_IF_ERROR(tx.Exec(kKeepSource, {digest, pg::EncodeBytea(request.source)}));
   return digest;
@@ -94,7 +100,7 @@ Status UpdateHosted(pg::Transaction& tx, StoredEntity& stored, const FunctionReq
   next.fields = request.fields;
   next.faas_id = Uuid::Random();
   next.source_digest = SourceThere(stored.document);
-  if (!request.source.empty()) {
+  if (request.has_source()) {
     ASSIGN_OR_RETURN(next.source_digest, KeepSource(tx, request));
   }
   if (next.source_digest.empty()) return SourceMissing();
@@ -122,7 +128,7 @@ void FunctionCommands::Register(broker::RpcServer& server) {
 void FunctionCommands::Create(const schema::Request& request, Responder respond) {
   auto asked = ReadFunctionRequest(request.body);
   if (!asked.ok()) return respond(asked.error());
-  if (asked->hosted() && asked->source.empty()) return respond(SourceMissing());
+  if (asked->hosted() && !asked->has_source()) return respond(SourceMissing());
   if (Status source = CheckSource(*asked); !source.ok()) return respond(source.error());
   AnswerWithEntity(
       pool_, request,

@@ -20,9 +20,9 @@ constexpr size_t kForgetAtOnce = 5'000;
 // The longest that a caller is kept waiting; the gateway gives up a little later.
 constexpr std::chrono::milliseconds kMostBlocking = std::chrono::minutes(5);
 
-broker::RpcReply ReplyOf(const Run& run) {
+broker::RpcReply ReplyOf(const Run& run, bool without_output = false) {
   broker::RpcReply reply;
-  reply.body = RunForm(run);
+  reply.body = RunFormThatFits(run, without_output);
   return reply;
 }
 
@@ -45,10 +45,12 @@ Result<Uuid> IdOf(const json::object& body) {
   return Error{Code::kNotFound, "a run is named by a UUID, its `name`"};
 }
 
-std::function<void(Result<Run>)> Answering(broker::RpcServer::Responder respond) {
-  return [respond = std::move(respond)](const Result<Run>& run) {
+// To who waits for an output, one that was left out would pass for none.
+std::function<void(Result<Run>)> Answering(broker::RpcServer::Responder respond,
+                                           bool without_output = false) {
+  return [respond = std::move(respond), without_output](const Result<Run>& run) {
     if (!run.ok()) return respond(run.error());
-    respond(ReplyOf(*run));
+    respond(ReplyOf(*run, without_output));
   };
 }
 
@@ -183,7 +185,7 @@ void RunCommands::Get(const schema::Request& request, Responder respond) {
   if (!id.ok()) return respond(id.error());
   pool_.Query<Run>([org = request.org, id = *id, function = json::GetString(*body, "functionName")](
                        pg::Transaction& tx) { return FindRun(tx, org, id, function); },
-                   Answering(std::move(respond)));
+                   Answering(std::move(respond), true));
 }
 
 void RunCommands::List(const schema::Request& request, Responder respond) {
@@ -196,7 +198,8 @@ void RunCommands::List(const schema::Request& request, Responder respond) {
                        [respond = std::move(respond)](const Result<RunPage>& page) {
                          if (!page.ok()) return respond(page.error());
                          json::array items;
-                         for (const Run& run : page->runs) items.push_back(RunForm(run));
+                         for (const Run& run : page->runs)
+                           items.push_back(RunFormThatFits(run, true));
                          broker::RpcReply reply;
                          reply.body = json::object{{"items", std::move(items)}};
                          if (!page->next.empty()) reply.body.as_object()["next"] = page->next;

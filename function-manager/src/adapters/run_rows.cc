@@ -25,11 +25,18 @@ constexpr size_t kInsertBytes = 4 * 1024 * 1024;
 constexpr char kFind[] = "select" DISPATCH_RUN_COLUMNS R"(from runs
   where id = $1::uuid and org = $2 and ($3 = '' or function = $3))";
 
-constexpr char kListHead[] = "select" DISPATCH_RUN_COLUMNS "from runs where org = $1";
+// As many as $7 bytes hold, but one at least: "bytes" is what those before it and the row itself
+// have as JSON, "found" how many there would be without that bound. Nothing beyond it is read.
+constexpr char kListHead[] = "select" DISPATCH_RUN_COLUMNS R"(, found from (
+  select *, count(*) over () as found, row_number() over newest as place,
+    sum(octet_length(request) + octet_length(outcome) + 600) over newest as bytes
+  from (select * from runs where org = $1)";
 constexpr char kListRest[] = R"( and ($2 = '' or status = $2)
     and (executed_us >= $3::bigint or finished_us >= $3::bigint)
     and (executed_us, id) < ($4::bigint, $5::uuid)
-  order by executed_us desc, id desc limit $6::int)";
+  order by executed_us desc, id desc limit $6::int) matching
+  window newest as (order by executed_us desc, id desc rows unbounded preceding)) counted
+  where place = 1 or bytes <= $7::bigint order by place)";
 
 // A transaction below the horizon has ended: what it wrote is seen by every later statement.
 constexpr char kHorizon[] = "select pg_snapshot_xmin(pg_current_snapshot())::text," DISPATCH_NOW_US;
@@ -165,11 +172,12 @@ Result<RunPage> ListRuns(pg::Transaction& tx, const RunQuery& query) {
                                     std::to_string(query.since_us),
                                     std::to_string(before.first),
                                     before.second.ToString(),
-                                    std::to_string(limit + 1)};
+                                    std::to_string(limit + 1),
+                                    std::to_string(kMostRunBytes)};
   // Two texts, so that each has its index.
   std::string sql = kListHead;
   if (!query.function.empty()) {
-    sql += " and function = $7";
+    sql += " and function = $8";
     parameters.emplace_back(query.function);
   }
   if (!query.tags.empty()) {
@@ -179,7 +187,7 @@ Result<RunPage> ListRuns(pg::Transaction& tx, const RunQuery& query) {
   ASSIGN_OR_RETURN(auto rows, tx.Exec(sql + kListRest, parameters));
   RunPage page;
   for (size_t i = 0; i < std::min(rows.size(), limit); ++i) page.runs.push_back(ReadRun(rows[i]));
-  if (rows.size() > limit) {
+  if (!rows.empty() && page.runs.size() < static_cast<size_t>(rows[0].Int(10))) {
     const Run& last = page.runs.back();
     page.next = fmt::format("{}.{}", last.executed_us, last.id.ToString());
   }

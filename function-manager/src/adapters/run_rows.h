@@ -34,7 +34,7 @@ struct RunPage {
   std::vector<Run> runs;  // the newest first
   std::string next;       // empty: no more
 };
-/// kInvalidArgument for a cursor that is none.
+/// At most kMostRunBytes, but one run at least. kInvalidArgument for a cursor that is none.
 Result<RunPage> ListRuns(pg::Transaction& tx, const RunQuery& query);
 
 /// Where somebody stands who follows runs: all changes that transactions below `xid` made are known

@@ -90,6 +90,36 @@ class Runs : public pg::testing::OwnSchema {
   }
 };
 
+TEST_F(Runs, APageHasWhatAReplyHolds) {
+  std::vector<Uuid> made;
+  for (size_t size : {100, 900'000, 900'000, 500'000, 3'000'000, 100, 200}) {
+    dispatch::Run run;
+    run.id = Uuid::V7(loop_.Now());
+    run.org = "acme";
+    run.function = "large";
+    run.executed_us = 1'000 + static_cast<int64_t>(made.size());
+    run.request.input = std::string(size, 'x');
+    made.push_back(run.id);
+    EXPECT_TRUE(Done([run](pg::Transaction& tx) { return InsertRuns(tx, {run}); }));
+  }
+  std::reverse(made.begin(), made.end());
+  auto sizes = [&](size_t limit) {
+    RunQuery query{.org = "acme", .function = "large", .limit = limit};
+    std::vector<size_t> pages;
+    std::vector<Uuid> seen;
+    do {
+      auto page = *In<RunPage>([&](pg::Transaction& tx) { return ListRuns(tx, query); });
+      for (const auto& run : page.runs) seen.push_back(run.id);
+      pages.push_back(page.runs.size());
+      query.before = page.next;
+    } while (!query.before.empty());
+    EXPECT_EQ(seen, made);
+    return pages;
+  };
+  EXPECT_EQ(sizes(0), (std::vector<size_t>{2, 1, 2, 2}));
+  EXPECT_EQ(sizes(1), std::vector<size_t>(7, 1));
+}
+
 TEST_F(Runs, ChangesAreToldOnceEach) {
   auto changes = [this](RunQuery query, std::optional<RunCursor> after) {
     query.org = "acme";

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "schema/api_jwt.h"
 #include "schema/api_object.h"
 #include "schema/objects.h"
 #include "schema/request_reader.h"
@@ -154,15 +155,23 @@ Result<json::object> ApiDocument(const std::string& org, const json::object& bod
   out["protocols"] = ArrayOf(protocols);
   std::string authentication = reader.String("authentication", "public");
   if (authentication.empty()) authentication = "public";
-  if (authentication != "public" && authentication != "key") {
+  if (authentication != "public" && authentication != "key" && authentication != "jwt") {
     reader.Fault("authentication",
-                 "must be public, or key: an API key that may invoke the function");
+                 "must be public; key: an API key that may invoke the function; or jwt: a token "
+                 "signed by a key of `jwt`");
   }
   out["authentication"] = authentication;
+  if (authentication == "jwt") {
+    schema::ReadApiJwt(reader);
+    if (reader.ok()) out["jwt"] = *reader.Object("jwt");
+  } else if (reader.Object("jwt") != nullptr) {
+    reader.Fault("jwt", "needs `authentication: jwt`");
+  }
   out["enabled"] = reader.Bool("enabled", false);
   out["cors"] = Cors(reader, body);
   if (!reader.String("tls").empty()) {
-    reader.Fault("tls", "must be empty: TLS ends at the proxy in front of the endpoints");
+    reader.Fault("tls",
+                 "must be empty: one certificate, of the gateway's settings, serves all endpoints");
   }
   out["tags"] = reader.Tags();
   reader.Allow({"id", "kind", "revision", "status", "reason", "org", "createdTime", "modifiedTime",

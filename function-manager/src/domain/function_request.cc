@@ -112,7 +112,7 @@ std::string Source(schema::RequestReader& reader) {
     return "";
   }
   if (bytes->size() > kMaxSourceBytes) {
-    reader.Fault("source", "must be at most 640 KiB compressed: put dependencies into the image");
+    reader.Fault("source", SourceTooLarge().details[0].reason);
   }
   return std::move(*bytes);
 }
@@ -137,9 +137,17 @@ void ReadHosted(schema::RequestReader& reader, FunctionRequest& request) {
   fields["limits"] = Limits(reader);
   fields["network"] = reader.Bool("network", false);
   request.source = Source(reader);
+  request.source_digest = reader.String("sourceDigest");
 }
 
 }  // namespace
+
+Error SourceTooLarge() {
+  return {Code::kTooLarge,
+          "source must be at most 16 MiB compressed: put dependencies into the image",
+          false,
+          {{"source", "must be at most 16 MiB compressed: put dependencies into the image"}}};
+}
 
 int64_t ParseMemory(std::string_view text) {
   int64_t number = 0;
@@ -193,8 +201,8 @@ Result<FunctionRequest> ReadFunctionRequest(const std::string& body) {
                 "modifiedTime", "backingObject", "faasId", "functionImageURL", "functionImageUrl",
                 "sourcePath", "sourceURL", "version", "next", "versions", "language",
                 // VMware's CLI sends them all, whatever the runtime.
-                "image", "handler", "schema", "secrets", "services", "limits", "network",
-                "source"});
+                "image", "handler", "schema", "secrets", "services", "limits", "network", "source",
+                "sourceDigest"});
   if (!reader.ok()) return reader.error();
   return request;
 }

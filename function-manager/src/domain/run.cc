@@ -33,6 +33,24 @@ json::object ErrorForm(const RunError& error) {
   return {{"type", error.type}, {"message", error.message}, {"stacktrace", std::move(trace)}};
 }
 
+size_t SizeOf(std::string_view text) {
+  size_t size = text.size() + 3;
+  for (unsigned char c : text) size += c < 0x20 ? 5 : c == '"' || c == '\\' ? 1 : 0;
+  return size;
+}
+
+// What it has as JSON, or some bytes more.
+size_t SizeOf(const json::value& value) {
+  size_t size = value.is_number() ? 24 : 8;
+  if (const auto* text = value.if_string()) return SizeOf(std::string_view(*text));
+  if (const auto* array = value.if_array()) {
+    for (const auto& item : *array) size += SizeOf(item);
+  } else if (const auto* object = value.if_object()) {
+    for (const auto& [key, item] : *object) size += SizeOf(std::string_view(key)) + SizeOf(item);
+  }
+  return size;
+}
+
 json::value ValueAt(const json::object& o, std::string_view key) {
   const auto* value = o.if_contains(key);
   return value == nullptr ? json::value() : *value;
@@ -127,6 +145,25 @@ RunOutcome OutcomeOf(const json::object& document) {
   out.cold = json::GetBool(document, "cold");
   out.elapsed = std::chrono::microseconds(json::GetInt(document, "elapsedUs"));
   return out;
+}
+
+json::object RunFormThatFits(const Run& run, bool without_output) {
+  json::object form = RunForm(run);
+  if (SizeOf(form) <= kMostRunBytes) return form;
+  json::array omitted;
+  auto omit = [&](const char* field, json::value instead) {
+    json::value* found = form.if_contains(field);
+    if (found == nullptr || SizeOf(form) <= kMostRunBytes) return;
+    *found = std::move(instead);
+    omitted.emplace_back(field);
+  };
+  omit("input", nullptr);
+  omit("httpContext", json::object());
+  omit("event", json::object());
+  omit("logs", {{"stdout", nullptr}, {"stderr", nullptr}, {"cut", true}});
+  if (without_output) omit("output", nullptr);
+  form["omitted"] = std::move(omitted);
+  return form;
 }
 
 json::object RunSummary(const Run& run) {

@@ -62,6 +62,12 @@ RunOutcome OutcomeOf(const json::object& document);
 
 /// The API form, VMware's: times in unix nanoseconds.
 json::object RunForm(const Run& run);
+/// What a reply between the services may hold of runs, in bytes of JSON.
+inline constexpr size_t kMostRunBytes = 1'500'000;
+/// The same within kMostRunBytes, about: of a run that has more, input, httpContext, event and logs
+/// are left out as far as needed, in the end (`without_output`) the output, and `omitted` names
+/// them.
+json::object RunFormThatFits(const Run& run, bool without_output);
 /// What tells how a run stands, without what it was given, gave and printed.
 json::object RunSummary(const Run& run);
 

@@ -166,6 +166,24 @@ TEST(RunTest, IsReadAndShownAsVmwareHasIt) {
   again.request = RequestOf(RequestDocument(run.request));
   again.outcome = OutcomeOf(OutcomeDocument(run.outcome));
   EXPECT_EQ(RunForm(again), form);
+  EXPECT_EQ(RunFormThatFits(run, true), form);
+}
+
+TEST(RunTest, LeavesOutWhatAReplyCannotHold) {
+  dispatch::Run run;
+  run.request.input = std::string(800'000, '"');  // two bytes each as JSON
+  run.request.http_context = {{"args", "a"}};
+  run.outcome.payload = "out";
+  auto omitted = [&](bool without_output) {
+    json::object form = RunFormThatFits(run, without_output);
+    EXPECT_TRUE(without_output == false || json::Serialize(form).size() < 1'900'000);
+    return json::Serialize(form["omitted"]);
+  };
+  EXPECT_EQ(omitted(false), R"(["input"])");
+  run.outcome.payload = std::string(2'000'000, 'x');
+  run.outcome.out = {"line"};
+  EXPECT_EQ(omitted(false), R"(["input","httpContext","logs"])");
+  EXPECT_EQ(omitted(true), R"(["input","httpContext","logs","output"])");
 }
 
 TEST(RunTest, NamesWhatDoesNotHold) {

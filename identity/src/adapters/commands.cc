@@ -26,6 +26,9 @@ constexpr Method kMethods[] = {
     {"policy.create", CreatePolicy},
     {"policy.update", UpdatePolicy},
     {"policy.delete", DeletePolicy},
+    {"serviceaccount.create", CreateServiceAccount},
+    {"serviceaccount.update", UpdateServiceAccount},
+    {"serviceaccount.delete", DeleteServiceAccount},
 };
 
 }  // namespace

@@ -11,8 +11,9 @@
 
 namespace dispatch::identity {
 
-/// Serves the methods `organization|apikey|policy.create|update|delete`: runs each change in a
-/// transaction, writes it to the audit log, refused or not, and tells the relay. One owner.
+/// Serves the methods `organization|apikey|policy|serviceaccount.create|update|delete`: runs each
+/// change in a transaction, writes it to the audit log, refused or not, and tells the relay. One
+/// owner.
 class Commands {
  public:
   Commands(Loop& loop, pg::Pool& pool, broker::AuditLog& audit, std::string service_key,

@@ -52,9 +52,11 @@ Result<StoredEntity> LockOrganization(pg::Transaction& tx, const std::string& na
 Status RequireGlobal(pg::Transaction& tx, const schema::Principal& principal,
                      std::string_view what) {
   if (principal.kind == "service") return {};
-  ASSIGN_OR_RETURN(auto key,
-                   EntityStore(tx).Find(schema::kApiKeyKind, principal.org, principal.id));
-  if (key && IsGlobalKey(*key)) return {};
+  if (principal.kind == "key") {
+    ASSIGN_OR_RETURN(auto key,
+                     EntityStore(tx).Find(schema::kApiKeyKind, principal.org, principal.id));
+    if (key && IsGlobalKey(*key)) return {};
+  }
   return {Code::kPermissionDenied,
           fmt::format("{} needs a key that may act in every organization", what)};
 }

@@ -31,7 +31,7 @@ using Change = Result<Outcome> (*)(pg::Transaction& tx, const Mutation& mutation
 // organization_changes.cc. They need a principal that may act in every organisation.
 Result<Outcome> CreateOrganization(pg::Transaction& tx, const Mutation& mutation);
 Result<Outcome> UpdateOrganization(pg::Transaction& tx, const Mutation& mutation);
-/// Its keys and policies go with it.
+/// Its keys, policies and service accounts go with it.
 Result<Outcome> DeleteOrganization(pg::Transaction& tx, const Mutation& mutation);
 
 // api_key_changes.cc. Keys are found by id or by name.
@@ -39,6 +39,11 @@ Result<Outcome> CreateApiKey(pg::Transaction& tx, const Mutation& mutation);
 Result<Outcome> UpdateApiKey(pg::Transaction& tx, const Mutation& mutation);
 /// Revokes it: the others are told that it is REVOKED, then that it is gone.
 Result<Outcome> DeleteApiKey(pg::Transaction& tx, const Mutation& mutation);
+
+// service_account_changes.cc
+Result<Outcome> CreateServiceAccount(pg::Transaction& tx, const Mutation& mutation);
+Result<Outcome> UpdateServiceAccount(pg::Transaction& tx, const Mutation& mutation);
+Result<Outcome> DeleteServiceAccount(pg::Transaction& tx, const Mutation& mutation);
 
 // policy_changes.cc. Global ones need a principal that may act in every organisation.
 Result<Outcome> CreatePolicy(pg::Transaction& tx, const Mutation& mutation);

@@ -2,12 +2,13 @@
 #include "identity/src/adapters/mutation.h"
 #include "identity/src/domain/identity_requests.h"
 #include "schema/objects.h"
+#include "schema/service_account.h"
 
 namespace dispatch::identity {
 
 namespace {
 
-// A key or policy that goes at the same time by another request is gone as well.
+// A key, policy or account that goes at the same time by another request is gone as well.
 Status DeleteAll(EntityStore& store, std::vector<StoredEntity> entities) {
   for (StoredEntity& entity : entities) {
     Status deleted = store.Delete(entity, std::nullopt);
@@ -57,6 +58,7 @@ Result<Outcome> DeleteOrganization(pg::Transaction& tx, const Mutation& mutation
   ASSIGN_OR_RETURN(auto entity, LockOrganization(tx, name));
   ASSIGN_OR_RETURN(auto keys, store.List(schema::kApiKeyKind, name));
   ASSIGN_OR_RETURN(auto policies, store.List(schema::kPolicyKind, name));
+  ASSIGN_OR_RETURN(auto accounts, store.List(schema::kServiceAccountKind, name));
   std::vector<std::string> global;
   for (const auto& key : keys) {
     if (IsGlobalKey(key)) global.push_back(key.name);
@@ -65,6 +67,7 @@ Result<Outcome> DeleteOrganization(pg::Transaction& tx, const Mutation& mutation
   RETURN_IF_ERROR(store.Delete(entity, mutation.request.if_match));
   RETURN_IF_ERROR(DeleteAll(store, std::move(keys)));
   RETURN_IF_ERROR(DeleteAll(store, std::move(policies)));
+  RETURN_IF_ERROR(DeleteAll(store, std::move(accounts)));
   RETURN_IF_ERROR(tx.Exec("insert into retired_organizations (name) values ($1)", {name}));
   return Outcome{std::move(entity)};
 }

@@ -9,6 +9,7 @@
 #include "schema/objects.h"
 #include "schema/request_reader.h"
 #include "schema/rfc3339.h"
+#include "schema/service_account.h"
 
 namespace dispatch::identity {
 
@@ -165,6 +166,28 @@ Result<json::object> ApiKeyChanges(const json::object& request, WallTime now) {
   reader.Allow(kReadOnly);
   if (!reader.ok()) return reader.error();
   return changes;
+}
+
+Result<json::object> ServiceAccountDocument(const json::object& request) {
+  RequestReader reader(request);
+  json::object document;
+  document["name"] = ReadName(reader);
+  document["kind"] = "ServiceAccount";
+  std::string text = reader.RequiredString("publicKey");
+  if (auto keys = schema::AccountKeys(text); !text.empty() && !keys.ok()) {
+    reader.Fault("publicKey", keys.message());
+  }
+  document["publicKey"] = text;
+  std::string audience = reader.String("audience");
+  if (audience.size() > kMaxItemLength)
+    reader.Fault("audience", "must have 255 characters at most");
+  if (!audience.empty()) document["audience"] = audience;
+  document["domain"] = "svc.dispatch.local";
+  document["tags"] = reader.Tags();
+  reader.String("domain");  // ours to say, as what follows
+  reader.Allow(kReadOnly);
+  if (!reader.ok()) return reader.error();
+  return document;
 }
 
 Result<json::object> PolicyDocument(const json::object& request) {

@@ -20,6 +20,10 @@ Result<json::object> ApiKeyDocument(const json::object& request, WallTime now);
 /// name does not change.
 Result<json::object> ApiKeyChanges(const json::object& request, WallTime now);
 
+/// VMware's form: {name, publicKey: base64 of PEM, domain (read-only)}, and audience: what `aud` of
+/// its tokens must have, where it is given.
+Result<json::object> ServiceAccountDocument(const json::object& request);
+
 /// VMware's form: {name, global, rules: [{subjects, actions, resources}]}, no list empty.
 Result<json::object> PolicyDocument(const json::object& request);
 

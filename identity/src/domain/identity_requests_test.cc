@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/crypto.h"
+#include "common/jwt/signing_key.h"
+
 namespace dispatch::identity::identity_requests_test {
 namespace {
 
@@ -36,6 +39,29 @@ TEST(OrganizationDocument, RefusesOtherNames) {
   }
   EXPECT_THAT(FaultyFields(OrganizationDocument(Parse(R"({"name": "a", "nmae": 1})"))),
               ElementsAre("nmae"));
+}
+
+TEST(ServiceAccountDocument, TakesVmwaresFormAndNamesFaults) {
+  std::string key = crypto::Base64Encode(jwt::SigningKey::Random().PublicPem());
+  json::object request{{"name", "ci"},    {"publicKey", key}, {"domain", "x"},
+                       {"tags", nullptr}, {"id", "1"},        {"createdTime", 1}};
+  auto document = ServiceAccountDocument(request);
+  ASSERT_TRUE(document.ok()) << document.message();
+  EXPECT_EQ(*document, (json::object{{"name", "ci"},
+                                     {"kind", "ServiceAccount"},
+                                     {"publicKey", key},
+                                     {"domain", "svc.dispatch.local"},
+                                     {"tags", json::array()}}));
+  request["audience"] = "dispatch";
+  EXPECT_EQ(ServiceAccountDocument(request)->at("audience"), "dispatch");
+  EXPECT_THAT(FaultyFields(ServiceAccountDocument({{"name", "a b"}})),
+              ElementsAre("name", "publicKey"));
+  for (const std::string& bad :
+       {std::string("x"), crypto::Base64Encode("x"), jwt::SigningKey::Random().PrivatePem()}) {
+    auto refused = ServiceAccountDocument({{"name", "a"}, {"publicKey", bad}, {"keys", 1}});
+    EXPECT_THAT(FaultyFields(refused), ElementsAre("publicKey", "keys"));
+    EXPECT_THAT(refused.message(), HasSubstr("public"));
+  }
 }
 
 TEST(ApiKeyDocument, KeepsScopesAsGiven) {

@@ -158,11 +158,12 @@ Result<json::value> EndpointInput(const http::Request& request) {
 
 json::object HttpContext(const http::Request& request, const std::string& scheme,
                          const std::vector<std::pair<std::string, std::string>>& params,
-                         bool hide_authorization) {
+                         bool hide_authorization, const std::optional<json::object>& claims) {
   json::object out;
   for (const auto& [name, value] : request.headers) {
     std::string key = Lower(name);
     if (hide_authorization && key == "authorization") continue;
+    if (key == "claims") continue;  // a field must not pass for what a token says
     auto* known = out.if_contains(key);
     if (known == nullptr) {
       out[key] = TextOf(value);
@@ -189,6 +190,7 @@ json::object HttpContext(const http::Request& request, const std::string& scheme
   json::object values;
   for (const auto& [name, value] : params) values[name] = TextOf(value);
   out["params"] = std::move(values);
+  if (claims) out["claims"] = *claims;
   return out;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,9 +19,11 @@ Result<json::value> EndpointInput(const http::Request& request);
 
 /// What the function sees as `context.httpContext`: the request's fields (lower case), `params` of
 /// its path, and VMware's keys in both of its spellings (server_protocol and server-protocol).
-/// Without `Authorization` when that was for us.
+/// `claims` are those of the caller's token, and there only if one was asked for. Without
+/// `Authorization` when that was for us.
 json::object HttpContext(const http::Request& request, const std::string& scheme,
                          const std::vector<std::pair<std::string, std::string>>& params,
-                         bool hide_authorization);
+                         bool hide_authorization,
+                         const std::optional<json::object>& claims = std::nullopt);
 
 }  // namespace dispatch::gateway

@@ -27,9 +27,15 @@ void EndpointTable::OnChanged(const std::string& kind, const std::string& key,
     apis_.erase(known);
   }
   if (entity == nullptr) return;
-  auto api = std::make_shared<const schema::Api>(
-      schema::ParseApi(entity->org, entity->name, entity->document));
+  auto api = std::make_shared<Endpoint>(
+      Endpoint{schema::ParseApi(entity->org, entity->name, entity->document), {}});
   if (!api->enabled) return;
+  if (api->authentication == "jwt") {
+    schema::RequestReader reader(entity->document);
+    api->jwt = schema::ReadApiJwt(reader);
+    // Its owner checked it: what cannot be read must let nobody in.
+    if (!reader.ok()) api->jwt.keys = {};
+  }
   apis_[key] = api;
   Insert(api);
 }

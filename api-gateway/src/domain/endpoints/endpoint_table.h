@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "broker-adapters/state_table.h"
+#include "schema/api_jwt.h"
 #include "schema/api_object.h"
 
 namespace dispatch::gateway {
@@ -17,7 +18,10 @@ namespace dispatch::gateway {
 /// parameter. Fed by the changes of function-manager's state. One owner.
 class EndpointTable {
  public:
-  using ApiPtr = std::shared_ptr<const schema::Api>;
+  struct Endpoint : schema::Api {
+    schema::ApiJwt jwt;  // with `authentication: jwt`
+  };
+  using ApiPtr = std::shared_ptr<const Endpoint>;
 
   struct Match {
     ApiPtr api;  // null: none

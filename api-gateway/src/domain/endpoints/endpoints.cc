@@ -23,7 +23,8 @@ constexpr std::chrono::milliseconds kQueueing = std::chrono::seconds(60);
 // What a request to function-manager may have in all, with room for its fields.
 constexpr size_t kMaxInput = 1'900'000;
 
-std::string SchemeOf(const http::Request& request) {
+std::string SchemeOf(const http::Request& request, bool own_tls) {
+  if (request.secure || own_tls) return request.secure ? "https" : "http";
   // TLS ends at the proxy in front.
   auto forwarded = request.headers.Get("X-Forwarded-Proto");
   return forwarded && http::EqualsIgnoreCase(*forwarded, "https") ? "https" : "http";
@@ -67,6 +68,37 @@ http::Response Failed(const Error& error) {
   return response;
 }
 
+std::unique_ptr<http::Response> Refusal(int status, std::string_view message) {
+  return std::make_unique<http::Response>(EndpointFault(status, message));
+}
+
+// RFC 6750, section 3: what was wrong is told to who showed something.
+std::unique_ptr<http::Response> Unauthenticated(const http::Request& request, std::string reason) {
+  auto response = Refusal(401, reason);
+  std::replace(reason.begin(), reason.end(), '"', '\'');
+  response->headers.Add(
+      "WWW-Authenticate",
+      request.headers.Has("Authorization")
+          ? fmt::format(R"(Bearer error="invalid_token", error_description="{}")", reason)
+          : "Bearer");
+  return response;
+}
+
+// The claims of the request's token.
+Result<json::object> CheckToken(const http::Request& request, const schema::ApiJwt& rules,
+                                WallTime now) {
+  constexpr std::string_view kScheme = "Bearer ";
+  auto field = request.headers.Get("Authorization");
+  if (!field || !http::EqualsIgnoreCase(field->substr(0, kScheme.size()), kScheme)) {
+    return {Code::kUnauthenticated,
+            "a signed token is required: send 'Authorization: Bearer <JSON Web Token>'"};
+  }
+  ASSIGN_OR_RETURN(auto token, jwt::Token::Parse(field->substr(kScheme.size())));
+  Status checked = token.Check(rules.keys, rules.rules, now);
+  if (!checked.ok()) return checked;
+  return token.claims();
+}
+
 void Count(int status) {
   metrics::GetCounter("dispatch_gateway_endpoint_requests_total",
                       "Requests to functions' endpoints by status",
@@ -77,29 +109,29 @@ void Count(int status) {
 }  // namespace
 
 std::unique_ptr<http::Response> Endpoints::Refuse(const http::Request& request,
-                                                  const schema::Api& api,
-                                                  const std::string& scheme) const {
-  auto refusal = [](int status, std::string_view message) {
-    return std::make_unique<http::Response>(EndpointFault(status, message));
-  };
+                                                  const EndpointTable::Endpoint& api,
+                                                  const std::string& scheme,
+                                                  std::optional<json::object>& claims) const {
   const auto& protocols = api.protocols;
   if (!protocols.empty() &&
       std::find(protocols.begin(), protocols.end(), scheme) == protocols.end()) {
-    return refusal(400,
+    return Refusal(400,
                    scheme == "http" ? "Please use HTTPS protocol" : "Please use HTTP protocol");
   }
   if (api.authentication == "public") return nullptr;
-  auto principal = directory_.Authenticate(request.headers.Get("Authorization"));
-  if (!principal.ok()) {
-    auto response = refusal(401, principal.message());
-    response->headers.Add("WWW-Authenticate", "Bearer");
-    return response;
+  if (api.authentication == "jwt") {
+    auto shown = CheckToken(request, api.jwt, loop_.Now());
+    if (!shown.ok()) return Unauthenticated(request, shown.message());
+    claims = std::move(*shown);
+    return nullptr;
   }
+  auto principal = directory_.Authenticate(request.headers.Get("Authorization"));
+  if (!principal.ok()) return Unauthenticated(request, principal.message());
   const Principal& who = **principal;
   bool may = (who.org == api.org || who.global) &&
              who.permissions.Allows(auth::kInvoke,
                                     fmt::format("{}/{}", schema::kFunctionKind, api.function));
-  return may ? nullptr : refusal(403, "the key may not invoke this function");
+  return may ? nullptr : Refusal(403, "the key may not invoke this function");
 }
 
 void Endpoints::Handle(http::Request request, std::shared_ptr<http::ResponseWriter> writer) {
@@ -112,18 +144,19 @@ void Endpoints::Handle(http::Request request, std::shared_ptr<http::ResponseWrit
     writer->Send(std::move(response));
   };
   if (match.api == nullptr) return answer(EndpointFault(404, "no API found with those values"));
-  const schema::Api& api = *match.api;
+  const EndpointTable::Endpoint& api = *match.api;
   if (request.method == "OPTIONS") return answer({});
-  std::string scheme = SchemeOf(request);
-  if (auto refusal = Refuse(request, api, scheme)) return answer(std::move(*refusal));
+  std::string scheme = SchemeOf(request, options_.own_tls);
+  std::optional<json::object> claims;
+  if (auto refusal = Refuse(request, api, scheme, claims)) return answer(std::move(*refusal));
   auto input = EndpointInput(request);
   if (!input.ok()) return answer(EndpointFault(HttpStatusOf(input.code()), input.message()));
   auto blocking_field = request.headers.Get("x-dispatch-blocking");
   bool blocking = !blocking_field || !http::EqualsIgnoreCase(*blocking_field, "false");
-  json::object run{
-      {"blocking", blocking},
-      {"input", std::move(*input)},
-      {"httpContext", HttpContext(request, scheme, match.params, api.authentication != "public")}};
+  json::object run{{"blocking", blocking},
+                   {"input", std::move(*input)},
+                   {"httpContext", HttpContext(request, scheme, match.params,
+                                               api.authentication != "public", claims)}};
   schema::Request call;
   call.method = "run.create";
   call.org = api.org;

@@ -10,19 +10,35 @@ namespace {
 
 constexpr char kPath[] = "/v1/function";
 
-// Base64 of what function-manager takes, which one record carries.
-constexpr size_t kMaxSourceText = 900'000;
-
 bool CheckSource(Call& call, const json::object& body) {
-  const auto* source = body.if_contains("source");
-  if (source == nullptr || !source->is_string() || source->as_string().size() <= kMaxSourceText) {
-    return true;
+  if (body.contains("sourceDigest")) {
+    call.Fail({Code::kUnprocessable,
+               "sourceDigest is not a field of this object",
+               false,
+               {{"sourceDigest", "is not a field of this object"}}});
+    return false;
   }
-  call.Fail({Code::kTooLarge,
-             "source must be at most 640 KiB compressed: put dependencies into the image",
-             false,
-             {{"source", "must be at most 640 KiB compressed"}}});
+  if (json::GetString(body, "source").size() <= kMaxSourceText) return true;
+  const char* reason = "must be at most 16 MiB compressed: put dependencies into the image";
+  call.Fail({Code::kTooLarge, fmt::format("source {}", reason), false, {{"source", reason}}});
   return false;
+}
+
+// A source that one request cannot carry goes first, and its digest in its place.
+void StageSource(Backend& backend, const CallPtr& call, json::object body, Resource::GoOn go_on) {
+  auto* source = body.if_contains("source");
+  if (source == nullptr || !source->is_string() || source->as_string().size() <= kSourcePiece) {
+    return go_on(std::move(body));
+  }
+  std::string text(source->as_string());
+  body.erase("source");
+  call->request.body = {};  // its text is large, and nobody reads it again
+  backend.source_uploads.Send(
+      call, std::move(text),
+      [body = std::move(body), go_on = std::move(go_on)](const std::string& digest) mutable {
+        body["sourceDigest"] = digest;
+        go_on(std::move(body));
+      });
 }
 
 void Rollback(const CallPtr& call, Backend& backend) {
@@ -69,7 +85,10 @@ void AddFunctionRoutes(Gateway& gateway, Backend& backend) {
                .paths = {kPath, "/v1/functions"},
                .owner = {kFunctionManager, backend.tables.functions},
                .delete_shows_object = true,
-               .check_body = CheckSource});
+               .check_body = CheckSource,
+               .stage = [&backend](const CallPtr& call, json::object body, Resource::GoOn go_on) {
+                 StageSource(backend, call, std::move(body), std::move(go_on));
+               }});
   const Access write{Access::Check::kObject, {auth::kWrite}, schema::kFunctionKind};
   for (const char* path : {kPath, "/v1/functions"}) {
     gateway.Add({"POST", fmt::format("{}/{{name}}/rollback", path), write,

@@ -4,6 +4,7 @@
 #include "api-gateway/src/domain/routes.h"
 #include "schema/authorization.h"
 #include "schema/objects.h"
+#include "schema/service_account.h"
 
 namespace dispatch::gateway {
 
@@ -99,6 +100,13 @@ void AddIamRoutes(Gateway& gateway, Backend& backend) {
                .write_actions = {auth::kAdmin},
                .check_body = CheckKey,
                .server_names = true});
+  AddResource(gateway, backend.services,
+              {.kind = schema::kServiceAccountKind,
+               .paths = {"/v1/iam/serviceaccount"},
+               .owner = identity,
+               .read_actions = {auth::kAdmin},
+               .write_actions = {auth::kAdmin},
+               .delete_shows_object = true});
   AddResource(gateway, backend.services,
               {.kind = schema::kPolicyKind,
                .paths = {"/v1/iam/policy"},

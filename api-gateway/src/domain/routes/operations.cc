@@ -107,6 +107,7 @@ void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Ve
   AddApiRoutes(gateway, backend);
   AddSecretRoutes(gateway, backend);
   AddDriverRoutes(gateway, backend);
+  AddWebhookRoutes(gateway, backend);
   AddIamRoutes(gateway, backend);
   AddOperationRoutes(gateway, backend, std::move(openapi), version);
 }

@@ -21,6 +21,7 @@ constexpr std::chrono::milliseconds kBlocking = std::chrono::seconds(310);
 // A function that this instance lacks is unpacked before its first run.
 constexpr std::chrono::milliseconds kQueueing = std::chrono::seconds(60);
 constexpr int64_t kMaxPage = 1000;
+constexpr int kMostReplies = 6;  // of at most 1.8 MB each
 constexpr char kRuns[] = "/v1/runs";
 
 bool MayDo(Call& call, std::string_view action, const std::string& function) {
@@ -111,6 +112,36 @@ void Follow(const CallPtr& call, Backend& backend, std::string function, json::o
       });
 }
 
+// A page of the caller's is put together of as many as function-manager's replies hold.
+struct Page {
+  json::object query;
+  size_t limit = 0;
+  json::array items;
+  int replies = 0;
+};
+
+void Gather(const CallPtr& call, Backend& backend, const std::shared_ptr<Page>& page) {
+  page->query["limit"] = page->limit - page->items.size();
+  backend.services.Ask(
+      call, kFunctionManager, "run.list", page->query,
+      [call, &backend, page](broker::RpcReply reply) {
+        auto* answer = reply.body.if_object();
+        auto* items = answer != nullptr ? answer->if_contains("items") : nullptr;
+        bool some = items != nullptr && items->is_array() && !items->get_array().empty();
+        if (some) {
+          for (auto& item : items->get_array()) page->items.push_back(std::move(item));
+        }
+        std::string next = some ? json::GetString(*answer, "next") : "";
+        bool more = page->items.size() < page->limit && ++page->replies < kMostReplies;
+        if (!next.empty() && more) {
+          page->query["cursor"] = next;
+          return Gather(call, backend, page);
+        }
+        if (!next.empty()) LinkNext(*call, next);
+        call->SendJson(200, json::value(std::move(page->items)));
+      });
+}
+
 void List(const CallPtr& call, Backend& backend) {
   std::string function = call->request.Query("functionName").value_or("");
   if (!MayDo(*call, auth::kReadRuns, function)) return;
@@ -126,17 +157,11 @@ void List(const CallPtr& call, Backend& backend) {
   }
   auto limit = ReadLimit(call->request, kMaxPage);
   if (!limit.ok()) return call->Fail(limit.error());
-  if (*limit) body["limit"] = **limit;
   if (auto cursor = call->request.Query("cursor")) body["cursor"] = *cursor;
-  backend.services.Ask(call, kFunctionManager, "run.list", std::move(body),
-                       [call](const broker::RpcReply& reply) {
-                         const auto* page = reply.body.if_object();
-                         const auto* items = page ? json::GetArray(*page, "items") : nullptr;
-                         if (items == nullptr) return call->SendJson(200, json::array());
-                         std::string next = json::GetString(*page, "next");
-                         if (!next.empty()) LinkNext(*call, next);
-                         call->SendJson(200, json::value(*items));
-                       });
+  auto page = std::make_shared<Page>();
+  page->query = std::move(body);
+  page->limit = static_cast<size_t>(limit->value_or(kMaxPage));
+  Gather(call, backend, page);
 }
 
 // What is asked about one run, of whatever function: the key must have the action on that one.

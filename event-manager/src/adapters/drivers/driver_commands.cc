@@ -24,6 +24,8 @@ namespace {
 using schema::kDriverKind;
 using schema::kDriverTypeKind;
 
+using AskedDriver = DriverCommands::AskedDriver;
+
 constexpr std::chrono::hours kDefaultOverlap{24};
 constexpr std::chrono::hours kLongestOverlap{7 * 24};
 constexpr int64_t kDefaultLines = 200;
@@ -140,6 +142,56 @@ Status Follow(pg::Transaction& tx, const StoredEntity& type) {
   return {};
 }
 
+// What a driver has of its type, which is given back.
+Result<json::object> FillFromType(EntityStore& store, const std::string& org,
+                                  json::object& document) {
+  ASSIGN_OR_RETURN(auto type, HoldType(store, org, json::GetString(document, "name"),
+                                       json::GetString(document, "type")));
+  RETURN_IF_ERROR(FillDriver(type, document));
+  return type;
+}
+
+Result<StoredEntity> CreateDriver(pg::Transaction& tx, const AskedDriver& asked) {
+  EntityStore store(tx);
+  StoredEntity driver{kDriverKind, asked.org, json::GetString(asked.document, "name"),
+                      asked.uuid,  0,         asked.document};
+  ASSIGN_OR_RETURN(auto type, FillFromType(store, asked.org, driver.document));
+  RETURN_IF_ERROR(RequireTopic(store, asked.org, type, driver.document));
+  Begin(driver.document, "CREATING");
+  FillWebhook(asked.org, driver.document);
+  if (IsWebhook(driver.document)) driver.document["tokenGeneration"] = 1;
+  driver.document["created-time"] = asked.now_s;
+  driver.document["modified-time"] = asked.now_s;
+  RETURN_IF_ERROR(store.Insert(driver));
+  RETURN_IF_ERROR(Place(tx, driver));
+  return driver;
+}
+
+Result<StoredEntity> UpdateDriver(pg::Transaction& tx, const AskedDriver& asked) {
+  EntityStore store(tx);
+  ASSIGN_OR_RETURN(auto stored,
+                   store.Lock(kDriverKind, asked.org, json::GetString(asked.document, "name")));
+  RETURN_IF_ERROR(EntityStore::CheckMatch(stored, asked.if_match));
+  if (json::GetString(asked.document, "type") != json::GetString(stored.document, "type")) {
+    return Error{Code::kUnprocessable,
+                 "type cannot change; create another driver",
+                 false,
+                 {{"type", "cannot change"}}};
+  }
+  json::object next = asked.document;
+  ASSIGN_OR_RETURN(auto type, FillFromType(store, asked.org, next));
+  if (Alike(stored.document, next)) return stored;
+  RETURN_IF_ERROR(RequireTopic(store, asked.org, type, next));
+  bool runs_alike = RunsAlike(stored.document, next);
+  for (const auto& [field, value] : next) stored.document[field] = value;
+  stored.document["modified-time"] = asked.now_s;
+  if (!runs_alike) Begin(stored.document, "UPDATING");
+  FillWebhook(asked.org, stored.document);
+  RETURN_IF_ERROR(store.Update(stored, asked.if_match));
+  if (!runs_alike) RETURN_IF_ERROR(Place(tx, stored));
+  return stored;
+}
+
 }  // namespace
 
 Result<std::string> DriverUsing(EntityStore& store, const std::string& org,
@@ -176,10 +228,10 @@ void DriverCommands::Register(broker::RpcServer& server) {
   handle("drivertype.update", [this](const auto& r, auto d) { WriteType(r, false, std::move(d)); });
   handle("drivertype.delete", [this](const auto& r, auto d) { DeleteType(r, std::move(d)); });
   server.HandleChange("driver.create", [this](const auto& request, auto respond) {
-    auto create = [this](const auto& r, auto d) { Create(r, std::move(d)); };
+    auto create = [this](const auto& r, auto d) { Write(r, std::move(d), CreateDriver); };
     AnsweringRepeats(pool_, create)(request, WithToken(std::move(respond)));
   });
-  handle("driver.update", [this](const auto& r, auto d) { Update(r, std::move(d)); });
+  handle("driver.update", [this](const auto& r, auto d) { Write(r, std::move(d), UpdateDriver); });
   handle("driver.delete", [this](const auto& r, auto d) { Delete(r, std::move(d)); });
   server.HandleChange("driver.rotate", [this](const auto& request, auto respond) {
     auto rotate = [this](const auto& r, auto d) { Rotate(r, std::move(d)); };
@@ -278,69 +330,16 @@ void DriverCommands::DeleteType(const schema::Request& request, Responder respon
       Committing(committed_, std::move(respond)));
 }
 
-void DriverCommands::Create(const schema::Request& request, Responder respond) {
+void DriverCommands::Write(const schema::Request& request, Responder respond, WriteDriver write) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
   auto document = DriverDocument(*body);
   if (!document.ok()) return respond(document.error());
-  int64_t now_s = ToMillis(loop_.Now()) / 1000;
+  AskedDriver asked{request.org, std::move(*document), request.if_match, Uuid::V7(loop_.Now()),
+                    ToMillis(loop_.Now()) / 1000};
   AnswerWithEntity(
       pool_, request,
-      [org = request.org, document = *document, uuid = Uuid::V7(loop_.Now()),
-       now_s](pg::Transaction& tx) -> Result<StoredEntity> {
-        EntityStore store(tx);
-        std::string name = json::GetString(document, "name");
-        StoredEntity driver{kDriverKind, org, name, uuid, 0, document};
-        ASSIGN_OR_RETURN(auto type, HoldType(store, org, name, json::GetString(document, "type")));
-        RETURN_IF_ERROR(FillDriver(type, driver.document));
-        RETURN_IF_ERROR(RequireTopic(store, org, type, driver.document));
-        Begin(driver.document, "CREATING");
-        FillWebhook(org, driver.document);
-        if (IsWebhook(driver.document)) driver.document["tokenGeneration"] = 1;
-        driver.document["created-time"] = now_s;
-        driver.document["modified-time"] = now_s;
-        RETURN_IF_ERROR(store.Insert(driver));
-        RETURN_IF_ERROR(Place(tx, driver));
-        return driver;
-      },
-      Committing(committed_, std::move(respond)));
-}
-
-void DriverCommands::Update(const schema::Request& request, Responder respond) {
-  auto body = json::ParseObject(request.body);
-  if (!body.ok()) return respond(body.error());
-  auto document = DriverDocument(*body);
-  if (!document.ok()) return respond(document.error());
-  int64_t now_s = ToMillis(loop_.Now()) / 1000;
-  AnswerWithEntity(
-      pool_, request,
-      [org = request.org, document = *document, if_match = request.if_match,
-       now_s](pg::Transaction& tx) -> Result<StoredEntity> {
-        EntityStore store(tx);
-        std::string name = json::GetString(document, "name");
-        ASSIGN_OR_RETURN(auto stored, store.Lock(kDriverKind, org, name));
-        RETURN_IF_ERROR(EntityStore::CheckMatch(stored, if_match));
-        std::string type_name = json::GetString(document, "type");
-        if (type_name != json::GetString(stored.document, "type")) {
-          return Error{Code::kUnprocessable,
-                       "type cannot change; create another driver",
-                       false,
-                       {{"type", "cannot change"}}};
-        }
-        ASSIGN_OR_RETURN(auto type, HoldType(store, org, name, type_name));
-        json::object next = document;
-        RETURN_IF_ERROR(FillDriver(type, next));
-        if (Alike(stored.document, next)) return stored;
-        RETURN_IF_ERROR(RequireTopic(store, org, type, next));
-        bool runs_alike = RunsAlike(stored.document, next);
-        for (const auto& [field, value] : next) stored.document[field] = value;
-        stored.document["modified-time"] = now_s;
-        if (!runs_alike) Begin(stored.document, "UPDATING");
-        FillWebhook(org, stored.document);
-        RETURN_IF_ERROR(store.Update(stored, if_match));
-        if (!runs_alike) RETURN_IF_ERROR(Place(tx, stored));
-        return stored;
-      },
+      [write, asked = std::move(asked)](pg::Transaction& tx) { return write(tx, asked); },
       Committing(committed_, std::move(respond)));
 }
 

@@ -1,12 +1,15 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "broker-adapters/entities/entity_store.h"
 #include "broker-adapters/rpc.h"
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/pg/pool.h"
+#include "common/uuid.h"
 
 namespace dispatch {
 
@@ -22,13 +25,22 @@ class DriverCommands {
 
   void Register(broker::RpcServer& server);
 
+  /// A request to make or change a driver, checked as far as it is known without its type.
+  struct AskedDriver {
+    std::string org;
+    json::object document;
+    std::optional<int64_t> if_match;
+    Uuid uuid;  // of a new one
+    int64_t now_s = 0;
+  };
+
  private:
+  using WriteDriver = Result<StoredEntity> (*)(pg::Transaction& tx, const AskedDriver& asked);
   using Responder = broker::RpcServer::Responder;
 
   void WriteType(const schema::Request& request, bool create, Responder respond);
   void DeleteType(const schema::Request& request, Responder respond);
-  void Create(const schema::Request& request, Responder respond);
-  void Update(const schema::Request& request, Responder respond);
+  void Write(const schema::Request& request, Responder respond, WriteDriver write);
   void Delete(const schema::Request& request, Responder respond);
   void Rotate(const schema::Request& request, Responder respond);
   void Log(const schema::Request& request, Responder respond);

@@ -4,6 +4,7 @@
 
 #include "broker-adapters/kafka/kafka_broker.h"
 #include "broker-adapters/topics.h"
+#include "event-manager/src/domain/drivers/kafka_event.h"
 
 namespace dispatch {
 

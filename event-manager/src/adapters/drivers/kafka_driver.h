@@ -66,8 +66,4 @@ class KafkaDriver : public RunningDriver, private broker::GroupConsumer::Listene
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 
-/// The event that a record is, or that wraps it. `source_topic` as users call it.
-cloudevents::Event EventOfRecord(const Uuid& driver, const std::string& source_topic,
-                                 broker::Record record);
-
 }  // namespace dispatch

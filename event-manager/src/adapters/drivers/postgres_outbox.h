@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/clock.h"
-#include "event-manager/src/adapters/drivers/postgres_event.h"
+#include "event-manager/src/domain/drivers/postgres_event.h"
 
 namespace dispatch {
 

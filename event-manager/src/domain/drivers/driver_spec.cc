@@ -171,10 +171,12 @@ Result<DriverKind> KindOfImage(const std::string& image) {
   // VMware's: dispatchframework/dispatch-events-ticker:0.1, kars7e/timer:latest.
   std::string last = image.substr(image.rfind('/') + 1);
   last = last.substr(0, last.find_first_of(":@"));
-  constexpr std::pair<const char*, DriverKind> kKnown[] = {{"ticker", DriverKind::kTicker},
-                                                           {"timer", DriverKind::kTicker},
-                                                           {"cron", DriverKind::kCron},
-                                                           {"cloudevents", DriverKind::kWebhook}};
+  constexpr std::pair<const char*, DriverKind> kKnown[] = {
+      {"ticker", DriverKind::kTicker},
+      {"timer", DriverKind::kTicker},
+      {"cron", DriverKind::kCron},
+      {"cloudevents", DriverKind::kWebhook},
+      {"azure-eventgrid", DriverKind::kWebhook}};
   for (const auto& [word, kind] : kKnown) {
     if (last == word || last.ends_with(std::string("-") + word)) return kind;
   }
@@ -253,6 +255,7 @@ Status CheckConfig(DriverKind kind, const DriverConfig& config) {
       break;
     case DriverKind::kWebhook:
       checker.Text("type");
+      checker.Text("origins");
       break;
     case DriverKind::kKafka:
       CheckKafka(checker);

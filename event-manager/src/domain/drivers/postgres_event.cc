@@ -1,4 +1,4 @@
-#include "event-manager/src/adapters/drivers/postgres_event.h"
+#include "event-manager/src/domain/drivers/postgres_event.h"
 
 #include <fmt/format.h>
 

@@ -1,8 +1,10 @@
+#include "event-manager/src/domain/drivers/kafka_event.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "event-manager/src/adapters/drivers/kafka_driver.h"
+#include "common/json.h"
 #include "schema/rfc3339.h"
 
 namespace dispatch {
