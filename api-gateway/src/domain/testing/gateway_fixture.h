@@ -226,10 +226,11 @@ class GatewayTest : public ::testing::Test {
                    }}};
   EventBrowser browser_{loop_, *broker_, {}};
   RunStreams run_streams_{loop_, service_client_, {}};
+  LagStreams lag_streams_{loop_, service_client_, {}};
   Backend backend_{loop_,           {identity_, events_, functions_},
                    service_client_, publisher_,
                    browser_,        run_streams_,
-                   directory_};
+                   lag_streams_,    directory_};
   // Before the tables start, which the constructor's body does.
   const bool wired_ = [this] {
     AddRoutes(gateway_, backend_, "{}", {"1.2.3", "abcdef"});
