@@ -7,13 +7,13 @@ namespace dispatch::gateway {
 
 namespace {
 
-constexpr std::chrono::milliseconds kAnswerTime{5'000};
 constexpr int64_t kPage = 1'000;  // subscriptions: some 800 kB
 constexpr char kOwner[] = "event-manager";
 
 struct Gathering {
   ServiceClient& services;
   CallPtr call;
+  std::chrono::milliseconds timeout;
   std::function<void(Result<json::object>)> done;
   json::array subscriptions = {};
   std::map<std::string, json::value> topics = {};  // subscriptions of several pages may share one
@@ -38,12 +38,9 @@ struct Gathering {
 void AskForPage(const std::shared_ptr<Gathering>& gathering, const std::string& after) {
   json::object question{{"limit", kPage}};
   if (!after.empty()) question["after"] = after;
-  gathering->services.TryAsk(gathering->call, kOwner, "lag.get", std::move(question), kAnswerTime,
-                             [gathering](Result<broker::RpcReply> reply) {
-                               if (!reply.ok()) {
-                                 return gathering->done(gathering->services.Explain(
-                                     *gathering->call, kOwner, reply.error()));
-                               }
+  gathering->services.TryAsk(gathering->call, kOwner, "lag.get", std::move(question),
+                             gathering->timeout, [gathering](Result<broker::RpcReply> reply) {
+                               if (!reply.ok()) return gathering->done(reply.error());
                                const json::object* page = reply->body.if_object();
                                if (page == nullptr) return gathering->Finish();
                                gathering->Take(*page);
@@ -54,9 +51,9 @@ void AskForPage(const std::shared_ptr<Gathering>& gathering, const std::string& 
 
 }  // namespace
 
-void AskForLag(ServiceClient& services, const CallPtr& call,
+void AskForLag(ServiceClient& services, const CallPtr& call, std::chrono::milliseconds timeout,
                std::function<void(Result<json::object>)> done) {
-  auto gathering = std::make_shared<Gathering>(Gathering{services, call, std::move(done)});
+  auto gathering = std::make_shared<Gathering>(Gathering{services, call, timeout, std::move(done)});
   AskForPage(gathering, "");
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 
 #include "api-gateway/src/domain/service_client.h"
@@ -8,8 +9,9 @@ namespace dispatch::gateway {
 
 /// The whole of event-manager's lag.get for the call's organisation: {"subscriptions": [...],
 /// "topics": [...]}. One answer has no room for thousands of subscriptions, so it is asked for in
-/// pages. `done` runs once, with the document or the first error as the caller may see it.
-void AskForLag(ServiceClient& services, const CallPtr& call,
+/// pages, each of which may take `timeout`. `done` runs once, with the document or the first error,
+/// which is event-manager's own: see ServiceClient::Explain.
+void AskForLag(ServiceClient& services, const CallPtr& call, std::chrono::milliseconds timeout,
                std::function<void(Result<json::object>)> done);
 
 }  // namespace dispatch::gateway

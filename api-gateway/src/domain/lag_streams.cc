@@ -13,6 +13,9 @@ namespace dispatch::gateway {
 
 namespace {
 
+// Whoever follows is told within five seconds that nothing is known any more.
+constexpr std::chrono::milliseconds kLookTime{3'000};
+
 // A row of the last look. What only time changes is no change: the reader has the times themselves.
 struct Row {
   std::string text;
@@ -104,7 +107,7 @@ class LagStreams::Stream {
       missed_ = true;
       return;
     }
-    whole = whole || std::exchange(missed_, false) || !std::exchange(told_, true);
+    whole = std::exchange(missed_, false) || whole;
     std::string text = fmt::format(R"({{"whole":{})", whole);
     bool any = whole;
     for (const Kind& kind : kinds) {
@@ -117,10 +120,9 @@ class LagStreams::Stream {
     stale_ = false;
   }
 
-  void TellStale(const Error& error) {
+  void TellStale() {
     if (*full_ || std::exchange(stale_, true)) return;
-    Write(fmt::format("event: stale\ndata: {}\n\n",
-                      json::Serialize(json::object{{"reason", error.message}})));
+    Write("event: stale\ndata: {\"reason\":\"event-manager does not answer\"}\n\n");
   }
 
   void EndWith(std::string_view reason) {
@@ -163,7 +165,6 @@ class LagStreams::Stream {
   std::shared_ptr<http::ResponseWriter> writer_;
   // The connection has more than it may hold.
   std::shared_ptr<bool> full_ = std::make_shared<bool>(false);
-  bool told_ = false;
   bool missed_ = false;
   bool stale_ = false;
 };
@@ -197,7 +198,7 @@ class LagStreams::Watch : public std::enable_shared_from_this<Watch> {
     if (streams_.empty()) return;
     looking_ = true;
     SteadyTime began = owner_.loop_.Steady();
-    AskForLag(owner_.services_, streams_.front()->call(),
+    AskForLag(owner_.services_, streams_.front()->call(), kLookTime,
               [weak = weak_from_this(), began](Result<json::object> board) {
                 auto self = weak.lock();
                 if (!self) return;
@@ -233,9 +234,9 @@ class LagStreams::Watch : public std::enable_shared_from_this<Watch> {
   void TellFault(const Error& error) {
     for (const auto& stream : Streams()) {
       if (stream->open()) {
-        stream->TellStale(error);
+        stream->TellStale();
       } else {
-        stream->call()->Fail(error);
+        stream->call()->Fail(owner_.services_.Explain(*stream->call(), "event-manager", error));
         Remove(stream.get());
       }
     }

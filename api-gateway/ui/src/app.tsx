@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { moment } from "./format";
-import { broken, brokenSince, loaded } from "./lag";
+import { broken, loaded, trueUntil } from "./lag";
 import { link, path } from "./router";
 import { session, signOut } from "./session";
 import { Board } from "./views/board";
@@ -31,18 +31,23 @@ const VIEWS: Record<string, { label: string; all: View; one?: View; quiet?: bool
 };
 
 function Live() {
-  if (broken.value) {
-    return (
-      <span class="live bad" role="status">
-        <span aria-hidden="true">▲</span> As of {moment(brokenSince.value)}: {broken.value}
-      </span>
-    );
-  }
+  if (broken.value) return <span class="live bad">▲ Not live</span>;
   return (
     <span class="live" role="status">
       <span class="dot" aria-hidden="true" />
       {loaded.value ? "Live" : "Connecting…"}
     </span>
+  );
+}
+
+/** What is shown is old, and must not look as if it were not. */
+function Stale() {
+  if (!broken.value) return null;
+  return (
+    <p class="stale-note" role="alert">
+      <b>{loaded.value ? `Figures are of ${moment(trueUntil.value)}.` : "There are no figures."}</b> {broken.value}.{" "}
+      <a href={link(["services"])}>See services</a>
+    </p>
   );
 }
 
@@ -108,7 +113,8 @@ export function App() {
           </button>
         </div>
       </div>
-      <main id="main" tabIndex={-1}>
+      <Stale />
+      <main id="main" tabIndex={-1} class={broken.value ? "stale" : ""}>
         {shown}
       </main>
     </>

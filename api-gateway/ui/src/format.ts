@@ -29,7 +29,7 @@ export function span(seconds: number | null | undefined): string {
 
 export function rate(perSecond: number | null | undefined): string {
   if (perSecond == null) return "–";
-  if (perSecond === 0) return "0/s";
+  if (Number.isInteger(perSecond)) return `${count(perSecond)}/s`;
   if (perSecond < 9.95) return `${perSecond.toFixed(1)}/s`;
   return `${count(Math.round(perSecond))}/s`;
 }

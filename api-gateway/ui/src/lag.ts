@@ -103,13 +103,15 @@ function remember(row: LagRow, ms: number): void {
 const rows = new Map<string, LagRow>();
 const topicRows = new Map<string, TopicRow>();
 const version = signal(0);
+const LOOK_TIME = 4_000; // ms that a look may take before it counts as failed
 
 /** Milliseconds, a second apart: what ages are shown against. */
 export const now = signal(Date.now());
 /** Whether the board has come, and whether it is of this moment; else why not. */
 export const loaded = signal(false);
 export const broken = signal("");
-export const brokenSince = signal(0);
+/** The last moment that the board was known to be true, in ms. */
+export const trueUntil = signal(0);
 
 export const lagRows = computed(() => (version.value, [...rows.values()]));
 export const lagTopics = computed(() => (version.value, [...topicRows.values()]));
@@ -137,11 +139,12 @@ function take(change: Change): void {
     version.value++;
     loaded.value = true;
     broken.value = "";
+    trueUntil.value = ms;
   });
 }
 
 function breakWith(reason: string): void {
-  if (!broken.value) brokenSince.value = Date.now();
+  if (!broken.value) trueUntil.value = Date.now() - LOOK_TIME;
   broken.value = reason;
 }
 

@@ -10,6 +10,8 @@ namespace dispatch::gateway {
 
 namespace {
 
+constexpr std::chrono::milliseconds kLagTime{5'000};
+
 json::object TableStatus(const char* service, const broker::StateTable& table) {
   json::object status{{"name", service}, {"ready", table.ready()}};
   // Before the first word of a service its age means nothing.
@@ -69,8 +71,10 @@ void SendLag(const CallPtr& call, Backend& backend) {
     return backend.lag_streams.Follow(
         call, [&backend](const Call& during) { return StillReads(during, backend); });
   }
-  AskForLag(backend.services, call, [call](Result<json::object> lag) {
-    if (!lag.ok()) return call->Fail(lag.error());
+  AskForLag(backend.services, call, kLagTime, [call, &backend](Result<json::object> lag) {
+    if (!lag.ok()) {
+      return call->Fail(backend.services.Explain(*call, kEventManager, lag.error()));
+    }
     KeepReadable(*call, schema::kSubscriptionKind, &(*lag)["subscriptions"]);
     KeepReadable(*call, schema::kTopicKind, &(*lag)["topics"]);
     call->SendJson(200, json::value(std::move(*lag)));

@@ -22,6 +22,15 @@ export function Empty({ children }: { children: ComponentChildren }) {
   return <p class="empty">{children}</p>;
 }
 
+/** Around a table that may be wider than the window; can be scrolled by keyboard. */
+export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    <div class="scroll" role="region" aria-label={label} tabIndex={0}>
+      {children}
+    </div>
+  );
+}
+
 /** A label above its figure. */
 export function Figure(props: { label: string; title?: string; children: ComponentChildren; tone?: string }) {
   return (

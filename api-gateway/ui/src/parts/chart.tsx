@@ -51,7 +51,7 @@ export function Trend({ points, now }: { points: Point[]; now: number }) {
       </svg>
       <figcaption>
         <span>5 min ago</span>
-        <span>at most {count(most)}</span>
+        <span>waiting, {count(most)} at most</span>
         <span>now</span>
       </figcaption>
     </figure>

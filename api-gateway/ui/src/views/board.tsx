@@ -1,8 +1,8 @@
 // The lag board: one row for each subscription, the one in most pain first.
 import { computed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { count, counted, rate, secondsSince, span } from "../format";
-import { imbalance, type LagRow, lagRows, loaded, now, outstanding, pointsOf } from "../lag";
+import { count, counted, moment, rate, secondsSince, span } from "../format";
+import { broken, imbalance, type LagRow, lagRows, loaded, now, outstanding, pointsOf, trueUntil } from "../lag";
 import { Empty, Heading } from "../parts/basics";
 import { VirtualRows } from "../parts/rows";
 import { Spark } from "../parts/spark";
@@ -100,7 +100,7 @@ export function Balance({ row }: { row: LagRow }) {
 }
 
 function drain(row: LagRow): string {
-  if (outstanding(row) === 0) return "–";
+  if (outstanding(row) === 0 || row.mode === "paused") return "–";
   return row.drainSeconds == null ? "never" : span(row.drainSeconds);
 }
 
@@ -120,13 +120,13 @@ function Row({ row }: { row: LagRow }) {
       <div role="cell" class="c-verdict" title={row.verdict.text}>
         <span>{row.verdict.text}</span>
       </div>
-      <div role="cell" class={`c-age num ${row.verdict.severity >= 3 ? toneOf(row.verdict.state) : ""}`}
+      <div role="cell" class={`c-age num ${age == null ? "none" : ""} ${row.verdict.severity >= 3 ? toneOf(row.verdict.state) : ""}`}
         title={age == null ? "nothing is outstanding" : `${estimated ? "estimated" : "exact"}: since ${row.oldestUndelivered}`}>
         {age == null ? "–" : `${estimated ? "≈ " : ""}${span(age)}`}
       </div>
-      <div role="cell" class="c-waiting num">{count(outstanding(row))}</div>
-      <div role="cell" class="c-in num">{rate(row.arrivingPerSecond)}</div>
-      <div role="cell" class="c-out num">{rate(row.deliveredPerSecond)}</div>
+      <div role="cell" class={`c-waiting num ${outstanding(row) ? "" : "none"}`}>{count(outstanding(row))}</div>
+      <div role="cell" class={`c-in num ${row.arrivingPerSecond ? "" : "none"}`}>{rate(row.arrivingPerSecond)}</div>
+      <div role="cell" class={`c-out num ${row.deliveredPerSecond ? "" : "none"}`}>{rate(row.deliveredPerSecond)}</div>
       <div role="cell" class="c-drain num">{drain(row)}</div>
       <div role="cell" class="c-spark">
         <Spark points={pointsOf(row.name)} now={now.value} tone={toneOf(row.verdict.state)} />
@@ -144,7 +144,7 @@ function Row({ row }: { row: LagRow }) {
 const COLUMNS: [key: string, label: string, sort: string, title?: string][] = [
   ["state", "Verdict", "pain", "Worst first"],
   ["name", "Subscription", "name"],
-  ["verdict", "Why, and what it means", ""],
+  ["verdict", "Why", ""],
   ["age", "Oldest", "age", "Age of the oldest event that is not delivered"],
   ["waiting", "Waiting", "waiting", "Unread, queued, in flight and retrying"],
   ["in", "In", "in", "Events that arrive"],
@@ -233,7 +233,9 @@ export function Board() {
       ) : (
         <>
           <p class="summary" aria-live="polite">
-            {sum.sick === 0 ? (
+            {broken.value ? (
+              <strong class="warn">As of {moment(trueUntil.value)}</strong>
+            ) : sum.sick === 0 ? (
               <strong class="good">{all === 1 ? "The subscription is well" : `All ${count(all)} subscriptions are well`}</strong>
             ) : (
               <strong class="bad">
@@ -252,7 +254,7 @@ export function Board() {
           </p>
           <Filters />
           <div class="board">
-            <VirtualRows items={shown.value} keyOf={(row) => row.name} height={narrow.value ? 116 : 48}
+            <VirtualRows items={shown.value} keyOf={(row) => row.name} height={narrow.value ? 104 : 48}
               label="Subscriptions" columns={COLUMNS.length} head={<Head />} row={(row) => <Row row={row} />} />
           </div>
           {shown.value.length === 0 && <Empty>No subscription fits these filters.</Empty>}

@@ -4,7 +4,7 @@ import { at, get } from "../api";
 import { count, counted, millis, moment, pretty } from "../format";
 import { lagTopics } from "../lag";
 import type { Attempt, Browsed } from "../model";
-import { Empty, Fault, Heading, useLoaded } from "../parts/basics";
+import { Empty, Fault, Heading, Scroll, useLoaded } from "../parts/basics";
 import { State, toneOf } from "../parts/state";
 import { go, link, query } from "../router";
 
@@ -149,7 +149,7 @@ function Position({ topic, partition, offset }: { topic: string; partition: numb
       <Fault error={event.error ?? list.error} />
       {event.value && !record && <p class="note">Retention has removed the event; its deliveries are still known.</p>}
       {deliveries.length > 0 && (
-        <div class="scroll">
+        <Scroll label="Deliveries">
           <table>
             <thead>
               <tr>
@@ -201,7 +201,7 @@ function Position({ topic, partition, offset }: { topic: string; partition: numb
               })}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
       {list.value && deliveries.length === 0 && <Empty>The topic has no subscription.</Empty>}
       {record?.event && (

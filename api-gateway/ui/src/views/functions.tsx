@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { at, follow, get } from "../api";
 import { count, millis, moment, pretty } from "../format";
-import { Empty, Fault, Heading, useLoaded } from "../parts/basics";
+import { Empty, Fault, Heading, Scroll, useLoaded } from "../parts/basics";
 import { State } from "../parts/state";
 import { link, query, setQuery } from "../router";
 
@@ -45,7 +45,7 @@ export function Functions() {
         </Empty>
       )}
       {list.value && list.value.length > 0 && (
-        <div class="scroll">
+        <Scroll label="Functions">
           <table>
             <thead>
               <tr>
@@ -70,7 +70,7 @@ export function Functions() {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </>
   );
@@ -146,7 +146,7 @@ export function FunctionView({ name }: { name: string }) {
       {fn.value?.reason?.length ? <p class="note">{fn.value.reason.join("; ")}</p> : null}
       {first.value && runs.length === 0 && <Empty>It has not run yet. Runs show here as they are asked for and end.</Empty>}
       {runs.length > 0 && (
-        <div class="scroll">
+        <Scroll label="Runs">
           <table>
             <thead>
               <tr>
@@ -179,7 +179,7 @@ export function FunctionView({ name }: { name: string }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
       {first.value && <p class="dim more">{count(runs.length)} runs, the newest first; live.</p>}
       {open && <RunDetails key={open} id={open} />}

@@ -4,7 +4,7 @@ import { at, get, post, request } from "../api";
 import { count, counted, moment, pretty, rate } from "../format";
 import { lagRows, loaded } from "../lag";
 import type { Letter, Redrive } from "../model";
-import { Empty, Fault, Heading, useAct, useLoaded } from "../parts/basics";
+import { Empty, Fault, Heading, Scroll, useAct, useLoaded } from "../parts/basics";
 import { Confirm } from "../parts/dialog";
 import { State } from "../parts/state";
 import { link, query, setQuery } from "../router";
@@ -106,7 +106,7 @@ function Redrives({ subscription, turn, changed }: { subscription: string; turn:
     <>
       <h2>Redrives</h2>
       <Fault error={cancelling.error} />
-      <div class="scroll">
+      <Scroll label="Redrives">
         <table>
           <thead>
             <tr>
@@ -147,7 +147,7 @@ function Redrives({ subscription, turn, changed }: { subscription: string; turn:
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </>
   );
 }
@@ -165,7 +165,7 @@ function LetterDetails({ subscription, letter }: { subscription: string; letter:
 function CauseLetters({ subscription, cause }: { subscription: string; cause: Cause }) {
   const open = useSignal("");
   return (
-    <div class="scroll">
+    <Scroll label="Dead letters of this cause">
       <table>
         <thead>
           <tr>
@@ -198,7 +198,7 @@ function CauseLetters({ subscription, cause }: { subscription: string; cause: Ca
         </tbody>
       </table>
       {cause.letters.length > 50 && <p class="dim more">The newest 50 of {count(cause.letters.length)}.</p>}
-    </div>
+    </Scroll>
   );
 }
 
@@ -214,7 +214,7 @@ function OfSubscription({ subscription }: { subscription: string }) {
   return (
     <>
       {letters.length === 0 ? (
-        <Empty>No dead letters: what could not be delivered is still tried, or there was nothing of that kind.</Empty>
+        <Empty>No dead letters: no event was given up that has not been delivered since.</Empty>
       ) : (
         <>
           <div class="actions spaced">
@@ -226,7 +226,7 @@ function OfSubscription({ subscription }: { subscription: string }) {
               Redrive all…
             </button>
           </div>
-          <div class="scroll">
+          <Scroll label="Causes">
             <table>
               <thead>
                 <tr>
@@ -265,7 +265,7 @@ function OfSubscription({ subscription }: { subscription: string }) {
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
           {causes.filter((cause) => cause.key === open).map((cause) => (
             <section key={cause.key}>
               <h2>
@@ -304,7 +304,7 @@ export function Letters() {
       ) : rows.length === 0 ? (
         <Empty>{loaded.value ? "No subscription has had a dead letter." : "Looking…"}</Empty>
       ) : (
-        <div class="scroll">
+        <Scroll label="Subscriptions">
           <table>
             <thead>
               <tr>
@@ -331,7 +331,7 @@ export function Letters() {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </>
   );

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { at, request } from "../api";
 import { lagTopics } from "../lag";
-import { Fault, Heading, useAct } from "../parts/basics";
+import { Fault, Heading, Scroll, useAct } from "../parts/basics";
 import { link, query } from "../router";
 
 interface Published {
@@ -77,7 +77,7 @@ export function SendEvent() {
       {sent.value.length > 0 && (
         <>
           <h2>Sent</h2>
-          <div class="scroll" role="status">
+          <Scroll label="Sent">
             <table>
               <tbody>
                 {sent.value.map((one) => (
@@ -94,7 +94,7 @@ export function SendEvent() {
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         </>
       )}
     </>

@@ -1,6 +1,6 @@
 import { get } from "../api";
 import { count, span } from "../format";
-import { Fault, Figure, Heading, useLoaded } from "../parts/basics";
+import { Fault, Figure, Heading, Scroll, useLoaded } from "../parts/basics";
 
 interface Status {
   status: string;
@@ -25,7 +25,7 @@ export function Services() {
       <Fault error={status.error} />
       {status.value && (
         <>
-          <div class="scroll">
+          <Scroll label="Services">
             <table>
               <thead>
                 <tr>
@@ -55,7 +55,7 @@ export function Services() {
                 })}
               </tbody>
             </table>
-          </div>
+          </Scroll>
           <dl class="figures">
             <Figure label="Being published">{count(status.value.publishing)}</Figure>
             <Figure label="Gateway">

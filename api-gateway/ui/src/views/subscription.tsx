@@ -4,7 +4,7 @@ import { at, get, post, request } from "../api";
 import { count, millis, moment, pretty, rate, secondsSince, span } from "../format";
 import { imbalance, type LagRow, loaded, now, outstanding, pointsOf, rowOf } from "../lag";
 import { type Attempt, type Subscription, target } from "../model";
-import { Empty, Fault, Figure, Heading, useLoaded } from "../parts/basics";
+import { Empty, Fault, Figure, Heading, Scroll, useLoaded } from "../parts/basics";
 import { Split, Trend } from "../parts/chart";
 import { Confirm } from "../parts/dialog";
 import { State, toneOf } from "../parts/state";
@@ -111,7 +111,7 @@ function Partitions({ row }: { row: LagRow }) {
           carry most of the events.
         </p>
       )}
-      <div class="scroll">
+      <Scroll label="Partitions">
         <table>
           <thead>
             <tr>
@@ -138,7 +138,7 @@ function Partitions({ row }: { row: LagRow }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </>
   );
 }
@@ -183,7 +183,7 @@ function Attempts({ name, topic }: { name: string; topic: string }) {
         <Empty>No attempt is kept. Failures are kept for 72 h, other attempts as the subscription’s history says.</Empty>
       )}
       {attempts.length > 0 && (
-        <div class="scroll">
+        <Scroll label="Attempts">
           <table>
             <thead>
               <tr>
@@ -227,7 +227,7 @@ function Attempts({ name, topic }: { name: string; topic: string }) {
               })}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </>
   );

@@ -1,11 +1,12 @@
 // Topics, and what is in one: page by page, or live.
 import { useSignal } from "@preact/signals";
+import { Fragment } from "preact";
 import { useEffect } from "preact/hooks";
 import { at, follow, get, request } from "../api";
 import { count, moment, pretty } from "../format";
 import { lagRows, lagTopics } from "../lag";
 import type { Browsed, Topic } from "../model";
-import { Empty, Fault, Heading, useLoaded } from "../parts/basics";
+import { Empty, Fault, Heading, Scroll, useLoaded } from "../parts/basics";
 import { State } from "../parts/state";
 import { link, query, setQuery } from "../router";
 
@@ -19,7 +20,7 @@ export function Topics() {
       <Heading title="Topics" />
       <Fault error={list.error} retry={list.reload} />
       {list.value && (
-        <div class="scroll">
+        <Scroll label="Topics">
           <table>
             <thead>
               <tr>
@@ -56,7 +57,7 @@ export function Topics() {
               })}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </>
   );
@@ -72,7 +73,7 @@ function Events({ topic, events, newestFirst }: { topic: string; events: Browsed
   const open = useSignal("");
   const shown = newestFirst ? [...events].reverse() : events;
   return (
-    <div class="scroll">
+    <Scroll label="Events">
       <table>
         <thead>
           <tr>
@@ -88,7 +89,8 @@ function Events({ topic, events, newestFirst }: { topic: string; events: Browsed
           {shown.map((record) => {
             const key = `${record.partition}:${record.offset}`;
             return (
-              <tr key={key} class={open.value === key ? "open" : ""}>
+              <Fragment key={key}>
+              <tr class={open.value === key ? "open" : ""}>
                 <td class="fit">{moment(record.time)}</td>
                 <td class="num mono">{key}</td>
                 <td class="mono fit">{record.event?.type ?? "–"}</td>
@@ -98,7 +100,6 @@ function Events({ topic, events, newestFirst }: { topic: string; events: Browsed
                     onClick={() => (open.value = open.value === key ? "" : key)}>
                     {record.error ?? (describeData(record.event).slice(0, 90) || "no data")}
                   </button>
-                  {open.value === key && <pre>{pretty(record.event ?? record)}</pre>}
                 </td>
                 <td class="num">
                   <a href={link(["find"], { topic, partition: record.partition, offset: record.offset })} aria-label={`Deliveries of ${key}`}>
@@ -106,11 +107,19 @@ function Events({ topic, events, newestFirst }: { topic: string; events: Browsed
                   </a>
                 </td>
               </tr>
+              {open.value === key && (
+                <tr class="open">
+                  <td colSpan={6} class="whole">
+                    <pre>{pretty(record.event ?? record)}</pre>
+                  </td>
+                </tr>
+              )}
+              </Fragment>
             );
           })}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 
