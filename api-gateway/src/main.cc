@@ -11,7 +11,9 @@
 #include "api-gateway/src/domain/publisher.h"
 #include "api-gateway/src/domain/routes.h"
 #include "api-gateway/src/domain/service_client.h"
+#include "api-gateway/src/domain/ui_site.h"
 #include "api-gateway/src/openapi_document.h"
+#include "api-gateway/src/ui_files.h"
 #include "broker-adapters/service/run_service.h"
 #include "broker-adapters/topics.h"
 #include "common/config.h"
@@ -89,6 +91,7 @@ struct App {
         browser(loop, broker, {}),
         run_streams(loop, services, {}),
         source_uploads(loop, services),
+        lag_streams(loop, services, {}),
         denials(loop, *bulk, signer),
         gateway(loop, directory, {identity, events, functions},
                 {.access_log = config.Bool("access-log"),
@@ -98,8 +101,8 @@ struct App {
         backend{loop,           {identity, events, functions},
                 services,       publisher,
                 browser,        run_streams,
-                source_uploads, directory,
-                service_key} {
+                source_uploads, lag_streams,
+                directory,      service_key} {
     AddRoutes(gateway, backend, OpenApiDocument(),
               {std::string(BuildVersion()), std::string(BuildCommit())});
     identity.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
@@ -150,6 +153,7 @@ struct App {
   EventBrowser browser;
   RunStreams run_streams;
   SourceUploads source_uploads;
+  LagStreams lag_streams;
   DenialLog denials;
   Gateway gateway;
   Endpoints endpoints;
@@ -197,7 +201,9 @@ int Main(int argc, const char* const* argv) {
   std::unique_ptr<App> app;
   http::ServerOptions options{.may_be_large = MayHaveSource,
                               .max_large_body_bytes = kMaxFunctionBody};
-  http::Server server(loop, options, [&app](http::Request request, auto writer) {
+  UiSite ui(UiFiles());
+  http::Server server(loop, options, [&app, &ui](http::Request request, auto writer) {
+    if (UiSite::Has(request.path)) return ui.Handle(request, *writer);
     if (app != nullptr) return app->gateway.Handle(std::move(request), std::move(writer));
     Call(std::move(request), std::move(writer))
         .Fail({Code::kUnavailable, "the gateway waits for Kafka: try again"});
@@ -237,6 +243,7 @@ int Main(int argc, const char* const* argv) {
     if (app != nullptr) {  // streams would last until the deadline
       app->browser.Stop();
       app->run_streams.Stop();
+      app->lag_streams.Stop();
     }
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - loop.Steady());
     server.Drain(std::max(left, std::chrono::milliseconds(0)), std::move(done));

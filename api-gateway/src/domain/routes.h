@@ -4,6 +4,7 @@
 
 #include "api-gateway/src/domain/browse/browser.h"
 #include "api-gateway/src/domain/gateway.h"
+#include "api-gateway/src/domain/lag_streams.h"
 #include "api-gateway/src/domain/publisher.h"
 #include "api-gateway/src/domain/run_streams.h"
 #include "api-gateway/src/domain/service_client.h"
@@ -21,6 +22,7 @@ struct Backend {
   EventBrowser& browser;
   RunStreams& run_streams;
   SourceUploads& source_uploads;
+  LagStreams& lag_streams;
   Directory& directory;
   std::string service_key = {};  // what the tokens of webhooks are made from
 };

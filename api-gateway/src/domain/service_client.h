@@ -42,12 +42,12 @@ class ServiceClient {
   /// X-Dispatch-Version in the answer. Errors are answered to the caller.
   void Change(const CallPtr& call, const Owner& owner, std::string method, json::value body,
               Answered done);
-
- private:
-  schema::Request NewRequest(const Call& call, std::string method, const json::value& body) const;
   /// What the caller is told: our full queue is not the caller's own limit, and what broke inside
   /// is for the log, since it names addresses, tables and settings that are the operator's.
   Error Explain(const Call& call, const std::string& service, Error error) const;
+
+ private:
+  schema::Request NewRequest(const Call& call, std::string method, const json::value& body) const;
 
   broker::RpcClient& rpc_;
   const size_t max_in_flight_;

@@ -48,6 +48,17 @@ json::array PartitionForms(const std::vector<PartitionLag>& partitions, const ch
   return forms;
 }
 
+// Leaves those of the page, of subscriptions by name. Returns the `after` of the next one, or
+// empty.
+std::string CutPage(const json::object& question, std::vector<LagBoard::EntityPtr>* subscriptions) {
+  std::string after = json::GetString(question, "after");
+  std::erase_if(*subscriptions, [&](const auto& entity) { return entity->name <= after; });
+  int64_t limit = json::GetInt(question, "limit", 0);
+  if (limit <= 0 || subscriptions->size() <= static_cast<size_t>(limit)) return {};
+  subscriptions->resize(static_cast<size_t>(limit));
+  return subscriptions->back()->name;
+}
+
 }  // namespace
 
 void LagReport::Register(broker::RpcServer& server) {
@@ -70,20 +81,23 @@ void LagReport::Get(const schema::Request& request, Responder respond) {
   }
   std::sort(subscriptions.begin(), subscriptions.end(),
             [](const auto& a, const auto& b) { return a->name < b->name; });
-  survey_.Look(std::move(subscriptions), [this,
-                                          respond = std::move(respond)](Result<LagBoard> board) {
-    if (!board.ok()) return respond(board.error());
-    json::array rows;
-    for (const auto& row : board->subscriptions) rows.push_back(Form(row));
-    json::array topics;
-    for (const auto& topic : board->topics) {
-      topics.push_back({{"name", topic.entity->name},
-                        {"partitions", PartitionForms(topic.partitions, "position")}});
-    }
-    broker::RpcReply reply;
-    reply.body = json::object{{"subscriptions", std::move(rows)}, {"topics", std::move(topics)}};
-    respond(std::move(reply));
-  });
+  std::string next = CutPage(*body, &subscriptions);
+  survey_.Look(
+      std::move(subscriptions), [this, next, respond = std::move(respond)](Result<LagBoard> board) {
+        if (!board.ok()) return respond(board.error());
+        json::array rows;
+        for (const auto& row : board->subscriptions) rows.push_back(Form(row));
+        json::array topics;
+        for (const auto& topic : board->topics) {
+          topics.push_back({{"name", topic.entity->name},
+                            {"partitions", PartitionForms(topic.partitions, "position")}});
+        }
+        broker::RpcReply reply;
+        json::object answer{{"subscriptions", std::move(rows)}, {"topics", std::move(topics)}};
+        if (!next.empty()) answer["next"] = next;
+        reply.body = std::move(answer);
+        respond(std::move(reply));
+      });
 }
 
 json::object LagReport::Form(const LagBoard::Subscription& row) const {

@@ -7,7 +7,9 @@
 namespace dispatch {
 
 /// `lag.get`: where every subscription of an organisation stands, with a verdict in words. Body:
-/// {"subscription": name?}; answers {"subscriptions": [...], "topics": [...]}. One owner.
+/// {"subscription": name?, "limit": n?, "after": name?}; answers {"subscriptions": [...], "topics":
+/// [...], "next": "<after>"}: topics of these subscriptions, `next` when a limit left some out. An
+/// answer has room for some 2,000 subscriptions. One owner.
 class LagReport {
  public:
   LagReport(Loop& loop, const broker::StateTable& state, LagSurvey& survey)

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 
+#include "api-gateway/src/domain/lag_question.h"
 #include "api-gateway/src/domain/routes.h"
 #include "schema/objects.h"
 
 namespace dispatch::gateway {
 
 namespace {
+
+constexpr std::chrono::milliseconds kLagTime{5'000};
 
 json::object TableStatus(const char* service, const broker::StateTable& table) {
   json::object status{{"name", service}, {"ready", table.ready()}};
@@ -48,15 +51,34 @@ void KeepReadable(const Call& call, const char* kind, json::value* list) {
   *list = std::move(kept);
 }
 
+// Who the caller is now, if that may still read the lag of some subscription.
+std::shared_ptr<const Principal> StillReads(const Call& during, Backend& backend) {
+  auto principal = backend.directory.Authenticate(during.request.headers.Get("Authorization"));
+  bool reads = principal.ok() &&
+               (*principal)->permissions.AllowsSome(auth::kRead, schema::kSubscriptionKind);
+  return reads ? *principal : nullptr;
+}
+
 void SendLag(const CallPtr& call, Backend& backend) {
-  backend.services.Ask(call, kEventManager, "lag.get", json::object(),
-                       [call](broker::RpcReply reply) {
-                         if (json::object* lag = reply.body.if_object()) {
-                           KeepReadable(*call, schema::kSubscriptionKind, &(*lag)["subscriptions"]);
-                           KeepReadable(*call, schema::kTopicKind, &(*lag)["topics"]);
-                         }
-                         call->SendJson(200, reply.body);
-                       });
+  std::string follow = call->request.Query("follow").value_or("false");
+  if (follow != "true" && follow != "false") {
+    return call->Fail({Code::kInvalidArgument,
+                       "follow must be true or false",
+                       false,
+                       {{"follow", "must be true or false"}}});
+  }
+  if (follow == "true") {
+    return backend.lag_streams.Follow(
+        call, [&backend](const Call& during) { return StillReads(during, backend); });
+  }
+  AskForLag(backend.services, call, kLagTime, [call, &backend](Result<json::object> lag) {
+    if (!lag.ok()) {
+      return call->Fail(backend.services.Explain(*call, kEventManager, lag.error()));
+    }
+    KeepReadable(*call, schema::kSubscriptionKind, &(*lag)["subscriptions"]);
+    KeepReadable(*call, schema::kTopicKind, &(*lag)["topics"]);
+    call->SendJson(200, json::value(std::move(*lag)));
+  });
 }
 
 json::object VersionDocument(const Version& version) {

@@ -227,11 +227,12 @@ class GatewayTest : public ::testing::Test {
   EventBrowser browser_{loop_, *broker_, {}};
   RunStreams run_streams_{loop_, service_client_, {}};
   SourceUploads uploads_{loop_, service_client_, {.most = 1, .timeout = std::chrono::seconds(10)}};
+  LagStreams lag_streams_{loop_, service_client_, {}};
   Backend backend_{loop_,           {identity_, events_, functions_},
                    service_client_, publisher_,
                    browser_,        run_streams_,
-                   uploads_,        directory_,
-                   kServiceKey};
+                   uploads_,        lag_streams_,
+                   directory_,      kServiceKey};
   // Before the tables start, which the constructor's body does.
   const bool wired_ = [this] {
     AddRoutes(gateway_, backend_, "{}", {"1.2.3", "abcdef"});

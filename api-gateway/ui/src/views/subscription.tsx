@@ -1,0 +1,319 @@
+// One subscription: its verdict, its books, its partitions, its last attempts, and pause and resume.
+import { useSignal } from "@preact/signals";
+import { at, get, post, request } from "../api";
+import { count, millis, moment, pretty, rate, secondsSince, span } from "../format";
+import { imbalance, type LagRow, loaded, now, outstanding, pointsOf, rowOf } from "../lag";
+import { type Attempt, type Subscription, target } from "../model";
+import { Empty, Fault, Figure, Heading, Scroll, useLoaded } from "../parts/basics";
+import { Split, Trend } from "../parts/chart";
+import { Confirm } from "../parts/dialog";
+import { State, toneOf } from "../parts/state";
+import { go, link, query, setQuery } from "../router";
+import { Balance } from "./board";
+
+const PARTS: [key: string, label: string][] = [
+  ["", "Overview"],
+  ["attempts", "Attempts"],
+  ["partitions", "Partitions"],
+  ["definition", "Definition"],
+];
+
+function Figures({ row }: { row: LagRow }) {
+  const age = secondsSince(row.oldestUndelivered, now.value);
+  const tone = row.verdict.severity >= 3 ? toneOf(row.verdict.state) : "";
+  return (
+    <dl class="figures">
+      <Figure label={row.oldestUndeliveredAccuracy === "exact" ? "Oldest, exact" : "Oldest, estimated"} tone={tone}>
+        {age == null ? "–" : span(age)}
+      </Figure>
+      <Figure label="Waiting">{count(outstanding(row))}</Figure>
+      <Figure label="In">{rate(row.arrivingPerSecond)}</Figure>
+      <Figure label="Out">{rate(row.deliveredPerSecond)}</Figure>
+      <Figure label="Drains in">
+        {outstanding(row) === 0 ? "–" : row.drainSeconds == null ? "never" : span(row.drainSeconds)}
+      </Figure>
+      {row.retentionSeconds != null && row.unread > 0 && (
+        <Figure label="Retention passes in">{span(row.retentionSeconds)}</Figure>
+      )}
+      {row.lost > 0 && (
+        <Figure label="Lost to retention" tone="bad">
+          {count(row.lost)}
+        </Figure>
+      )}
+    </dl>
+  );
+}
+
+function Overview({ row }: { row: LagRow }) {
+  const { pending } = row;
+  const off = imbalance(row);
+  return (
+    <>
+      <Trend points={pointsOf(row.name)} now={now.value} />
+      <h2>Waiting</h2>
+      <Split label="Waiting" segments={[
+          { key: "unread", label: "unread", value: row.unread },
+          { key: "queued", label: "queued", value: pending.queued },
+          { key: "inFlight", label: "in flight", value: pending.inFlight },
+          { key: "retrying", label: "retrying", value: pending.retrying },
+          { key: "scheduled", label: "scheduled for later", value: pending.scheduled },
+        ]} />
+      <h2>
+        Books: {count(row.matched)} matched <Balance row={row} />
+      </h2>
+      <Split label="Matched" segments={[
+          { key: "delivered", label: "delivered", value: row.delivered },
+          { key: "deadLettered", label: "dead-lettered", value: row.deadLettered },
+          { key: "cancelled", label: "cancelled", value: row.cancelled },
+          { key: "queued", label: "pending", value: row.matched - row.delivered - row.deadLettered - row.cancelled },
+        ]} />
+      <p class="dim books">
+        {off === 0
+          ? "What matched is delivered, dead-lettered, cancelled or pending, by an independent count."
+          : `An independent count differs by ${count(off)}: tell the operator.`}
+        {row.deadLettered > 0 && (
+          <>
+            {" "}
+            <a href={link(["dead-letters"], { subscription: row.name })}>See its dead letters</a>
+          </>
+        )}
+      </p>
+      <h2>Endpoint</h2>
+      <dl class="facts">
+        <dt>Last failure</dt>
+        <dd>{row.lastFailure || "none since the last success"}</dd>
+        <dt>Failing since</dt>
+        <dd>{moment(row.failingSince)}</dd>
+        <dt>Last success</dt>
+        <dd>{moment(row.lastSuccess)}</dd>
+        {row.evaluationErrors.events > 0 && (
+          <>
+            <dt>Filters failed for</dt>
+            <dd>
+              {count(row.evaluationErrors.events)} events ({Object.keys(row.evaluationErrors.kinds).join(", ")})
+            </dd>
+          </>
+        )}
+      </dl>
+    </>
+  );
+}
+
+function Partitions({ row }: { row: LagRow }) {
+  const most = Math.max(1, ...row.partitions.map((partition) => partition.lag));
+  const total = row.partitions.reduce((sum, partition) => sum + partition.lag, 0);
+  const worst = row.partitions.find((partition) => partition.lag === most);
+  return (
+    <>
+      {worst && row.partitions.length > 1 && worst.lag > 0.8 * total && total >= 10 && (
+        <p class="note">
+          Partition {worst.partition} holds {Math.round((worst.lag / total) * 100)} % of what is unread: one key may
+          carry most of the events.
+        </p>
+      )}
+      <Scroll label="Partitions">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col" class="num">Partition</th>
+              <th scope="col" class="num">Next to read</th>
+              <th scope="col" class="num">End of log</th>
+              <th scope="col" class="num">Unread</th>
+              <th scope="col" class="grow">Share</th>
+            </tr>
+          </thead>
+          <tbody>
+            {row.partitions.map((partition) => (
+              <tr key={partition.partition}>
+                <td class="num">{partition.partition}</td>
+                <td class="num">{count(partition.next)}</td>
+                <td class="num">{count(partition.end)}</td>
+                <td class="num">{count(partition.lag)}</td>
+                <td class="grow">
+                  <div class="meter" aria-hidden="true">
+                    <span style={{ width: `${(partition.lag / most) * 100}%` }} />
+                  </div>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </>
+  );
+}
+
+function quantile(sorted: number[], share: number): number | null {
+  return sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] : null;
+}
+
+const OUTCOMES = ["", "delivered", "retry", "dead-lettered"];
+
+function Attempts({ name, topic }: { name: string; topic: string }) {
+  const outcome = query.value.get("outcome") ?? "";
+  const open = useSignal("");
+  const list = useLoaded(
+    (signal) => get<Attempt[]>(at`/v1/subscriptions/${name}/deliveries?limit=100` +
+          (outcome ? at`&status=${outcome}` : ""), signal),
+    [name, outcome],
+    3000,
+  );
+  const attempts = list.value ?? [];
+  const latencies = attempts.map((attempt) => attempt.latencyMs).sort((a, b) => a - b);
+  return (
+    <>
+      <div class="actions spaced">
+        <div class="chips" role="group" aria-label="Outcome">
+          {OUTCOMES.map((one) => (
+            <button key={one} type="button" class="chip" aria-pressed={outcome === one}
+              onClick={() => setQuery({ outcome: one || undefined })}>
+              {one || "all"}
+            </button>
+          ))}
+        </div>
+        {attempts.length > 0 && (
+          <span class="dim">
+            of the last {count(attempts.length)}: median {millis(quantile(latencies, 0.5))}, 95 % within{" "}
+            {millis(quantile(latencies, 0.95))}
+          </span>
+        )}
+      </div>
+      <Fault error={list.error} retry={list.reload} />
+      {list.value && attempts.length === 0 && (
+        <Empty>No attempt is kept. Failures are kept for 72 h, other attempts as the subscription’s history says.</Empty>
+      )}
+      {attempts.length > 0 && (
+        <Scroll label="Attempts">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Time</th>
+                <th scope="col">Outcome</th>
+                <th scope="col" class="num">Status</th>
+                <th scope="col" class="num">Took</th>
+                <th scope="col" class="num">Try</th>
+                <th scope="col">Event</th>
+                <th scope="col">What was said</th>
+              </tr>
+            </thead>
+            <tbody>
+              {attempts.map((attempt) => {
+                const key = `${attempt.partition}:${attempt.offset}:${attempt.attempt}:${attempt.time}`;
+                return (
+                  <tr key={key}>
+                    <td class="fit">{moment(attempt.time)}</td>
+                    <td>
+                      <State state={attempt.outcome} />
+                    </td>
+                    <td class="num">{attempt.status || "–"}</td>
+                    <td class="num">{millis(attempt.latencyMs)}</td>
+                    <td class="num">{attempt.attempt}</td>
+                    <td class="fit">
+                      <a href={link(["find"], { topic, partition: attempt.partition, offset: attempt.offset })}>
+                        {attempt.partition}:{attempt.offset}
+                      </a>
+                    </td>
+                    <td class="text">
+                      {attempt.message}
+                      {attempt.answer && (
+                        <details open={open.value === key}>
+                          <summary>Answer</summary>
+                          <pre>{attempt.answer}</pre>
+                        </details>
+                      )}
+                    </td>
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+    </>
+  );
+}
+
+function PauseResume({ row, disabled, changed }: { row: LagRow; disabled: boolean; changed: () => void }) {
+  const stands = row.mode === "paused" || disabled;
+  const verb = stands ? "resume" : "pause";
+  const asking = query.value.get("part") === "resume" || query.value.get("ask") === verb;
+  const close = () => go(["subscriptions", row.name]);
+  return (
+    <>
+      <button type="button" onClick={() => setQuery({ ask: verb })}>
+        {stands ? "Resume…" : "Pause…"}
+      </button>
+      {asking && (stands || query.value.get("ask")) && (
+        <Confirm title={stands ? `Resume ${row.name}?` : `Pause ${row.name}?`} word={stands ? "Resume" : "Pause"}
+          command={`dispatch ${verb} ${row.name}`} close={close}
+          act={async () => {
+            await post(at`/v1/subscriptions/${row.name}/` + verb);
+            changed();
+          }}>
+          {stands ? (
+            <p>
+              It goes on where it stopped: {count(row.unread)} unread events are delivered, the oldest first, beside
+              live ones.
+            </p>
+          ) : (
+            <p>
+              Its events wait in the topic until it is resumed; nothing is lost before retention passes them.
+              {" "}{count(row.pending.queued + row.pending.inFlight + row.pending.retrying)} that are under way are still
+              delivered.
+            </p>
+          )}
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+export function SubscriptionView({ name }: { name: string }) {
+  const part = query.value.get("part") ?? "";
+  const row = rowOf(name);
+  const object = useLoaded(
+    async (signal) => (await request<Subscription>(at`/v1/subscriptions/${name}`, { signal })).body,
+    [name],
+  );
+  const definition = object.value && Object.fromEntries(Object.entries(object.value).filter(([key]) => key !== "statistics"));
+  return (
+    <>
+      <Heading title={name} above={<a href={link([])}>Lag</a>}>
+        {row && <PauseResume row={row} disabled={object.value?.status === "ERROR"} changed={object.reload} />}
+      </Heading>
+      <Fault error={object.error} retry={object.reload} />
+      {object.value && (
+        <p class="dim route">
+          <a href={link(["topics", object.value.topic ?? "default"])}>{object.value.topic ?? "default"}</a>
+          <span aria-hidden="true"> → </span>
+          <span class="mono">{target(object.value)}</span>
+        </p>
+      )}
+      {!row && loaded.value && !object.error && <Empty>Its figures have not come yet.</Empty>}
+      {row && (
+        <>
+          <div class={`verdict ${toneOf(row.verdict.state)}`}>
+            <State state={row.verdict.state} />
+            <p>
+              {row.verdict.text}
+              {row.verdict.since && <span class="dim"> · since {moment(row.verdict.since)}</span>}
+            </p>
+          </div>
+          <Figures row={row} />
+          <nav class="tabs" aria-label="Parts">
+            {PARTS.map(([key, label]) => (
+              <a key={key} href={link(["subscriptions", name], { part: key })}
+                aria-current={part === key || (key === "" && part === "resume") ? "page" : undefined}>
+                {label}
+              </a>
+            ))}
+          </nav>
+          {(part === "" || part === "resume") && <Overview row={row} />}
+          {part === "attempts" && <Attempts name={name} topic={row.topic} />}
+          {part === "partitions" && <Partitions row={row} />}
+          {part === "definition" && definition && <pre>{pretty(definition)}</pre>}
+        </>
+      )}
+    </>
+  );
+}
