@@ -8,6 +8,8 @@ import socket
 import time
 from urllib.parse import urlsplit
 
+from processes import children
+
 SOURCES = {
     "python3": ("f.py", "def handle(ctx, payload):\n    return payload\n"),
     "nodejs": ("f.js", "module.exports = (context, payload) => payload;\n"),
@@ -90,8 +92,8 @@ class Functions:
     # So that a function is scaled to zero while the bench waits for it.
     SETTINGS = ("function-manager:DISPATCH_FUNCTIONS_IDLE=1s",)
 
-    def __init__(self, bench, children):
-        self.bench, self.stack, self.children = bench, bench.stack, children
+    def __init__(self, bench):
+        self.bench, self.stack = bench, bench.stack
         self.body = json.dumps({"blocking": True, "input": {"name": "Jon"}}).encode()
 
     def ready(self, path):
@@ -197,7 +199,7 @@ class Functions:
         return (time.perf_counter() - begun) * 1000
 
     def nothing_runs(self):
-        return not self.children(self.stack.pids()["function-manager"])
+        return not children(self.stack.pids()["function-manager"])
 
 
 def between(times):
