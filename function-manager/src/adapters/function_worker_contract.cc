@@ -1,7 +1,6 @@
 // Runs against the PostgreSQL that DISPATCH_TEST_PG_URL names, in a schema of its own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -14,6 +13,7 @@
 #include "function-manager/src/adapters/function_work.h"
 #include "function-manager/src/adapters/function_worker.h"
 #include "function-manager/src/domain/function_document.h"
+#include "function-manager/src/domain/testing/archives.h"
 #include "function-manager/src/domain/testing/fake_runner.h"
 #include "schema/objects.h"
 
@@ -24,39 +24,7 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-// One file, x.py, in a tar that is never closed.
-std::string Archive(const std::string& text) {
-  std::string tar(512, '\0');
-  auto put = [&](size_t at, const std::string& field) {
-    field.copy(tar.data() + at, field.size());
-  };
-  put(0, "./x.py");
-  put(100, "0000644");
-  std::string size = "00000000000";
-  for (size_t i = 11, left = text.size(); i-- > 0; left /= 8)
-    size[i] = static_cast<char>('0' + left % 8);
-  put(124, size);
-  put(148, "        ");
-  tar[156] = '0';
-  size_t sum = 0;
-  for (unsigned char c : tar) sum += c;
-  std::string octal = "000000";
-  for (size_t i = 6; i-- > 0; sum /= 8) octal[i] = static_cast<char>('0' + sum % 8);
-  put(148, octal);
-  tar[154] = '\0';
-  tar += text;
-  std::string out(compressBound(tar.size()) + 64, '\0');
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  stream.next_in = reinterpret_cast<Bytef*>(tar.data());
-  stream.avail_in = static_cast<uInt>(tar.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
+std::string Archive(const std::string& text) { return testing::Archive("x.py", text); }
 
 class Functions : public pg::testing::OwnSchema {
  protected:

@@ -1,14 +1,13 @@
 // Runs in PostgreSQL: against the one that DISPATCH_TEST_PG_URL names, in a schema of its own.
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include "common/crypto.h"
 #include "common/pg/migrations.h"
 #include "common/pg/testing/own_schema.h"
 #include "common/uuid.h"
 #include "function-manager/src/adapters/source_uploads.h"
+#include "function-manager/src/domain/testing/archives.h"
 
 namespace dispatch::source_uploads_contract {
 namespace {
@@ -16,32 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
-// A tar of one file that does not shrink, under gzip.
-std::string Archive(size_t size) {
-  std::string block(512, '\0');
-  std::string("./data").copy(block.data(), 100);
-  std::string("0000644").copy(block.data() + 100, 7);
-  fmt::format("{:011o}", size).copy(block.data() + 124, 11);
-  std::string("        ").copy(block.data() + 148, 8);
-  block[156] = '0';
-  std::string("ustar").copy(block.data() + 257, 5);
-  unsigned sum = 0;
-  for (unsigned char c : block) sum += c;
-  fmt::format("{:06o}", sum).copy(block.data() + 148, 6);
-  block[154] = '\0';
-  std::string tar = block + crypto::RandomBytes(size);
-  std::string out(compressBound(tar.size()) + 64, '\0');
-  z_stream stream{};
-  deflateInit2(&stream, 1, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  stream.next_in = reinterpret_cast<Bytef*>(tar.data());
-  stream.avail_in = static_cast<uInt>(tar.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
+// Of a file that does not shrink.
+std::string Archive(size_t size) { return testing::Archive("data", crypto::RandomBytes(size)); }
 
 class Uploads : public pg::testing::OwnSchema {
  protected:
