@@ -1,6 +1,7 @@
 """A real container engine for tests: dockerd in a network namespace of its own, with data, socket and pid of its own,
 and one image made of this machine's Python."""
 
+import contextlib
 import http.client
 import io
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from lib.fake_engine import IMAGE, SERVER
 
+GROUP = f"dispatch-test-{os.getpid()}"
 PROGRAMS = ("dockerd", "containerd", "runc", "unshare", "ip")
 
 
@@ -47,7 +49,7 @@ class DockerEngine:
         options = [
             f"--host=unix://{self.socket}", f"--data-root={self.home}/data", f"--exec-root={self.home}/exec",
             f"--pidfile={self.home}/pid", "--exec-opt=native.cgroupdriver=cgroupfs", "--iptables=false",
-            "--default-ulimit=nofile=4096:4096", "--oom-score-adjust=0",
+            "--default-ulimit=nofile=4096:4096", "--oom-score-adjust=0", f"--cgroup-parent=/{GROUP}",
         ]  # fmt: skip
         self.log = open(self.home / "log", "wb")
         self.daemon = subprocess.Popen(
@@ -123,6 +125,11 @@ class DockerEngine:
         subprocess.run(["sh", "-c", 'grep -o " $0/[^ ]*" /proc/mounts | sort -r | xargs -r umount', self.home],
                        check=False)  # fmt: skip
         shutil.rmtree(self.home, ignore_errors=True)
+        for group in Path("/sys/fs/cgroup").glob(f"*/{GROUP}"):
+            folders = [folder for folder, _, _ in os.walk(group, topdown=False)]
+            for folder in folders:
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ TEST_F(Runs, APageHasWhatAReplyHolds) {
     run.executed_us = 1'000 + static_cast<int64_t>(made.size());
     run.request.input = std::string(size, 'x');
     made.push_back(run.id);
-    EXPECT_TRUE(Done([run](pg::Transaction& tx) { return InsertRuns(tx, {run}); }));
+    EXPECT_TRUE(Done([&](pg::Transaction& tx) { return InsertRuns(tx, {&run}); }));
   }
   std::reverse(made.begin(), made.end());
   auto sizes = [&](size_t limit) {

@@ -108,7 +108,9 @@ void ContainerWorker::OnStarted() {
                     if (!inside.ok()) return Break(Fault(kSystemError, inside.message()));
                     http::ClientOptions client;
                     client.dial = [network = *inside] { return network->Dial(kContainerPort); };
-                    client.max_connections_per_host = 2;
+                    // A connection for each request: one that was kept and found broken would be
+                    // sent again.
+                    client.max_idle_per_host = 0;
                     server_ = std::make_unique<http::Client>(loop_, client);
                     // Whether the number is still the container's, which a next process could have
                     // got.
