@@ -180,7 +180,7 @@ Status SignToken(const Environment& environment, Connection& connection) {
   }
   std::string pem = connection.private_key;
   if (!pem.starts_with("-----BEGIN")) {
-    ASSIGN_OR_RETURN(pem, ReadFile(connection.private_key));
+    ASSIGN_OR_RETURN(pem, ReadFile(environment.directory / connection.private_key));
   }
   auto key = jwt::SigningKey::FromPem(pem);
   if (!key.ok()) return UsageError(fmt::format("--jwt-private-key {}", key.message()));
