@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "cli/src/contexts.h"
+#include "common/jwt/signing_key.h"
 
 namespace dispatch::cli {
 
@@ -14,6 +15,7 @@ namespace fs = std::filesystem;
 
 constexpr int kLocalPort = 8080;
 constexpr int kEndpointsPort = 8081;
+constexpr int kSecureEndpointsPort = 8444;
 
 bool IsLoopback(std::string_view host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
@@ -41,8 +43,12 @@ Status MoveTo(std::string_view address, Connection& connection) {
   RETURN_IF_ERROR(ParseAddress(address, connection));
   if (connection.host != before) {
     connection.token.clear();
+    connection.service_account.clear();
+    connection.private_key.clear();
     connection.endpoints.clear();
+    connection.secure_endpoints.clear();
     connection.endpoints_port = 0;
+    connection.secure_endpoints_port = 0;
   }
   return {};
 }
@@ -52,9 +58,13 @@ void TakeContext(const std::string& name, const json::object& context, Connectio
   connection.port = static_cast<int>(json::GetInt(context, "port"));
   connection.scheme = json::GetString(context, "scheme");
   connection.organization = json::GetString(context, "organization");
+  connection.project = json::GetString(context, "project");
   connection.token = json::GetString(context, "token");
+  connection.service_account = json::GetString(context, "serviceaccount");
+  connection.private_key = json::GetString(context, "jwtprivatekey");
   connection.insecure = json::GetBool(context, "insecure");
   connection.endpoints_port = static_cast<int>(json::GetInt(context, "api-http-port"));
+  connection.secure_endpoints_port = static_cast<int>(json::GetInt(context, "api-https-port"));
   connection.origin = fmt::format("context {}", name);
 }
 
@@ -86,6 +96,7 @@ Status TakeLocalStack(const Environment& environment, Connection& connection) {
   RETURN_IF_ERROR(ParseAddress(url, connection));
   connection.token = Trim(*key);
   connection.endpoints = Exported(*text, "DISPATCH_ENDPOINTS_URL");
+  connection.secure_endpoints = Exported(*text, "DISPATCH_ENDPOINTS_TLS_URL");
   connection.origin = fmt::format("local stack {}", home.string());
   return {};
 }
@@ -108,6 +119,7 @@ Status TakeEnvironment(const Environment& environment, Connection& connection) {
     RETURN_IF_ERROR(MoveTo(*url, connection));
     connection.origin = "DISPATCH_API_URL";
     connection.endpoints = environment.Get("DISPATCH_ENDPOINTS_URL").value_or("");
+    connection.secure_endpoints = environment.Get("DISPATCH_ENDPOINTS_TLS_URL").value_or("");
     if (auto file = environment.Get("DISPATCH_API_KEY_FILE")) {
       ASSIGN_OR_RETURN(std::string key, ReadFile(*file));
       connection.token = Trim(std::move(key));
@@ -121,7 +133,9 @@ Status TakeSingle(const Arguments& flags, const Environment& environment, Connec
     auto flag = flags.Value(name);
     if (flag) return flag;
     std::string variable = "DISPATCH_" + name;
-    for (char& c : variable) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    for (char& c : variable) {
+      c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    }
     return environment.Get(variable);
   };
   if (auto host = given("host")) {
@@ -133,8 +147,46 @@ Status TakeSingle(const Arguments& flags, const Environment& environment, Connec
     ASSIGN_OR_RETURN(connection.port, ParsePort(*port));
   }
   if (auto organization = given("organization")) connection.organization = *organization;
-  if (auto token = given("token")) connection.token = Trim(*token);
+  if (auto project = given("project")) connection.project = *project;
+  auto token = given("token");
+  auto account = given("service-account");
+  // Who is named here is not who the stored key is for.
+  if (account) {
+    connection.service_account = *account;
+    connection.token.clear();
+  }
+  if (auto key = given("jwt-private-key")) connection.private_key = *key;
+  if (token) connection.token = Trim(*token);
   if (flags.Has("insecure")) connection.insecure = true;
+  return {};
+}
+
+// Exactly the claims of VMware's command (vmware-wire section 1).
+Status SignToken(const Environment& environment, Connection& connection) {
+  if (!connection.token.empty() || connection.service_account.empty()) return {};
+  if (connection.private_key.empty()) {
+    return UsageError(fmt::format("service account {} needs --jwt-private-key: the file of its key",
+                                  connection.service_account));
+  }
+  std::string issuer = connection.service_account;
+  if (issuer.find('/') == std::string::npos) {
+    if (connection.organization.empty()) {
+      return UsageError(
+          fmt::format("say whose service account it is: --organization NAME, or "
+                      "--service-account NAME/{}",
+                      issuer));
+    }
+    issuer = connection.organization + "/" + issuer;
+  }
+  std::string pem = connection.private_key;
+  if (!pem.starts_with("-----BEGIN")) {
+    ASSIGN_OR_RETURN(pem, ReadFile(environment.directory / connection.private_key));
+  }
+  auto key = jwt::SigningKey::FromPem(pem);
+  if (!key.ok()) return UsageError(fmt::format("--jwt-private-key {}", key.message()));
+  int64_t now = ToMillis(environment.now) / 1000;
+  ASSIGN_OR_RETURN(connection.token,
+                   key->Sign({{"iss", issuer}, {"iat", now - 60}, {"exp", now + 3600}}));
   return {};
 }
 
@@ -181,11 +233,13 @@ std::string Connection::Url() const {
   return fmt::format("{}://{}{}{}:{}", scheme, v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
-std::string Connection::EndpointsUrl() const {
-  if (!endpoints.empty()) return endpoints;
+std::string Connection::EndpointsUrl(bool secure) const {
+  const std::string& known = secure ? secure_endpoints : endpoints;
+  if (!known.empty()) return known;
   Connection there = *this;
-  there.scheme = "http";
-  there.port = endpoints_port != 0 ? endpoints_port : kEndpointsPort;
+  there.scheme = secure ? "https" : "http";
+  int port = secure ? secure_endpoints_port : endpoints_port;
+  there.port = port != 0 ? port : secure ? kSecureEndpointsPort : kEndpointsPort;
   return there.Url();
 }
 
@@ -199,7 +253,16 @@ const std::vector<Flag>& ConnectionFlags() {
       {.name = "organization",
        .value = "NAME",
        .help = "act in this organization ($DISPATCH_ORGANIZATION)"},
+      {.name = "project",
+       .value = "NAME",
+       .help = "of VMware's Knative line: sent along ($DISPATCH_PROJECT)"},
       {.name = "token", .value = "KEY", .help = "API key ($DISPATCH_TOKEN)"},
+      {.name = "service-account",
+       .value = "[ORG/]NAME",
+       .help = "sign a token for it in place of a key ($DISPATCH_SERVICE_ACCOUNT)"},
+      {.name = "jwt-private-key",
+       .value = "FILE",
+       .help = "with this key in PEM ($DISPATCH_JWT_PRIVATE_KEY)"},
       {.name = "insecure", .help = "do not check the server's certificate"},
   };
   return flags;
@@ -232,6 +295,7 @@ Result<Connection> ResolveConnection(const Arguments& flags, const Environment& 
     bool local = connection.scheme == "http" && IsLoopback(connection.host);
     connection.port = connection.scheme == "https" ? 443 : local ? kLocalPort : 80;
   }
+  RETURN_IF_ERROR(SignToken(environment, connection));
   return connection;
 }
 

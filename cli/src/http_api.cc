@@ -50,8 +50,11 @@ class HttpApi : public Api {
     if (!connection_.token.empty()) {
       out.headers.Set("Authorization", "Bearer " + connection_.token);
     }
-    if (!connection_.organization.empty()) {
+    if (!connection_.organization.empty() && !out.headers.Has("X-Dispatch-Org")) {
       out.headers.Set("X-Dispatch-Org", connection_.organization);
+    }
+    if (!connection_.project.empty()) {
+      out.headers.Set("X-Dispatch-Project", connection_.project);
     }
     out.body = request.body;
     out.timeout = request.timeout;

@@ -3,7 +3,7 @@
 
 #include "cli/src/command.h"
 #include "cli/src/kinds/kind.h"
-#include "cli/src/testing/fake_machine.h"
+#include "cli/src/testing/verbs_test_base.h"
 
 namespace dispatch::cli::commands_test {
 namespace {
@@ -17,19 +17,7 @@ using ::testing::Pair;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-class Verbs : public ::testing::Test {
- protected:
-  Verbs() {
-    m.variables["DISPATCH_HOST"] = "127.0.0.1";
-    m.variables["DISPATCH_TOKEN"] = "key";
-  }
-  std::string Sent(size_t i = 0) const {
-    if (i >= m.requests.size()) return "(nothing)";
-    const auto& r = m.requests[i];
-    return r.method + " " + r.path + (r.body.empty() ? "" : " " + r.body);
-  }
-  testing::FakeMachine m;
-};
+class Verbs : public testing::VerbsTest {};
 
 TEST_F(Verbs, HelpIsForEveryVerb) {
   ASSERT_EQ(m.Run({"--help"}), 0);
@@ -595,6 +583,15 @@ TEST_F(Verbs, VersionAsksTheServerWhenThereIsOne) {
 }
 
 TEST_F(Verbs, IamIsUnderstood) {
+  m.Write("ci.pub", "PEM");
+  ASSERT_EQ(
+      m.Run({"iam", "create", "serviceaccount", "ci", "--public-key", m.directory / "ci.pub"}), 0)
+      << m.err;
+  EXPECT_EQ(m.out, "Created service account: \n");
+  EXPECT_EQ(Sent(), R"(POST /v1/iam/serviceaccount {"name":"ci","publicKey":"UEVN"})");
+  ASSERT_EQ(m.Run({"iam", "delete", "serviceaccount", "ci"}), 0) << m.err;
+  EXPECT_EQ(m.out, "Deleted ServiceAccount: ci\n");
+  m.requests.clear();
   ASSERT_EQ(m.Run({"iam", "create", "policy", "p", "--subject", "key:a,key:b", "--action", "read",
                    "--resource", "*"}),
             0)

@@ -32,7 +32,8 @@ class Context : public Command {
     info_.summary = "which Dispatch the commands talk to, and with which key";
     info_.text =
         "Contexts are kept in ~/.dispatch/config.json, in the form of VMware's CLI. `set` keeps\n"
-        "what --host, --port, --scheme, --organization, --token and --insecure say. Without any\n"
+        "what --host, --port, --scheme, --organization, --project, --token, --service-account,\n"
+        "--jwt-private-key and --insecure say. Without any\n"
         "context a local stack in or above the current directory is used.\n";
     info_.flags = {
         {.name = "token-file", .value = "FILE", .help = "of set: the key is in this file"},
@@ -89,6 +90,7 @@ class Context : public Command {
       if (context == nullptr) continue;
       bool current = name == file.current();
       std::string key = Masked(json::GetString(*context, "token"));
+      if (key.empty()) key = json::GetString(*context, "serviceaccount");
       std::string organization = json::GetString(*context, "organization");
       table.Add({current ? "*" : " ", name, Address(*context), organization, key});
       list.push_back({{"name", name},
@@ -134,6 +136,15 @@ class Context : public Command {
       token->erase(token->find_last_not_of(" \t\r\n") + 1);
     }
     if (token) context["token"] = *token;
+    if (auto project = arguments.Value("project")) context["project"] = *project;
+    if (auto account = arguments.Value("service-account")) {
+      context["serviceaccount"] = *account;
+      if (!token) context.erase("token");  // it would win
+    }
+    if (auto key = arguments.Value("jwt-private-key")) {
+      context["jwtprivatekey"] =
+          (invocation.environment.directory / *key).lexically_normal().string();
+    }
     if (arguments.Has("use")) RETURN_IF_ERROR(file.Use(name));
     RETURN_IF_ERROR(file.Save());
     invocation.out << fmt::format("Set context: {} ({}){}\n", name, Address(context),
@@ -147,7 +158,11 @@ class Context : public Command {
     RETURN_IF_ERROR(CompleteAddress(arguments, connection));
     if (!connection.host.empty()) {
       // A key is for one host.
-      if (json::GetString(context, "host") != connection.host) context.erase("token");
+      if (json::GetString(context, "host") != connection.host) {
+        context.erase("token");
+        context.erase("serviceaccount");
+        context.erase("jwtprivatekey");
+      }
       context["host"] = connection.host;
       context.erase("port");
       context.erase("scheme");

@@ -1,7 +1,8 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cli/src/testing/fake_machine.h"
+#include "cli/src/testing/verbs_test_base.h"
 
 namespace dispatch::cli::driver_verbs_test {
 namespace {
@@ -9,19 +10,7 @@ namespace {
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
-class DriverVerbs : public ::testing::Test {
- protected:
-  DriverVerbs() {
-    m.variables["DISPATCH_HOST"] = "127.0.0.1";
-    m.variables["DISPATCH_TOKEN"] = "key";
-  }
-  std::string Sent(size_t i = 0) const {
-    if (i >= m.requests.size()) return "(nothing)";
-    const auto& r = m.requests[i];
-    return r.method + " " + r.path + (r.body.empty() ? "" : " " + r.body);
-  }
-  testing::FakeMachine m;
-};
+class DriverVerbs : public testing::VerbsTest {};
 
 TEST_F(DriverVerbs, CreateAsVMwaresDoes) {
   m.Answer(201, R"({"name": "tick"})");
@@ -79,6 +68,46 @@ TEST_F(DriverVerbs, DeleteAndGetAsVMwaresDo) {
   ASSERT_EQ(m.Run({"get", "eventdrivers"}), 0) << m.err;
   EXPECT_THAT(m.out, HasSubstr("NAME"));
   EXPECT_THAT(m.out, ContainsRegex("t1 +ticker +ERROR +a,b +seconds=2 +-? +it broke"));
+}
+
+TEST_F(DriverVerbs, ATokenIsRotated) {
+  m.Answer(200, R"({"name": "w", "url": "/v1/event/ingest/o/w?token=N", "token": "N",
+                    "previousTokenUntil": "2027-01-15T09:00:00Z"})");
+  ASSERT_EQ(m.Run({"rotate-token", "w", "--overlap", "1h"}), 0) << m.err;
+  EXPECT_EQ(Sent(), R"(POST /v1/event/drivers/w/rotate-token {"overlap":"1h"})");
+  EXPECT_EQ(m.out,
+            "Events are taken at /v1/event/ingest/o/w?token=N\n"
+            "The address before counts until 2027-01-15T09:00:00Z\n");
+  EXPECT_EQ(m.Run({"rotate-token", "w", "--overlap", "soon"}), 2);
+  EXPECT_EQ(m.Run({"rotate-token"}), 2);
+  m.Answer(409, R"({"code": 409, "message": "driver 't' has no token: it is no webhook"})");
+  EXPECT_EQ(m.Run({"rotate-token", "t"}), 1);
+}
+
+TEST_F(DriverVerbs, ALogIsShownAndFollowed) {
+  auto line = [](const char* time, const char* stream, const char* text) {
+    return fmt::format(R"({{"time": "2027-01-15T08:00:{}Z", "stream": "{}", "line": "{}"}})", time,
+                       stream, text);
+  };
+  m.Answer(200,
+           "[" + line("01.000", "stdout", "one") + "," + line("01.000", "stderr", "two") + "]");
+  ASSERT_EQ(m.Run({"log", "driver", "d", "--last", "5"}), 0) << m.err;
+  EXPECT_THAT(Sent(), HasSubstr("GET /v1/event/drivers/d/logs"));
+  EXPECT_THAT(m.requests[0].query, ::testing::ElementsAre(::testing::Pair("limit", "5")));
+  EXPECT_EQ(m.out, "2027-01-15T08:00:01.000Z one\n");
+  EXPECT_EQ(m.err, "2027-01-15T08:00:01.000Z two\n");
+  // What comes again with the next look is shown once, the same words at the same time twice.
+  m.Answer(200, "[" + line("01.000", "stdout", "a") + "," + line("02.000", "stdout", "b") + "]");
+  m.Answer(200, "[" + line("02.000", "stdout", "b") + "," + line("02.000", "stdout", "b") + "," +
+                    line("03.000", "stdout", "c") + "]");
+  m.Answer(503, R"({"code": 503, "message": "away"})");
+  EXPECT_EQ(m.Run({"log", "driver", "d", "-f"}), 1);
+  EXPECT_EQ(m.out,
+            "2027-01-15T08:00:01.000Z a\n2027-01-15T08:00:02.000Z b\n"
+            "2027-01-15T08:00:02.000Z b\n2027-01-15T08:00:03.000Z c\n");
+  EXPECT_THAT(m.requests[2].query,
+              ::testing::ElementsAre(::testing::Pair("limit", "1000"),
+                                     ::testing::Pair("since", "2027-01-15T08:00:02.000Z")));
 }
 
 TEST_F(DriverVerbs, DocumentsHaveVMwaresKinds) {

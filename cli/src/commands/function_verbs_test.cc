@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cli/src/testing/fake_machine.h"
+#include "cli/src/testing/verbs_test_base.h"
 #include "common/crypto.h"
 
 namespace dispatch::cli::function_verbs_test {
@@ -11,19 +11,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-class FunctionVerbs : public ::testing::Test {
- protected:
-  FunctionVerbs() {
-    m.variables["DISPATCH_HOST"] = "127.0.0.1";
-    m.variables["DISPATCH_TOKEN"] = "key";
-  }
-  std::string Sent(size_t i = 0) const {
-    if (i >= m.requests.size()) return "(nothing)";
-    const auto& r = m.requests[i];
-    return r.method + " " + r.path + (r.body.empty() ? "" : " " + r.body);
-  }
-  testing::FakeMachine m;
-};
+class FunctionVerbs : public testing::VerbsTest {};
 
 TEST_F(FunctionVerbs, CreatesWhatFunctionsNeed) {
   m.Answer(201, R"({"name": "python3-base"})");

@@ -79,7 +79,9 @@ class Get : public Command {
     if (kind.name == "api") {
       ASSIGN_OR_RETURN(auto connection, invocation.connection());
       for (json::value& api : objects) {
-        if (api.is_object()) api.as_object()[kEndpointsUrlField] = connection.EndpointsUrl();
+        if (!api.is_object()) continue;
+        bool secure = IsSecure(api.as_object());
+        api.as_object()[kEndpointsUrlField] = connection.EndpointsUrl(secure);
       }
     }
     invocation.Print(shown, [&] { return MakeTable(columns, objects).Render(); });

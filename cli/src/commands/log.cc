@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ostream>
 
 #include "cli/src/command.h"
@@ -17,26 +18,32 @@ class Log : public Command {
  public:
   Log() {
     info_.name = "log";
-    info_.usage = "run RUN | function FUNCTION | image IMAGE [-f]";
-    info_.summary = "show what a run printed, the runs of a function, or how an image was built";
+    info_.usage = "run RUN | function FUNCTION | image IMAGE | driver DRIVER [-f]";
+    info_.summary = "show what a run, a function, an event driver or an image's building said";
     info_.text =
         "Of a run: its standard output on standard output, its standard error and the error that\n"
         "ended it on standard error. Of a function: those of its last runs, the oldest first.\n"
         "Of an image, and of a function that is not READY: what its building said. `log RUN` and\n"
-        "`log FUNCTION` are short for the first two.\n";
+        "`log FUNCTION` are short for the first two. Of an event driver: what it printed, and "
+        "what\n"
+        "Dispatch says of it.\n";
     info_.flags = {
         {.name = "follow",
-         .help = "of a run: until it ended; of a function: new runs too",
+         .help = "of a run: until it ended; of a function: new runs too; of a driver: new lines",
          .letter = 'f'},
-        {.name = "last", .value = "N", .help = "of a function: so many runs (default 10)"}};
+        {.name = "last",
+         .value = "N",
+         .help = "of a function: so many runs (default 10); of a driver: lines (default 200)"}};
     info_.examples = {"dispatch log hello -f", "dispatch log image python3",
+                      "dispatch log driver nightly --last 20",
                       "dispatch log run 0190a6e2-7b1c-7000-8000-000000000001"};
   }
 
   const CommandInfo& info() const override { return info_; }
 
   Status Run(Invocation& invocation) const override {
-    RETURN_IF_ERROR(CheckCount(invocation.arguments, 1, 2, "run, function or image, and which"));
+    RETURN_IF_ERROR(
+        CheckCount(invocation.arguments, 1, 2, "run, function, image or driver, and which"));
     const auto& words = invocation.arguments.positionals();
     bool shortened = words.size() == 1;
     const std::string& name = words.back();
@@ -48,7 +55,11 @@ class Log : public Command {
       return OfFunction(invocation, *api, name, last.value_or(10));
     }
     if (what == "image" || what == "base-image") return OfImage(invocation, *api, what, name);
-    return UsageError(fmt::format("log is of a run, a function or an image, not of '{}'", what));
+    if (what == "driver" || what == "eventdriver") {
+      return OfDriver(invocation, *api, name, last.value_or(200));
+    }
+    return UsageError(
+        fmt::format("log is of a run, a function, an image or a driver, not of '{}'", what));
   }
 
  private:
@@ -114,6 +125,46 @@ class Log : public Command {
     if (!image.is_object()) return Error{Code::kInternal, "the server answered no image"};
     ShowReasons(invocation, image.as_object());
     return {};
+  }
+
+  // Lines have no ids: those of the last moment that were shown are left out when they come again.
+  static Status OfDriver(Invocation& invocation, Api& api, const std::string& name, int64_t last) {
+    ApiRequest request{.path = fmt::format("/v1/event/drivers/{}/logs", PercentEncode(name)),
+                       .query = {{"limit", std::to_string(last)}}};
+    std::string since;
+    std::vector<std::string> shown;  // at `since`
+    while (true) {
+      ASSIGN_OR_RETURN(ApiAnswer answer, api.Send(request));
+      ASSIGN_OR_RETURN(auto lines, json::Parse(answer.body));
+      if (!lines.is_array()) return Error{Code::kInternal, "the server answered no list of lines"};
+      std::vector<std::string> before = shown;
+      for (const auto& item : lines.get_array()) {
+        if (const auto* line = item.if_object()) ShowLine(invocation, *line, before, since, shown);
+      }
+      invocation.out.flush();
+      invocation.err.flush();
+      if (!invocation.arguments.Has("follow")) return {};
+      invocation.environment.sleep(kAgain);
+      request.query = {{"limit", "1000"}};
+      if (!since.empty()) request.query.emplace_back("since", since);
+    }
+  }
+
+  static void ShowLine(Invocation& invocation, const json::object& line,
+                       std::vector<std::string>& before, std::string& since,
+                       std::vector<std::string>& shown) {
+    std::string time = json::GetString(line, "time");
+    std::string stream = json::GetString(line, "stream");
+    std::string text = fmt::format("{} {}", time, Printable(json::GetString(line, "line")));
+    auto again = std::find(before.begin(), before.end(), stream + text);
+    if (again != before.end()) {
+      before.erase(again);
+      return;
+    }
+    (stream == "stdout" ? invocation.out : invocation.err) << text << "\n";
+    if (time != since) shown.clear();
+    since = time;
+    shown.push_back(stream + text);
   }
 
   static void ShowReasons(Invocation& invocation, const json::object& object) {

@@ -11,16 +11,30 @@ namespace {
 
 constexpr char kFirstContext[] = "default";
 
+void ForgetAccount(json::object& context) {
+  context.erase("serviceaccount");
+  context.erase("jwtprivatekey");
+}
+
+// The context is used from other directories too.
+std::string Absolute(const Environment& environment, const std::string& key) {
+  bool text = key.starts_with("-----BEGIN");
+  return text ? key : (environment.directory / key).lexically_normal().string();
+}
+
 class Login : public Command {
  public:
   Login() {
     info_.name = "login";
-    info_.usage = "--token KEY [FLAGS]";
+    info_.usage = "--token KEY [FLAGS]   or   login --service-account NAME --jwt-private-key FILE";
     info_.summary = "try a key, and keep it in the current context";
     info_.text =
         "The key is kept with the address that it was tried at, in the current context or a new "
-        "one\ncalled default. `dispatch logout` forgets it.\n";
-    info_.examples = {"dispatch login --host https://dispatch.example.com --token \"$KEY\""};
+        "one\ncalled default; of a service account its name and the place of its private key. "
+        "`dispatch\nlogout` forgets it.\n";
+    info_.examples = {
+        "dispatch login --host https://dispatch.example.com --token \"$KEY\"",
+        "dispatch login --service-account acme/ci --jwt-private-key ~/.dispatch/ci.key"};
   }
 
   const CommandInfo& info() const override { return info_; }
@@ -28,7 +42,10 @@ class Login : public Command {
   Status Run(Invocation& invocation) const override {
     RETURN_IF_ERROR(CheckCount(invocation.arguments, 0, 0, ""));
     ASSIGN_OR_RETURN(auto connection, invocation.connection());
-    if (connection.token.empty()) return UsageError("--token is missing: the key to log in with");
+    if (connection.token.empty()) {
+      return UsageError(
+          "--token is missing, or --service-account and --jwt-private-key: who logs in");
+    }
     ASSIGN_OR_RETURN(Api * api, invocation.api());
     RETURN_IF_ERROR(CallJson(*api, "GET", "/home").status());
     ContextFile file(ConfigPath(invocation.arguments, invocation.environment));
@@ -38,7 +55,15 @@ class Login : public Command {
     context["host"] = connection.host;
     context["port"] = connection.port;
     context["scheme"] = connection.scheme;
-    context["token"] = connection.token;
+    if (connection.service_account.empty() || invocation.arguments.Has("token")) {
+      context["token"] = connection.token;
+      ForgetAccount(context);
+    } else {
+      context.erase("token");
+      context["serviceaccount"] = connection.service_account;
+      context["jwtprivatekey"] = Absolute(invocation.environment, connection.private_key);
+    }
+    if (!connection.project.empty()) context["project"] = connection.project;
     if (!connection.organization.empty()) context["organization"] = connection.organization;
     if (connection.insecure) context["insecure"] = true;
     RETURN_IF_ERROR(file.Save());
@@ -67,6 +92,7 @@ class Logout : public Command {
     std::string name = invocation.arguments.ValueOr("context", file.current());
     if (file.Find(name) != nullptr) {
       file.Edit(name).erase("token");
+      ForgetAccount(file.Edit(name));
       file.Edit(name).erase("cookie");
       RETURN_IF_ERROR(file.Save());
     }

@@ -225,6 +225,36 @@ TEST_F(RunVerbs, ApisHaveVmwaresFlagsAndColumns) {
                                   "+ENABLED *\nhi +hello +http,https +GET +- "
                                   "+http://127.0.0.1:8081/o/hi +public +READY +true *\n"));
   EXPECT_EQ(m.Run({"create", "api", "hi"}), 2);
+  m.Answer(200, R"([{"name":"hi","uris":["/o/hi"],"protocols":["https"]}])");
+  ASSERT_EQ(m.Run({"get", "api"}), 0) << m.err;
+  EXPECT_THAT(m.out, HasSubstr("https://127.0.0.1:8444/o/hi"));
+}
+
+TEST_F(RunVerbs, ApisTakeTheKeysOfTokens) {
+  m.Write("a.pem", "-----BEGIN PUBLIC KEY-----\n");
+  m.Write("b.json", R"( {"keys": []})");
+  m.Answer(200, R"({"name":"hi"})");
+  ASSERT_EQ(m.Run({"create", "api", "hi", "hello", "--auth", "jwt", "--jwt-keys",
+                   m.directory / "a.pem", "--jwt-keys", m.directory / "b.json", "--jwt-issuer", "i",
+                   "--jwt-audience", "a", "--jwt-audience", "b", "--jwt-leeway", "5s"}),
+            0)
+      << m.err;
+  EXPECT_EQ(Sent(), R"(POST /v1/api {"name":"hi","function":"hello","uris":["/"],)"
+                    R"("methods":["GET"],"enabled":true,"authentication":"jwt",)"
+                    R"("jwt":{"jwks":{"keys":[]},"publicKeys":["-----BEGIN PUBLIC KEY-----\n"],)"
+                    R"("issuer":"i","audience":["a","b"],"leeway":"5s"}})");
+  // What is not said stays; another way to authenticate needs no keys.
+  const char* object = R"({"name":"hi","function":"hello","authentication":"jwt","revision":3,)"
+                       R"("jwt":{"publicKeys":["k"],"issuer":"i"}})";
+  m.Answer(200, object);
+  m.Answer(200, object);
+  ASSERT_EQ(m.Run({"update", "api", "hi", "--jwt-issuer", "j"}), 0) << m.err;
+  EXPECT_THAT(Sent(2), HasSubstr(R"("jwt":{"publicKeys":["k"],"issuer":"j"})"));
+  m.Answer(200, object);
+  m.Answer(200, object);
+  ASSERT_EQ(m.Run({"update", "api", "hi", "--auth", "public"}), 0) << m.err;
+  EXPECT_THAT(Sent(4), Not(HasSubstr("jwt")));
+  EXPECT_EQ(m.Run({"create", "api", "hi", "hello", "--jwt-keys", "/nowhere"}), 1);
 }
 
 TEST_F(RunVerbs, SecretsAndSubscriptionsAsVmwareHasThem) {

@@ -15,6 +15,37 @@ void FillList(const Arguments& flags, std::string_view flag, json::object& docum
   document[field] = std::move(list);
 }
 
+// A file of PEM, or a JWKS document.
+Status AddKeys(const std::string& file, json::object& rules, json::array& pems) {
+  ASSIGN_OR_RETURN(std::string text, ReadFile(file));
+  if (size_t first = text.find_first_not_of(" \t\r\n"); first != text.npos && text[first] == '{') {
+    ASSIGN_OR_RETURN(rules["jwks"], JsonOf("jwt-keys", text));
+  } else {
+    pems.emplace_back(std::move(text));
+  }
+  return {};
+}
+
+// --jwt-keys replaces all the keys, the others what they name.
+Status FillTokens(const Arguments& flags, json::object& document) {
+  json::object rules;
+  if (const auto* known = json::GetObject(document, "jwt")) rules = *known;
+  if (auto files = flags.All("jwt-keys"); !files.empty()) {
+    rules.erase("jwks");
+    rules.erase("publicKeys");
+    json::array pems;
+    for (const std::string& file : files) RETURN_IF_ERROR(AddKeys(file, rules, pems));
+    if (!pems.empty()) rules["publicKeys"] = std::move(pems);
+  }
+  FillText(flags, "jwt-issuer", rules, "issuer");
+  FillList(flags, "jwt-audience", rules, "audience");
+  RETURN_IF_ERROR(FillDuration(flags, "jwt-leeway", rules, "leeway"));
+  if (!rules.empty()) document["jwt"] = std::move(rules);
+  // The server takes no keys that nothing is checked with.
+  if (flags.Has("auth") && *flags.Value("auth") != "jwt") document.erase("jwt");
+  return {};
+}
+
 Status Fill(const Arguments& flags, const Environment&, json::object& document) {
   if (flags.positionals().size() > 2) {
     document["function"] = flags.positionals()[2];
@@ -34,6 +65,7 @@ Status Fill(const Arguments& flags, const Environment&, json::object& document) 
   if (flags.Has("enable")) document["enabled"] = true;
   if (flags.Has("disable")) document["enabled"] = false;
   if (flags.Has("cors")) document["cors"] = true;
+  RETURN_IF_ERROR(FillTokens(flags, document));
   return FillTags(flags, document);
 }
 
@@ -52,6 +84,11 @@ std::string Paths(const json::object& api) {
 }
 
 }  // namespace
+
+bool IsSecure(const json::object& api) {
+  const auto* protocols = json::GetArray(api, "protocols");
+  return protocols != nullptr && *protocols == json::array{"https"};
+}
 
 Kind ApiKind() {
   return {.name = "api",
@@ -80,7 +117,20 @@ Kind ApiKind() {
                     {.name = "cors", .help = "let web pages of any origin call it"},
                     {.name = "auth",
                      .value = "HOW",
-                     .help = "public (default), or key: an API key that may invoke the function"},
+                     .help = "public (default), key: an API key that may invoke the function, or "
+                             "jwt: a token signed by one of --jwt-keys"},
+                    {.name = "jwt-keys",
+                     .value = "FILE",
+                     .help = "public keys in PEM, or a JWKS document (RS256, ES256, EdDSA)",
+                     .repeatable = true},
+                    {.name = "jwt-issuer", .value = "ISSUER", .help = "only tokens of this issuer"},
+                    {.name = "jwt-audience",
+                     .value = "AUDIENCE",
+                     .help = "only tokens for this audience, or another that is given",
+                     .repeatable = true},
+                    {.name = "jwt-leeway",
+                     .value = "DURATION",
+                     .help = "how far clocks may be apart (default 60s)"},
                     ApplicationFlag(),
                     TagFlag()},
           .fill = Fill,

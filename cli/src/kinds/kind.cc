@@ -20,10 +20,11 @@ bool Means(const Kind& kind, std::string_view word) {
 }  // namespace
 
 const std::vector<Kind>& Kinds() {
-  static const std::vector<Kind> kinds = {
-      TopicKind(),        SubscriptionKind(), BaseImageKind(),   ImageKind(),      FunctionKind(),
-      SecretKind(),       ApiKind(),          ApplicationKind(), DriverTypeKind(), DriverKind(),
-      OrganizationKind(), KeyKind(),          PolicyKind()};
+  static const std::vector<Kind> kinds = {TopicKind(),  SubscriptionKind(),  BaseImageKind(),
+                                          ImageKind(),  FunctionKind(),      SecretKind(),
+                                          ApiKind(),    ApplicationKind(),   DriverTypeKind(),
+                                          DriverKind(), OrganizationKind(),  KeyKind(),
+                                          PolicyKind(), ServiceAccountKind()};
   return kinds;
 }
 

@@ -55,9 +55,12 @@ Kind DriverKind();
 Kind OrganizationKind();
 Kind KeyKind();
 Kind PolicyKind();
+Kind ServiceAccountKind();
 
 /// Where endpoints are served, put into an api for its column PATH; no field of the server's.
 inline constexpr char kEndpointsUrlField[] = "cli-endpoints-url";
+/// Whether an api is for HTTPS alone.
+bool IsSecure(const json::object& api);
 
 const std::vector<Kind>& Kinds();
 /// By name, alias or document kind, in any case; a usage error that lists them.

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/jwt/signing_key.h"
 #include "common/pg/migrations.h"
 #include "common/pg/testing/own_schema.h"
 #include "identity/src/adapters/bootstrap.h"
@@ -233,6 +234,28 @@ TEST_F(Identity, OnlyAGlobalKeyReachesAcrossOrganizations) {
   EXPECT_TRUE(Apply(CreatePolicy, admin, policy).ok());
 }
 
+TEST_F(Identity, ServiceAccountsAreMadeChangedAndRemoved) {
+  ASSERT_TRUE(Start().ok());
+  std::string admin = KeyInFile();
+  auto account = [](const std::string& audience) {
+    json::object body{{"name", "ci"}, {"publicKey", jwt::SigningKey::Random().PublicPem()}};
+    if (!audience.empty()) body["audience"] = audience;
+    return body;
+  };
+  EXPECT_EQ(Apply(UpdateServiceAccount, admin, account("")).code(), Code::kNotFound);
+  EXPECT_EQ(Apply(CreateServiceAccount, admin, {{"name", "ci"}}).code(), Code::kUnprocessable);
+  auto made = Apply(CreateServiceAccount, admin, account("a"));
+  ASSERT_TRUE(made.ok()) << made.message();
+  EXPECT_EQ(Apply(CreateServiceAccount, admin, account("")).code(), Code::kAlreadyExists);
+  auto changed = Apply(UpdateServiceAccount, admin, account(""));
+  ASSERT_TRUE(changed.ok()) << changed.message();
+  EXPECT_EQ(changed->entity.uuid, made->entity.uuid);
+  EXPECT_FALSE(changed->entity.document.contains("audience"));
+  EXPECT_NE(changed->entity.document["publicKey"], made->entity.document["publicKey"]);
+  EXPECT_TRUE(Apply(DeleteServiceAccount, admin, {{"name", "ci"}}).ok());
+  EXPECT_EQ(Apply(DeleteServiceAccount, admin, {{"name", "ci"}}).code(), Code::kNotFound);
+}
+
 TEST_F(Identity, AnOrganizationTakesItsKeysAndPoliciesAlong) {
   ASSERT_TRUE(Start().ok());
   std::string admin = KeyInFile();
@@ -245,10 +268,13 @@ TEST_F(Identity, AnOrganizationTakesItsKeysAndPoliciesAlong) {
   json::object key = {{"name", "ci"}, {"scopes", json::array()}};
   ASSERT_TRUE(Apply(CreateApiKey, admin, key, "acme").ok());
   EXPECT_EQ(Apply(CreateApiKey, admin, key, "nowhere").code(), Code::kNotFound);
+  json::object account = {{"name", "ci"}, {"publicKey", jwt::SigningKey::Random().PublicPem()}};
+  ASSERT_TRUE(Apply(CreateServiceAccount, admin, account, "acme").ok());
+  EXPECT_EQ(Apply(CreateServiceAccount, admin, account, "nowhere").code(), Code::kNotFound);
   Outbox();
   ASSERT_TRUE(Apply(DeleteOrganization, admin, {{"name", "acme"}}).ok());
-  EXPECT_THAT(Outbox(),
-              ElementsAre("organization/acme gone", "apikey/acme gone", "policy/acme gone"));
+  EXPECT_THAT(Outbox(), ElementsAre("organization/acme gone", "apikey/acme gone",
+                                    "policy/acme gone", "serviceaccount/acme gone"));
   // What other services hold under the name must not become another's.
   EXPECT_EQ(Apply(CreateOrganization, admin, {{"name", "acme"}}).code(), Code::kAlreadyExists);
 }
