@@ -145,7 +145,7 @@ test("the books of a subscription are what its endpoint took", async () => {
   await ui.screenshots("subscription");
   assert.deepEqual(await ui.barriers(), []);
   await ui.page.getByRole("link", { name: "Attempts", exact: true }).click();
-  await ui.page.getByText("no: 503").first().waitFor({ state: "attached" });
+  await ui.page.getByText("“no: 503”").first().waitFor();
   await ui.screenshots("attempts");
   assert.deepEqual(await ui.barriers(), []);
   await ui.page.getByRole("link", { name: "Partitions", exact: true }).click();
@@ -189,6 +189,8 @@ test("where is my event: by id, then by position", async () => {
   await eventually(async () => (await ui.page.getByRole("row").filter({ hasText: "billing" }).innerText()).includes("Delivered"), "billing's delivery");
   const row = await ui.page.getByRole("row").filter({ hasText: "billing" }).innerText();
   assert.match(row, /\d+ attempts?/);
+  await ui.page.getByRole("heading", { name: `order.created ${one.id}` }).waitFor();
+  assert.ok((await ui.page.locator(".fall span").count()) >= 5); // billing was tried more than once
   await ui.screenshots("where-is-my-event");
   assert.deepEqual(await ui.barriers(), []);
   await ui.go(`/find?topic=orders&partition=${one.partition}&offset=${one.offset}`);
