@@ -29,7 +29,7 @@ function Figures({ row }: { row: LagRow }) {
       <Figure label="In">{rate(row.arrivingPerSecond)}</Figure>
       <Figure label="Out">{rate(row.deliveredPerSecond)}</Figure>
       <Figure label="Drains in">
-        {outstanding(row) === 0 ? "–" : row.drainSeconds == null ? "never" : span(row.drainSeconds)}
+        {outstanding(row) === 0 || row.mode === "paused" ? "–" : row.drainSeconds == null ? "never" : span(row.drainSeconds)}
       </Figure>
       {row.retentionSeconds != null && row.unread > 0 && (
         <Figure label="Retention passes in">{span(row.retentionSeconds)}</Figure>
@@ -80,7 +80,7 @@ function Overview({ row }: { row: LagRow }) {
       <h2>Endpoint</h2>
       <dl class="facts">
         <dt>Last failure</dt>
-        <dd>{row.lastFailure || "none since the last success"}</dd>
+        <dd>{row.lastFailure || (row.lastSuccess ? "none since the last success" : "none")}</dd>
         <dt>Failing since</dt>
         <dd>{moment(row.failingSince)}</dd>
         <dt>Last success</dt>
