@@ -145,7 +145,7 @@ test("the books of a subscription are what its endpoint took", async () => {
   await ui.screenshots("subscription");
   assert.deepEqual(await ui.barriers(), []);
   await ui.page.getByRole("link", { name: "Attempts", exact: true }).click();
-  await ui.page.getByText("no: 503").first().waitFor({ state: "attached" });
+  await ui.page.getByText("“no: 503”").first().waitFor();
   await ui.screenshots("attempts");
   assert.deepEqual(await ui.barriers(), []);
   await ui.page.getByRole("link", { name: "Partitions", exact: true }).click();
@@ -159,8 +159,8 @@ test("the books of a subscription are what its endpoint took", async () => {
 test("an endpoint that recovers clears its verdict", async () => {
   await ui.go("/");
   ends.billing.status = 204;
-  await eventually(async () => (await ui.cells("billing")).state.endsWith("OK"), "billing is OK", 60);
-  assert.equal(ends.billing.accepted, published.orders);
+  await eventually(() => ends.billing.accepted === published.orders, "the circuit closed, and billing has all", 150);
+  await eventually(async () => (await ui.cells("billing")).state.endsWith("OK"), "billing is OK", SOON);
   assert.equal(number((await ui.cells("billing")).waiting), 0);
 });
 
@@ -189,6 +189,8 @@ test("where is my event: by id, then by position", async () => {
   await eventually(async () => (await ui.page.getByRole("row").filter({ hasText: "billing" }).innerText()).includes("Delivered"), "billing's delivery");
   const row = await ui.page.getByRole("row").filter({ hasText: "billing" }).innerText();
   assert.match(row, /\d+ attempts?/);
+  await ui.page.getByRole("heading", { name: `order.created ${one.id}` }).waitFor();
+  assert.ok((await ui.page.locator(".fall span").count()) >= 5); // billing was tried more than once
   await ui.screenshots("where-is-my-event");
   assert.deepEqual(await ui.barriers(), []);
   await ui.go(`/find?topic=orders&partition=${one.partition}&offset=${one.offset}`);
@@ -206,6 +208,7 @@ test("dead letters are grouped by cause and redriven at a rate", async () => {
   await ui.page.getByRole("dialog").getByText(`${published.payments} dead letters`).waitFor();
   await ui.screenshots("redrive-asked");
   assert.deepEqual(await ui.barriers(), []);
+  await ui.page.getByText("dispatch dead-letters redrive fraud --reason rejected --status 422 --type payment.made --rate 10/s").waitFor();
   await ui.page.getByLabel("Events a second").fill("2");
   await ui.page.getByRole("button", { name: "Redrive", exact: true }).click();
   await ui.page.getByRole("cell", { name: "Running" }).waitFor();
@@ -300,35 +303,41 @@ test("a reader's key sees the board, and is told what it may not do", async () =
   assert.equal((await api("GET", "/v1/subscriptions/mail")).paused, true);
 });
 
-test("ten thousand subscriptions scroll smoothly", async () => {
-  await ui.fresh();
-  const board = await api("GET", "/v1/lag");
-  const pattern = board.subscriptions[0];
-  const subscriptions = Array.from({ length: 10_000 }, (_, i) => ({ ...pattern, name: `subscription-${String(i).padStart(5, "0")}` }));
-  await ui.page.route("**/v1/lag?follow=true", (route) =>
-    route.fulfill({
-      contentType: "text/event-stream",
-      body: `event: lag\ndata: ${JSON.stringify({ whole: true, subscriptions, topics: [], subscriptionsRemoved: [], topicsRemoved: [] })}\n\n`,
-    }),
-  );
-  await ui.signIn();
-  await ui.page.getByText("All 10,000 subscriptions").waitFor();
-  const drawn = await ui.page.locator(".rows-body .row").count();
-  assert.ok(drawn < 60, `${drawn} rows are drawn`);
-  const frames = await ui.page.evaluate(async () => {
+// The median time of a frame while the board is scrolled down and up, in ms.
+async function scrollFrame() {
+  return ui.page.evaluate(async () => {
     const gaps = [];
     let last = performance.now();
-    for (let i = 0; i < 90; i++) {
-      window.scrollBy(0, 900);
+    for (let i = 0; i < 120; i++) {
+      window.scrollBy(0, i % 20 < 10 ? 800 : -800);
       await new Promise((resolve) => requestAnimationFrame(resolve));
       gaps.push(performance.now() - last);
       last = performance.now();
     }
-    return gaps.sort((a, b) => a - b);
+    return gaps.sort((a, b) => a - b)[60];
   });
-  console.log(`    median frame ${frames[45].toFixed(1)} ms, 95 % within ${frames[85].toFixed(1)} ms`);
-  assert.ok(frames[45] < 50, `median frame ${frames[45]} ms`);
-  await ui.page.getByText(/subscription-01\d\d\d/).first().waitFor();
+}
+
+test("ten thousand subscriptions scroll as smoothly as two hundred", async () => {
+  const pattern = (await api("GET", "/v1/lag")).subscriptions[0];
+  const frames = {};
+  for (const count of [200, 10_000]) {
+    await ui.fresh();
+    const subscriptions = Array.from({ length: count }, (_, i) => ({ ...pattern, name: `subscription-${String(i).padStart(5, "0")}` }));
+    const board = { whole: true, subscriptions, topics: [], subscriptionsRemoved: [], topicsRemoved: [] };
+    await ui.page.route("**/v1/lag?follow=true", (route) =>
+      route.fulfill({ contentType: "text/event-stream", body: `event: lag\ndata: ${JSON.stringify(board)}\n\n` }),
+    );
+    await ui.signIn();
+    await ui.page.getByText(`All ${count.toLocaleString("en-US")} subscriptions`).waitFor();
+    const drawn = await ui.page.locator(".rows-body .row").count();
+    assert.ok(drawn < 60, `${drawn} rows are drawn`);
+    frames[count] = await scrollFrame();
+  }
+  console.log(`    median frame ${frames[200].toFixed(1)} ms with 200, ${frames[10_000].toFixed(1)} ms with 10,000`);
+  assert.ok(frames[10_000] < 3 * Math.max(16, frames[200]), JSON.stringify(frames));
+  await ui.page.evaluate(() => window.scrollTo(0, 5_000 * 48));
+  await ui.page.getByRole("link", { name: "subscription-05005", exact: true }).waitFor();
 });
 
 test("a dead event-manager is told within 5 s, and its return too", async () => {

@@ -14,7 +14,7 @@ export class ApiError extends Error {
 
 export function describe(error: unknown): string {
   if (error instanceof ApiError) return error.message;
-  return "the gateway does not answer: is it running?";
+  return "the gateway does not answer";
 }
 
 function headersOf(who: Session | null, more: Record<string, string> = {}): Headers {

@@ -10,10 +10,19 @@ window.addEventListener("hashchange", () => {
   hash.value = read();
 });
 
+// What somebody mistyped is shown as it is.
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
 /** Decoded segments of the path. */
 export const path = computed(() => {
   const text = hash.value.split("?")[0];
-  return text.split("/").filter(Boolean).map(decodeURIComponent);
+  return text.split("/").filter(Boolean).map(decode);
 });
 
 export const query = computed(() => new URLSearchParams(hash.value.split("?")[1] ?? ""));

@@ -228,7 +228,7 @@ export function Board() {
         <Empty>Looking…</Empty>
       ) : all === 0 ? (
         <Empty>
-          There is no subscription yet. Make one with <code>dispatch subscribe</code>; it shows here within a second.
+          There is no subscription yet. Make one with <code>dispatch create subscription</code>; it shows here within a second.
         </Empty>
       ) : (
         <>

@@ -155,7 +155,7 @@ function Position({ topic, partition, offset }: { topic: string; partition: numb
               <tr>
                 <th scope="col">Subscription</th>
                 <th scope="col">Outcome</th>
-                <th scope="col" class="num">Tries</th>
+                <th scope="col" class="num wide-only">Tries</th>
                 <th scope="col" class="grow">
                   <span class="axis">
                     <span>published</span>
@@ -176,7 +176,7 @@ function Position({ topic, partition, offset }: { topic: string; partition: numb
                     <td>
                       <State state={delivery.status} />
                     </td>
-                    <td class="num">{delivery.attempts.length || "–"}</td>
+                    <td class="num wide-only">{delivery.attempts.length || "–"}</td>
                     <td class="grow">
                       {start > 0 && delivery.attempts.length > 0 && <Fall delivery={delivery} start={start} percent={percent} />}
                     </td>

@@ -10,7 +10,7 @@ import { State } from "../parts/state";
 import { link, query, setQuery } from "../router";
 
 const PAGE = 1000;
-const MOST = 5000; // letters that are looked at to group them
+const MOST = 5000; // letters that are looked at to group them, the oldest first
 
 interface Sample {
   letters: Letter[];
@@ -45,8 +45,10 @@ function causesOf(letters: Letter[]): Cause[] {
   for (const letter of letters) {
     const key = `${letter.reason}/${letter.lastStatus}/${letter.eventType}`;
     const known = causes.get(key);
-    if (known) known.letters.push(letter);
-    else {
+    if (known) {
+      known.letters.push(letter);
+      known.message = letter.message; // of the newest
+    } else {
       const { reason, lastStatus, eventType, message } = letter;
       causes.set(key, { key, reason, status: lastStatus, type: eventType, message, letters: [letter] });
     }
@@ -64,10 +66,10 @@ function RedriveDialog(props: { subscription: string; cause: Cause | null; known
   const filter = cause ? filterOf(cause) : {};
   const perSecond = Number(speed.value);
   const valid = Number.isInteger(perSecond) && perSecond > 0;
-  const flags = Object.entries(filter).map(([name, value]) => ` --${name} ${value}`).join("");
+  const flags = Object.entries(filter).map(([name, value]) => ` --${name} ${value}`).join("") || " --all";
   return (
     <Confirm title={`Deliver ${props.exact ? "" : "more than "}${counted(props.known, "dead letter")} again?`} word="Redrive" close={props.close}
-      command={`dispatch dead-letters redrive ${subscription}${flags}${valid ? ` --rate ${perSecond}` : ""}`}
+      command={`dispatch dead-letters redrive ${subscription}${flags}${valid ? ` --rate ${perSecond}/s` : ""}`}
       act={async () => {
         if (!valid) throw "The speed must be a whole number of events a second.";
         await post(at`/v1/subscriptions/${subscription}/dead-letters/redrive`, { filter, rate: { events: perSecond, per: "1s" } });
@@ -176,7 +178,7 @@ function CauseLetters({ subscription, cause }: { subscription: string; cause: Ca
           </tr>
         </thead>
         <tbody>
-          {cause.letters.slice(0, 50).map((letter) => (
+          {cause.letters.slice(-50).reverse().map((letter) => (
             <tr key={letter.id}>
               <td class="fit">{moment(letter.deadLetteredTime)}</td>
               <td class="text">
@@ -219,7 +221,7 @@ function OfSubscription({ subscription }: { subscription: string }) {
         <>
           <div class="actions spaced">
             <span>
-              <b>{complete ? count(letters.length) : `the newest ${count(letters.length)}`}</b> in{" "}
+              <b>{complete ? count(letters.length) : `the oldest ${count(letters.length)}`}</b> in{" "}
               {counted(causes.length, "cause")}
             </span>
             <button type="button" onClick={() => (redriving.value = { cause: null })}>
@@ -254,7 +256,7 @@ function OfSubscription({ subscription }: { subscription: string }) {
                     <td class="num">{cause.status || "none"}</td>
                     <td class="mono">{cause.type}</td>
                     <td class="text">{cause.message}</td>
-                    <td class="fit">{moment(cause.letters.at(-1)?.deadLetteredTime)}</td>
+                    <td class="fit">{moment(cause.letters[0].deadLetteredTime)}</td>
                     <td class="num">
                       <button type="button" class="link" aria-label={`Redrive ${cause.reason} ${cause.status} ${cause.type}`}
                         onClick={() => (redriving.value = { cause })}>

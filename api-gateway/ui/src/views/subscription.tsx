@@ -1,5 +1,4 @@
 // One subscription: its verdict, its books, its partitions, its last attempts, and pause and resume.
-import { useSignal } from "@preact/signals";
 import { at, get, post, request } from "../api";
 import { count, millis, moment, pretty, rate, secondsSince, span } from "../format";
 import { imbalance, type LagRow, loaded, now, outstanding, pointsOf, rowOf } from "../lag";
@@ -30,7 +29,7 @@ function Figures({ row }: { row: LagRow }) {
       <Figure label="In">{rate(row.arrivingPerSecond)}</Figure>
       <Figure label="Out">{rate(row.deliveredPerSecond)}</Figure>
       <Figure label="Drains in">
-        {outstanding(row) === 0 ? "–" : row.drainSeconds == null ? "never" : span(row.drainSeconds)}
+        {outstanding(row) === 0 || row.mode === "paused" ? "–" : row.drainSeconds == null ? "never" : span(row.drainSeconds)}
       </Figure>
       {row.retentionSeconds != null && row.unread > 0 && (
         <Figure label="Retention passes in">{span(row.retentionSeconds)}</Figure>
@@ -81,7 +80,7 @@ function Overview({ row }: { row: LagRow }) {
       <h2>Endpoint</h2>
       <dl class="facts">
         <dt>Last failure</dt>
-        <dd>{row.lastFailure || "none since the last success"}</dd>
+        <dd>{row.lastFailure || (row.lastSuccess ? "none since the last success" : "none")}</dd>
         <dt>Failing since</dt>
         <dd>{moment(row.failingSince)}</dd>
         <dt>Last success</dt>
@@ -147,13 +146,28 @@ function quantile(sorted: number[], share: number): number | null {
   return sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] : null;
 }
 
+const SHORT = 80; // characters of an answer that are shown without asking
+
+/** The beginning of an endpoint's answer. */
+function Said({ text }: { text: string }) {
+  const line = text.trim().replace(/\s+/g, " ");
+  if (line.length <= SHORT) return <span class="dim"> “{line}”</span>;
+  return (
+    <details>
+      <summary>
+        “{line.slice(0, SHORT)}…”
+      </summary>
+      <pre>{text}</pre>
+    </details>
+  );
+}
+
 const OUTCOMES = ["", "delivered", "retry", "dead-lettered"];
 
 function Attempts({ name, topic }: { name: string; topic: string }) {
   const outcome = query.value.get("outcome") ?? "";
-  const open = useSignal("");
   const list = useLoaded(
-    (signal) => get<Attempt[]>(at`/v1/subscriptions/${name}/deliveries?limit=100` +
+    (signal) => get<Attempt[]>(at`/v1/subscriptions/${name}/deliveries?limit=50` +
           (outcome ? at`&status=${outcome}` : ""), signal),
     [name, outcome],
     3000,
@@ -215,12 +229,7 @@ function Attempts({ name, topic }: { name: string; topic: string }) {
                     </td>
                     <td class="text">
                       {attempt.message}
-                      {attempt.answer && (
-                        <details open={open.value === key}>
-                          <summary>Answer</summary>
-                          <pre>{attempt.answer}</pre>
-                        </details>
-                      )}
+                      {attempt.answer && <Said text={attempt.answer} />}
                     </td>
                   </tr>
                 );
