@@ -198,7 +198,7 @@ def check_deployment(ensure, rendered: Rendered, service: str) -> None:
     rolling = spec["strategy"]["rollingUpdate"]
     ensure(rolling == {"maxUnavailable": 0, "maxSurge": 1}, f"{service}: an update takes one away")
     pre_stop = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    drain = int(told["DISPATCH_DRAIN_TIMEOUT"].removesuffix("s"))
+    drain = int(told.get("DISPATCH_DRAIN_TIMEOUT", "20s").removesuffix("s"))
     ensure(pod["terminationGracePeriodSeconds"] > pre_stop + drain, f"{service} is killed while it drains")
     probes = [container[key]["httpGet"]["path"] for key in ("startupProbe", "livenessProbe", "readinessProbe")]
     ensure(probes == ["/healthz", "/healthz", "/readyz"], f"{service}: probes ask {probes}")
@@ -244,6 +244,8 @@ def check_schema(report: Report) -> None:
 def check_checksum(helm: Helm, report: Report, default: Rendered) -> None:
     """A changed setting restarts the service that reads it, and no other."""
     done = helm.template("--set", "eventManager.settings.max-pending=7")
+    if not report.check("render", done.returncode == 0, f"max-pending=7: {done.stderr}"):
+        return
     changed = Rendered("changed", done.stdout)
     for service in SERVICES:
         old, new = (
