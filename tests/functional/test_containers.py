@@ -253,11 +253,7 @@ def test_without_its_engine_a_run_says_so(org, engine, manager, function):
     if not isinstance(engine, FakeEngine):
         pytest.skip("once is enough")
     eventually(lambda: not engine.running(), "all are scaled to zero", 20)
-    aside = engine.socket.with_suffix(".aside")
-    engine.socket.rename(aside)
-    try:
+    with engine.away():
         error = run(org, function, {"do": "echo"})["error"]
         assert error["type"] == "SystemError" and "container engine" in error["message"], error
-    finally:
-        aside.rename(engine.socket)
     assert output(org, function, "echo")["payload"]

@@ -57,6 +57,9 @@ def test_tokens_end_and_accounts_go_at_once(org, account):
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     client = as_account(org, called, signer)
     client.get("/v1/topics", expect=200)
+    shown = org.get(f"{ACCOUNTS}/{called}", expect=200).json()
+    assert shown["publicKey"] == public(signer)
+    assert shown in org.get(ACCOUNTS, expect=200).json()
     assert org.delete(f"{ACCOUNTS}/{called}", expect=200).json()["name"] == called
     client.get("/v1/topics", expect=401)
 

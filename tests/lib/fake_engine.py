@@ -2,6 +2,7 @@
 containers are processes in network namespaces of their own. Strict: what it does not know, or what would
 loosen a container, is refused and kept in `faults`."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -99,6 +100,7 @@ class FakeEngine:
         self.socket, self.containers, self.faults, self.asked = Path(socket), {}, [], []
         self.images = {}  # reference -> RepoDigests
         self.registry = {IMAGE: [DIGEST]}
+        self.is_away = False
         engine = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -130,10 +132,25 @@ class FakeEngine:
         for container in list(self.containers.values()):
             container.kill()
 
+    @contextlib.contextmanager
+    def away(self):
+        """Not there: neither on its socket nor on connections that are kept."""
+        aside = self.socket.with_suffix(".aside")
+        self.is_away = True
+        self.socket.rename(aside)
+        try:
+            yield
+        finally:
+            aside.rename(self.socket)
+            self.is_away = False
+
     def running(self) -> list[Container]:
         return [each for each in list(self.containers.values()) if each.running()]
 
     def handle(self, http_):
+        if self.is_away:
+            http_.close_connection = True
+            return
         body = http_.rfile.read(int(http_.headers.get("Content-Length", 0)))
         self.asked.append(f"{http_.command} {http_.path}")
         try:
