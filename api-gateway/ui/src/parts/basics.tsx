@@ -22,11 +22,31 @@ export function Empty({ children }: { children: ComponentChildren }) {
   return <p class="empty">{children}</p>;
 }
 
-/** Around a table that may be wider than the window; can be scrolled by keyboard. */
-export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
+/** A column's heading, and the class of its cells. */
+export type Column = string | [heading: ComponentChildren, name: string];
+
+/** A table that may be wider than the window, which keyboards scroll; `children` are its rows. */
+export function Table(props: { label: string; columns?: Column[]; below?: ComponentChildren; children: ComponentChildren }) {
   return (
-    <div class="scroll" role="region" aria-label={label} tabIndex={0}>
-      {children}
+    <div class="scroll" role="region" aria-label={props.label} tabIndex={0}>
+      <table>
+        {props.columns && (
+          <thead>
+            <tr>
+              {props.columns.map((column, i) => {
+                const [heading, name] = typeof column === "string" ? [column] : column;
+                return (
+                  <th key={i} scope="col" class={name}>
+                    {heading}
+                  </th>
+                );
+              })}
+            </tr>
+          </thead>
+        )}
+        <tbody>{props.children}</tbody>
+      </table>
+      {props.below}
     </div>
   );
 }

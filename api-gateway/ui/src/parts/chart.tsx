@@ -1,6 +1,31 @@
 import { count } from "../format";
 import type { Point } from "../lag";
 
+const SPAN = 5 * 60_000; // of a chart, in milliseconds
+
+/** Where points of the last five minutes are in a box; `most` is as high as `top`, zero `bottom`. */
+function place(points: Point[], now: number, width: number, top: number, bottom: number) {
+  const most = Math.max(1, ...points.map((point) => point[1]));
+  const last = points.at(-1)?.[1] ?? 0;
+  const x = (ms: number) => Math.max(0, width - ((now - ms) / SPAN) * width).toFixed(1);
+  const y = (value: number) => (bottom - (value / most) * (bottom - top)).toFixed(1);
+  const line = points.map(([ms, value]) => `${x(ms)},${y(value)}`);
+  if (points.length) line.push(`${width},${y(last)}`);
+  return { most, last, line: line.join(" "), first: points.length ? x(points[0][0]) : width };
+}
+
+/** A line of what was outstanding, over the last minutes; its height is its own greatest value. */
+export function Spark({ points, now, tone }: { points: Point[]; now: number; tone: string }) {
+  const [width, height] = [88, 22];
+  const { most, last, line } = place(points, now, width, 1.5, height - 1.5);
+  return (
+    <svg class={`spark ${tone}`} viewBox={`0 0 ${width} ${height}`} width={width} height={height} role="img"
+      aria-label={`outstanding lately: ${count(last)} now, ${count(most)} at most`}>
+      <polyline points={line} />
+    </svg>
+  );
+}
+
 export interface Segment {
   key: string; // of a colour in the style sheet: k-<key>
   label: string;
@@ -33,21 +58,16 @@ export function Split({ segments, label }: { segments: Segment[]; label: string 
 
 /** What was outstanding over the last five minutes, as far as this page saw it. */
 export function Trend({ points, now }: { points: Point[]; now: number }) {
-  const [width, height, span] = [600, 90, 5 * 60_000];
-  const most = Math.max(1, ...points.map((point) => point[1]));
-  const x = (ms: number) => Math.max(0, width - ((now - ms) / span) * width);
-  const y = (value: number) => height - 2 - (value / most) * (height - 14);
-  const line = points.map(([ms, value]) => `${x(ms).toFixed(1)},${y(value).toFixed(1)}`);
-  if (points.length) line.push(`${width},${y(points.at(-1)![1]).toFixed(1)}`);
-  const first = points.length ? x(points[0][0]).toFixed(1) : width;
+  const [width, top, bottom, height] = [600, 12, 88, 90];
+  const { most, last, line, first } = place(points, now, width, top, bottom);
   return (
     <figure class="trend">
       <svg viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img"
-        aria-label={`waiting over the last five minutes: ${count(points.at(-1)?.[1] ?? 0)} now, ${count(most)} at most`}>
-        <line x1="0" x2={width} y1={y(most)} y2={y(most)} class="grid" />
-        <line x1="0" x2={width} y1={y(0)} y2={y(0)} class="grid" />
-        {line.length > 0 && <polygon points={`${first},${y(0)} ${line.join(" ")} ${width},${y(0)}`} />}
-        <polyline points={line.join(" ")} />
+        aria-label={`waiting over the last five minutes: ${count(last)} now, ${count(most)} at most`}>
+        <line x1="0" x2={width} y1={top} y2={top} class="grid" />
+        <line x1="0" x2={width} y1={bottom} y2={bottom} class="grid" />
+        {line && <polygon points={`${first},${bottom} ${line} ${width},${bottom}`} />}
+        <polyline points={line} />
       </svg>
       <figcaption>
         <span>5 min ago</span>

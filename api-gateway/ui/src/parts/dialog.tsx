@@ -5,7 +5,6 @@ import { Fault, useAct } from "./basics";
 interface Props {
   title: string;
   word: string; // of the button that does it
-  danger?: boolean;
   command?: string; // the same on the command line
   act: () => Promise<void>;
   close: () => void;
@@ -31,7 +30,7 @@ export function Confirm(props: Props) {
         <button type="button" onClick={props.close}>
           Leave it
         </button>
-        <button type="button" class={props.danger ? "danger" : "primary"} disabled={doing.busy}
+        <button type="button" class="primary" disabled={doing.busy}
           onClick={() => doing.run(async () => {
             await props.act();
             props.close();

@@ -5,7 +5,7 @@ import { count, counted, moment, rate, secondsSince, span } from "../format";
 import { broken, imbalance, type LagRow, lagRows, loaded, now, outstanding, pointsOf, trueUntil } from "../lag";
 import { Empty, Heading } from "../parts/basics";
 import { VirtualRows } from "../parts/rows";
-import { Spark } from "../parts/spark";
+import { Spark } from "../parts/chart";
 import { State, toneOf, wordOf } from "../parts/state";
 import { link, query, setQuery } from "../router";
 

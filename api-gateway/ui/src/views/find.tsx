@@ -4,7 +4,7 @@ import { at, get } from "../api";
 import { count, counted, millis, moment, pretty } from "../format";
 import { lagTopics } from "../lag";
 import type { Attempt, Browsed } from "../model";
-import { Empty, Fault, Heading, Scroll, useLoaded } from "../parts/basics";
+import { Empty, Fault, Heading, Table, useLoaded } from "../parts/basics";
 import { State, toneOf } from "../parts/state";
 import { go, link, query } from "../router";
 
@@ -149,59 +149,53 @@ function Position({ topic, partition, offset }: { topic: string; partition: numb
       <Fault error={event.error ?? list.error} />
       {event.value && !record && <p class="note">Retention has removed the event; its deliveries are still known.</p>}
       {deliveries.length > 0 && (
-        <Scroll label="Deliveries">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Subscription</th>
-                <th scope="col">Outcome</th>
-                <th scope="col" class="num wide-only">Tries</th>
-                <th scope="col" class="grow">
-                  <span class="axis">
-                    <span>published</span>
-                    {start > 0 && <span>+{millis(end - start)}</span>}
-                  </span>
-                </th>
-                <th scope="col">Last word</th>
+        <Table label="Deliveries" columns={[
+          "Subscription",
+          "Outcome",
+          ["Tries", "num wide-only"],
+          [
+            <span class="axis">
+              <span>published</span>
+              {start > 0 && <span>+{millis(end - start)}</span>}
+            </span>,
+            "grow",
+          ],
+          "Last word",
+        ]}>
+          {deliveries.map((delivery) => {
+            const last = delivery.attempts.at(-1);
+            return (
+              <tr key={delivery.subscription}>
+                <td class="fit">
+                  <a href={link(["subscriptions", delivery.subscription])}>{delivery.subscription}</a>
+                </td>
+                <td>
+                  <State state={delivery.status} />
+                </td>
+                <td class="num wide-only">{delivery.attempts.length || "–"}</td>
+                <td class="grow">
+                  {start > 0 && delivery.attempts.length > 0 && <Fall delivery={delivery} start={start} percent={percent} />}
+                </td>
+                <td class="text">
+                  {last ? `${last.status || "no answer"} in ${millis(last.latencyMs)}` : delivery.reason}
+                  {last?.message && last.outcome !== "delivered" && <span class="dim"> · {last.message}</span>}
+                  {delivery.nextAttempt && <div class="dim">next try {moment(delivery.nextAttempt)}</div>}
+                  {delivery.attempts.length > 0 && (
+                    <details>
+                      <summary>{counted(delivery.attempts.length, "attempt")}</summary>
+                      <pre>
+                        {delivery.attempts
+                          .map((a) => `${a.attempt}. ${moment(a.time)}  ${a.status || "no answer"}  ${millis(a.latencyMs)}  ${a.outcome}` +
+                              (a.message ? `\n   ${a.message}` : "") + (a.answer ? `\n   ${a.answer}` : ""))
+                          .join("\n")}
+                      </pre>
+                    </details>
+                  )}
+                </td>
               </tr>
-            </thead>
-            <tbody>
-              {deliveries.map((delivery) => {
-                const last = delivery.attempts.at(-1);
-                return (
-                  <tr key={delivery.subscription}>
-                    <td class="fit">
-                      <a href={link(["subscriptions", delivery.subscription])}>{delivery.subscription}</a>
-                    </td>
-                    <td>
-                      <State state={delivery.status} />
-                    </td>
-                    <td class="num wide-only">{delivery.attempts.length || "–"}</td>
-                    <td class="grow">
-                      {start > 0 && delivery.attempts.length > 0 && <Fall delivery={delivery} start={start} percent={percent} />}
-                    </td>
-                    <td class="text">
-                      {last ? `${last.status || "no answer"} in ${millis(last.latencyMs)}` : delivery.reason}
-                      {last?.message && last.outcome !== "delivered" && <span class="dim"> · {last.message}</span>}
-                      {delivery.nextAttempt && <div class="dim">next try {moment(delivery.nextAttempt)}</div>}
-                      {delivery.attempts.length > 0 && (
-                        <details>
-                          <summary>{counted(delivery.attempts.length, "attempt")}</summary>
-                          <pre>
-                            {delivery.attempts
-                              .map((a) => `${a.attempt}. ${moment(a.time)}  ${a.status || "no answer"}  ${millis(a.latencyMs)}  ${a.outcome}` +
-                                  (a.message ? `\n   ${a.message}` : "") + (a.answer ? `\n   ${a.answer}` : ""))
-                              .join("\n")}
-                          </pre>
-                        </details>
-                      )}
-                    </td>
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
-        </Scroll>
+            );
+          })}
+        </Table>
       )}
       {list.value && deliveries.length === 0 && <Empty>The topic has no subscription.</Empty>}
       {record?.event && (

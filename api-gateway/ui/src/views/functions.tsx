@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { at, follow, get } from "../api";
 import { count, millis, moment, pretty } from "../format";
-import { Empty, Fault, Heading, Scroll, useLoaded } from "../parts/basics";
+import { Empty, Fault, Heading, Table, useLoaded } from "../parts/basics";
 import { State } from "../parts/state";
 import { link, query, setQuery } from "../router";
 
@@ -45,32 +45,20 @@ export function Functions() {
         </Empty>
       )}
       {list.value && list.value.length > 0 && (
-        <Scroll label="Functions">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Function</th>
-                <th scope="col">Status</th>
-                <th scope="col">Runs on</th>
-                <th scope="col">Why</th>
-              </tr>
-            </thead>
-            <tbody>
-              {list.value.map((one) => (
-                <tr key={one.name}>
-                  <td>
-                    <a href={link(["functions", one.name])}>{one.name}</a>
-                  </td>
-                  <td>
-                    <State state={one.status} />
-                  </td>
-                  <td class="mono">{one.url || one.image || one.runtime || "–"}</td>
-                  <td class="text dim">{one.reason?.join("; ")}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <Table label="Functions" columns={["Function", "Status", "Runs on", "Why"]}>
+          {list.value.map((one) => (
+            <tr key={one.name}>
+              <td>
+                <a href={link(["functions", one.name])}>{one.name}</a>
+              </td>
+              <td>
+                <State state={one.status} />
+              </td>
+              <td class="mono">{one.url || one.image || one.runtime || "–"}</td>
+              <td class="text dim">{one.reason?.join("; ")}</td>
+            </tr>
+          ))}
+        </Table>
       )}
     </>
   );
@@ -146,40 +134,27 @@ export function FunctionView({ name }: { name: string }) {
       {fn.value?.reason?.length ? <p class="note">{fn.value.reason.join("; ")}</p> : null}
       {first.value && runs.length === 0 && <Empty>It has not run yet. Runs show here as they are asked for and end.</Empty>}
       {runs.length > 0 && (
-        <Scroll label="Runs">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Asked for</th>
-                <th scope="col">State</th>
-                <th scope="col" class="num">Took</th>
-                <th scope="col">Run</th>
-                <th scope="col">Error</th>
-              </tr>
-            </thead>
-            <tbody>
-              {runs.map((run) => (
-                <tr key={run.name} class={open === run.name ? "open" : ""}>
-                  <td class="fit">{moment(run.executedTime / 1e6)}</td>
-                  <td>
-                    <State state={run.status} />
-                  </td>
-                  <td class="num">
-                    {run.finishedTime ? millis(run.elapsedMs ?? (run.finishedTime - run.executedTime) / 1e6) : "–"}
-                    {run.coldStart && <span class="dim"> cold</span>}
-                  </td>
-                  <td class="fit">
-                    <button type="button" class="link mono" aria-expanded={open === run.name}
-                      onClick={() => setQuery({ run: open === run.name ? undefined : run.name })}>
-                      {run.name.slice(0, 13)}
-                    </button>
-                  </td>
-                  <td class="text">{run.error?.message}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <Table label="Runs" columns={["Asked for", "State", ["Took", "num"], "Run", "Error"]}>
+          {runs.map((run) => (
+            <tr key={run.name} class={open === run.name ? "open" : ""}>
+              <td class="fit">{moment(run.executedTime / 1e6)}</td>
+              <td>
+                <State state={run.status} />
+              </td>
+              <td class="num">
+                {run.finishedTime ? millis(run.elapsedMs ?? (run.finishedTime - run.executedTime) / 1e6) : "–"}
+                {run.coldStart && <span class="dim"> cold</span>}
+              </td>
+              <td class="fit">
+                <button type="button" class="link mono" aria-expanded={open === run.name}
+                  onClick={() => setQuery({ run: open === run.name ? undefined : run.name })}>
+                  {run.name.slice(0, 13)}
+                </button>
+              </td>
+              <td class="text">{run.error?.message}</td>
+            </tr>
+          ))}
+        </Table>
       )}
       {first.value && <p class="dim more">{count(runs.length)} runs, the newest first; live.</p>}
       {open && <RunDetails key={open} id={open} />}

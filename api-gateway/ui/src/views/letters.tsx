@@ -4,7 +4,7 @@ import { at, get, post, request } from "../api";
 import { count, counted, moment, pretty, rate } from "../format";
 import { lagRows, loaded } from "../lag";
 import type { Letter, Redrive } from "../model";
-import { Empty, Fault, Heading, Scroll, useAct, useLoaded } from "../parts/basics";
+import { Empty, Fault, Heading, Table, useAct, useLoaded } from "../parts/basics";
 import { Confirm } from "../parts/dialog";
 import { State } from "../parts/state";
 import { link, query, setQuery } from "../router";
@@ -108,48 +108,34 @@ function Redrives({ subscription, turn, changed }: { subscription: string; turn:
     <>
       <h2>Redrives</h2>
       <Fault error={cancelling.error} />
-      <Scroll label="Redrives">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Begun</th>
-              <th scope="col">State</th>
-              <th scope="col">Which</th>
-              <th scope="col" class="num">Speed</th>
-              <th scope="col" class="grow">Sent again</th>
-              <th scope="col" />
-            </tr>
-          </thead>
-          <tbody>
-            {list.value.map((one) => (
-              <tr key={one.id}>
-                <td class="fit">{moment(one.createdTime)}</td>
-                <td>
-                  <State state={one.state} />
-                </td>
-                <td class="text">{Object.entries(one.filter ?? {}).map(([name, value]) => `${name} ${value}`).join(", ") || "all"}</td>
-                <td class="num">{one.rate ? rate(one.rate.events) : "–"}</td>
-                <td class="grow">
-                  {count(one.moved)} of {count(one.total)}
-                  <progress max={Math.max(1, one.total)} value={one.moved} aria-label="Sent again" />
-                </td>
-                <td class="num">
-                  {one.state === "RUNNING" && (
-                    <button type="button" class="link" disabled={cancelling.busy}
-                      onClick={() => cancelling.run(async () => {
-                        await request(at`/v1/subscriptions/${subscription}/dead-letters/redrive/${one.id}`, { method: "DELETE" });
-                        list.reload();
-                        changed();
-                      })}>
-                      Cancel
-                    </button>
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table label="Redrives" columns={["Begun", "State", "Which", ["Speed", "num"], ["Sent again", "grow"], ""]}>
+        {list.value.map((one) => (
+          <tr key={one.id}>
+            <td class="fit">{moment(one.createdTime)}</td>
+            <td>
+              <State state={one.state} />
+            </td>
+            <td class="text">{Object.entries(one.filter ?? {}).map(([name, value]) => `${name} ${value}`).join(", ") || "all"}</td>
+            <td class="num">{one.rate ? rate(one.rate.events) : "–"}</td>
+            <td class="grow">
+              {count(one.moved)} of {count(one.total)}
+              <progress max={Math.max(1, one.total)} value={one.moved} aria-label="Sent again" />
+            </td>
+            <td class="num">
+              {one.state === "RUNNING" && (
+                <button type="button" class="link" disabled={cancelling.busy}
+                  onClick={() => cancelling.run(async () => {
+                    await request(at`/v1/subscriptions/${subscription}/dead-letters/redrive/${one.id}`, { method: "DELETE" });
+                    list.reload();
+                    changed();
+                  })}>
+                  Cancel
+                </button>
+              )}
+            </td>
+          </tr>
+        ))}
+      </Table>
     </>
   );
 }
@@ -167,40 +153,28 @@ function LetterDetails({ subscription, letter }: { subscription: string; letter:
 function CauseLetters({ subscription, cause }: { subscription: string; cause: Cause }) {
   const open = useSignal("");
   return (
-    <Scroll label="Dead letters of this cause">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Since</th>
-            <th scope="col">Event</th>
-            <th scope="col" class="num">Tries</th>
-            <th scope="col">Why</th>
-          </tr>
-        </thead>
-        <tbody>
-          {cause.letters.slice(-50).reverse().map((letter) => (
-            <tr key={letter.id}>
-              <td class="fit">{moment(letter.deadLetteredTime)}</td>
-              <td class="text">
-                <a href={link(["find"], { topic: letter.topic, partition: letter.partition, offset: letter.offset })} class="mono">
-                  {letter.eventId}
-                </a>
-              </td>
-              <td class="num">{letter.attempts}</td>
-              <td class="text">
-                {letter.message}
-                {letter.redrive && <span class="dim"> · being redriven</span>}
-                <details onToggle={(event) => event.currentTarget.open && (open.value = letter.id)}>
-                  <summary>Payload</summary>
-                  {open.value === letter.id && <LetterDetails subscription={subscription} letter={letter} />}
-                </details>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      {cause.letters.length > 50 && <p class="dim more">The newest 50 of {count(cause.letters.length)}.</p>}
-    </Scroll>
+    <Table label="Dead letters of this cause" columns={["Since", "Event", ["Tries", "num"], "Why"]}
+      below={cause.letters.length > 50 && <p class="dim more">The newest 50 of {count(cause.letters.length)}.</p>}>
+      {cause.letters.slice(-50).reverse().map((letter) => (
+        <tr key={letter.id}>
+          <td class="fit">{moment(letter.deadLetteredTime)}</td>
+          <td class="text">
+            <a href={link(["find"], { topic: letter.topic, partition: letter.partition, offset: letter.offset })} class="mono">
+              {letter.eventId}
+            </a>
+          </td>
+          <td class="num">{letter.attempts}</td>
+          <td class="text">
+            {letter.message}
+            {letter.redrive && <span class="dim"> · being redriven</span>}
+            <details onToggle={(event) => event.currentTarget.open && (open.value = letter.id)}>
+              <summary>Payload</summary>
+              {open.value === letter.id && <LetterDetails subscription={subscription} letter={letter} />}
+            </details>
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
@@ -228,46 +202,32 @@ function OfSubscription({ subscription }: { subscription: string }) {
               Redrive all…
             </button>
           </div>
-          <Scroll label="Causes">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col" class="num">Letters</th>
-                  <th scope="col">Reason</th>
-                  <th scope="col" class="num">Last status</th>
-                  <th scope="col">Event type</th>
-                  <th scope="col">Newest says</th>
-                  <th scope="col">Since</th>
-                  <th scope="col" />
-                </tr>
-              </thead>
-              <tbody>
-                {causes.map((cause) => (
-                  <tr key={cause.key} class={open === cause.key ? "open" : ""}>
-                    <td class="num">
-                      <b>{count(cause.letters.length)}</b>
-                    </td>
-                    <td class="fit">
-                      <button type="button" class="link" aria-expanded={open === cause.key}
-                        onClick={() => setQuery({ cause: open === cause.key ? undefined : cause.key })}>
-                        {cause.reason}
-                      </button>
-                    </td>
-                    <td class="num">{cause.status || "none"}</td>
-                    <td class="mono">{cause.type}</td>
-                    <td class="text">{cause.message}</td>
-                    <td class="fit">{moment(cause.letters[0].deadLetteredTime)}</td>
-                    <td class="num">
-                      <button type="button" class="link" aria-label={`Redrive ${cause.reason} ${cause.status} ${cause.type}`}
-                        onClick={() => (redriving.value = { cause })}>
-                        Redrive…
-                      </button>
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </Scroll>
+          <Table label="Causes"
+            columns={[["Letters", "num"], "Reason", ["Last status", "num"], "Event type", "Newest says", "Since", ""]}>
+            {causes.map((cause) => (
+              <tr key={cause.key} class={open === cause.key ? "open" : ""}>
+                <td class="num">
+                  <b>{count(cause.letters.length)}</b>
+                </td>
+                <td class="fit">
+                  <button type="button" class="link" aria-expanded={open === cause.key}
+                    onClick={() => setQuery({ cause: open === cause.key ? undefined : cause.key })}>
+                    {cause.reason}
+                  </button>
+                </td>
+                <td class="num">{cause.status || "none"}</td>
+                <td class="mono">{cause.type}</td>
+                <td class="text">{cause.message}</td>
+                <td class="fit">{moment(cause.letters[0].deadLetteredTime)}</td>
+                <td class="num">
+                  <button type="button" class="link" aria-label={`Redrive ${cause.reason} ${cause.status} ${cause.type}`}
+                    onClick={() => (redriving.value = { cause })}>
+                    Redrive…
+                  </button>
+                </td>
+              </tr>
+            ))}
+          </Table>
           {causes.filter((cause) => cause.key === open).map((cause) => (
             <section key={cause.key}>
               <h2>
@@ -306,34 +266,22 @@ export function Letters() {
       ) : rows.length === 0 ? (
         <Empty>{loaded.value ? "No subscription has had a dead letter." : "Looking…"}</Empty>
       ) : (
-        <Scroll label="Subscriptions">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Subscription</th>
-                <th scope="col">Topic</th>
-                <th scope="col" class="num">Dead-lettered so far</th>
-                <th scope="col" class="num">Of matched</th>
-                <th scope="col">Now</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((row) => (
-                <tr key={row.name}>
-                  <td>
-                    <a href={link(["dead-letters"], { subscription: row.name })}>{row.name}</a>
-                  </td>
-                  <td class="dim">{row.topic}</td>
-                  <td class="num">{count(row.deadLettered)}</td>
-                  <td class="num">{row.matched ? `${((row.deadLettered / row.matched) * 100).toFixed(1)} %` : "–"}</td>
-                  <td>
-                    <State state={row.verdict.state} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <Table label="Subscriptions"
+          columns={["Subscription", "Topic", ["Dead-lettered so far", "num"], ["Of matched", "num"], "Now"]}>
+          {rows.map((row) => (
+            <tr key={row.name}>
+              <td>
+                <a href={link(["dead-letters"], { subscription: row.name })}>{row.name}</a>
+              </td>
+              <td class="dim">{row.topic}</td>
+              <td class="num">{count(row.deadLettered)}</td>
+              <td class="num">{row.matched ? `${((row.deadLettered / row.matched) * 100).toFixed(1)} %` : "–"}</td>
+              <td>
+                <State state={row.verdict.state} />
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
     </>
   );

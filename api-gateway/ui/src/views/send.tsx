@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { at, request } from "../api";
 import { lagTopics } from "../lag";
-import { Fault, Heading, Scroll, useAct } from "../parts/basics";
+import { Fault, Heading, Table, useAct } from "../parts/basics";
 import { link, query } from "../router";
 
 interface Published {
@@ -77,24 +77,20 @@ export function SendEvent() {
       {sent.value.length > 0 && (
         <>
           <h2>Sent</h2>
-          <Scroll label="Sent">
-            <table>
-              <tbody>
-                {sent.value.map((one) => (
-                  <tr key={one.id}>
-                    <td class="mono">{one.id}</td>
-                    <td>{one.topic}</td>
-                    <td class="num mono">
-                      {one.partition}:{one.offset}
-                    </td>
-                    <td class="num">
-                      <a href={link(["find"], { topic: one.topic, partition: one.partition, offset: one.offset })}>Where is it?</a>
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </Scroll>
+          <Table label="Sent">
+            {sent.value.map((one) => (
+              <tr key={one.id}>
+                <td class="mono">{one.id}</td>
+                <td>{one.topic}</td>
+                <td class="num mono">
+                  {one.partition}:{one.offset}
+                </td>
+                <td class="num">
+                  <a href={link(["find"], { topic: one.topic, partition: one.partition, offset: one.offset })}>Where is it?</a>
+                </td>
+              </tr>
+            ))}
+          </Table>
         </>
       )}
     </>

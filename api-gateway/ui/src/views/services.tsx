@@ -1,6 +1,6 @@
 import { get } from "../api";
 import { count, span } from "../format";
-import { Fault, Figure, Heading, Scroll, useLoaded } from "../parts/basics";
+import { Fault, Figure, Heading, Table, useLoaded } from "../parts/basics";
 
 interface Status {
   status: string;
@@ -25,37 +25,25 @@ export function Services() {
       <Fault error={status.error} />
       {status.value && (
         <>
-          <Scroll label="Services">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Service</th>
-                  <th scope="col">State</th>
-                  <th scope="col" class="num">Last heard</th>
-                  <th scope="col">What it does</th>
+          <Table label="Services" columns={["Service", "State", ["Last heard", "num"], "What it does"]}>
+            {status.value.services.map((service) => {
+              const ago = service.heardSecondsAgo;
+              const well = service.ready && ago !== undefined && ago < SILENT;
+              return (
+                <tr key={service.name}>
+                  <td>{service.name}</td>
+                  <td>
+                    <span class={`state ${well ? "good" : "bad"}`}>
+                      <span class="mark" aria-hidden="true">{well ? "✓" : "✕"}</span>
+                      {well ? "Heard" : "Silent"}
+                    </span>
+                  </td>
+                  <td class="num">{ago === undefined ? "never" : `${span(ago)} ago`}</td>
+                  <td class="dim">{ROLES[service.name]}</td>
                 </tr>
-              </thead>
-              <tbody>
-                {status.value.services.map((service) => {
-                  const ago = service.heardSecondsAgo;
-                  const well = service.ready && ago !== undefined && ago < SILENT;
-                  return (
-                    <tr key={service.name}>
-                      <td>{service.name}</td>
-                      <td>
-                        <span class={`state ${well ? "good" : "bad"}`}>
-                          <span class="mark" aria-hidden="true">{well ? "✓" : "✕"}</span>
-                          {well ? "Heard" : "Silent"}
-                        </span>
-                      </td>
-                      <td class="num">{ago === undefined ? "never" : `${span(ago)} ago`}</td>
-                      <td class="dim">{ROLES[service.name]}</td>
-                    </tr>
-                  );
-                })}
-              </tbody>
-            </table>
-          </Scroll>
+              );
+            })}
+          </Table>
           <dl class="figures">
             <Figure label="Being published">{count(status.value.publishing)}</Figure>
             <Figure label="Gateway">

@@ -1,9 +1,9 @@
 // One subscription: its verdict, its books, its partitions, its last attempts, and pause and resume.
-import { at, get, post, request } from "../api";
+import { at, get, post } from "../api";
 import { count, millis, moment, pretty, rate, secondsSince, span } from "../format";
 import { imbalance, type LagRow, loaded, now, outstanding, pointsOf, rowOf } from "../lag";
 import { type Attempt, type Subscription, target } from "../model";
-import { Empty, Fault, Figure, Heading, Scroll, useLoaded } from "../parts/basics";
+import { Empty, Fault, Figure, Heading, Table, useLoaded } from "../parts/basics";
 import { Split, Trend } from "../parts/chart";
 import { Confirm } from "../parts/dialog";
 import { State, toneOf } from "../parts/state";
@@ -110,34 +110,22 @@ function Partitions({ row }: { row: LagRow }) {
           carry most of the events.
         </p>
       )}
-      <Scroll label="Partitions">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col" class="num">Partition</th>
-              <th scope="col" class="num">Next to read</th>
-              <th scope="col" class="num">End of log</th>
-              <th scope="col" class="num">Unread</th>
-              <th scope="col" class="grow">Share</th>
-            </tr>
-          </thead>
-          <tbody>
-            {row.partitions.map((partition) => (
-              <tr key={partition.partition}>
-                <td class="num">{partition.partition}</td>
-                <td class="num">{count(partition.next)}</td>
-                <td class="num">{count(partition.end)}</td>
-                <td class="num">{count(partition.lag)}</td>
-                <td class="grow">
-                  <div class="meter" aria-hidden="true">
-                    <span style={{ width: `${(partition.lag / most) * 100}%` }} />
-                  </div>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table label="Partitions"
+        columns={[["Partition", "num"], ["Next to read", "num"], ["End of log", "num"], ["Unread", "num"], ["Share", "grow"]]}>
+        {row.partitions.map((partition) => (
+          <tr key={partition.partition}>
+            <td class="num">{partition.partition}</td>
+            <td class="num">{count(partition.next)}</td>
+            <td class="num">{count(partition.end)}</td>
+            <td class="num">{count(partition.lag)}</td>
+            <td class="grow">
+              <div class="meter" aria-hidden="true">
+                <span style={{ width: `${(partition.lag / most) * 100}%` }} />
+              </div>
+            </td>
+          </tr>
+        ))}
+      </Table>
     </>
   );
 }
@@ -197,46 +185,32 @@ function Attempts({ name, topic }: { name: string; topic: string }) {
         <Empty>No attempt is kept. Failures are kept for 72 h, other attempts as the subscription’s history says.</Empty>
       )}
       {attempts.length > 0 && (
-        <Scroll label="Attempts">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Time</th>
-                <th scope="col">Outcome</th>
-                <th scope="col" class="num">Status</th>
-                <th scope="col" class="num">Took</th>
-                <th scope="col" class="num">Try</th>
-                <th scope="col">Event</th>
-                <th scope="col">What was said</th>
+        <Table label="Attempts"
+          columns={["Time", "Outcome", ["Status", "num"], ["Took", "num"], ["Try", "num"], "Event", "What was said"]}>
+          {attempts.map((attempt) => {
+            const key = `${attempt.partition}:${attempt.offset}:${attempt.attempt}:${attempt.time}`;
+            return (
+              <tr key={key}>
+                <td class="fit">{moment(attempt.time)}</td>
+                <td>
+                  <State state={attempt.outcome} />
+                </td>
+                <td class="num">{attempt.status || "–"}</td>
+                <td class="num">{millis(attempt.latencyMs)}</td>
+                <td class="num">{attempt.attempt}</td>
+                <td class="fit">
+                  <a href={link(["find"], { topic, partition: attempt.partition, offset: attempt.offset })}>
+                    {attempt.partition}:{attempt.offset}
+                  </a>
+                </td>
+                <td class="text">
+                  {attempt.message}
+                  {attempt.answer && <Said text={attempt.answer} />}
+                </td>
               </tr>
-            </thead>
-            <tbody>
-              {attempts.map((attempt) => {
-                const key = `${attempt.partition}:${attempt.offset}:${attempt.attempt}:${attempt.time}`;
-                return (
-                  <tr key={key}>
-                    <td class="fit">{moment(attempt.time)}</td>
-                    <td>
-                      <State state={attempt.outcome} />
-                    </td>
-                    <td class="num">{attempt.status || "–"}</td>
-                    <td class="num">{millis(attempt.latencyMs)}</td>
-                    <td class="num">{attempt.attempt}</td>
-                    <td class="fit">
-                      <a href={link(["find"], { topic, partition: attempt.partition, offset: attempt.offset })}>
-                        {attempt.partition}:{attempt.offset}
-                      </a>
-                    </td>
-                    <td class="text">
-                      {attempt.message}
-                      {attempt.answer && <Said text={attempt.answer} />}
-                    </td>
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
-        </Scroll>
+            );
+          })}
+        </Table>
       )}
     </>
   );
@@ -281,7 +255,7 @@ export function SubscriptionView({ name }: { name: string }) {
   const part = query.value.get("part") ?? "";
   const row = rowOf(name);
   const object = useLoaded(
-    async (signal) => (await request<Subscription>(at`/v1/subscriptions/${name}`, { signal })).body,
+    (signal) => get<Subscription>(at`/v1/subscriptions/${name}`, signal),
     [name],
   );
   const definition = object.value && Object.fromEntries(Object.entries(object.value).filter(([key]) => key !== "statistics"));

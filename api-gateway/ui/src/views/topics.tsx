@@ -6,7 +6,7 @@ import { at, follow, get, request } from "../api";
 import { count, moment, pretty } from "../format";
 import { lagRows, lagTopics } from "../lag";
 import type { Browsed, Topic } from "../model";
-import { Empty, Fault, Heading, Scroll, useLoaded } from "../parts/basics";
+import { Empty, Fault, Heading, Table, useLoaded } from "../parts/basics";
 import { State } from "../parts/state";
 import { link, query, setQuery } from "../router";
 
@@ -20,44 +20,31 @@ export function Topics() {
       <Heading title="Topics" />
       <Fault error={list.error} retry={list.reload} />
       {list.value && (
-        <Scroll label="Topics">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Topic</th>
-                <th scope="col">Status</th>
-                <th scope="col" class="num">Partitions</th>
-                <th scope="col" class="num">Subscriptions</th>
-                <th scope="col" class="num">Not matched yet</th>
-                <th scope="col">Keeps</th>
+        <Table label="Topics"
+          columns={["Topic", "Status", ["Partitions", "num"], ["Subscriptions", "num"], ["Not matched yet", "num"], "Keeps"]}>
+          {list.value.map((topic) => {
+            const known = figures.get(topic.name);
+            return (
+              <tr key={topic.name}>
+                <td>
+                  <a href={link(["topics", topic.name])}>{topic.name}</a>
+                </td>
+                <td>
+                  <State state={topic.status} />
+                </td>
+                <td class="num">{count(topic.partitions)}</td>
+                <td class="num">{count(followers.get(topic.name) ?? 0)}</td>
+                <td class="num">
+                  {known ? count(known.partitions.reduce((sum, partition) => sum + partition.lag, 0)) : "–"}
+                </td>
+                <td class="dim">
+                  {topic.retention?.time ?? "for ever"}
+                  {topic.retention?.bytes ? `, ${count(topic.retention.bytes)} bytes` : ""}
+                </td>
               </tr>
-            </thead>
-            <tbody>
-              {list.value.map((topic) => {
-                const known = figures.get(topic.name);
-                return (
-                  <tr key={topic.name}>
-                    <td>
-                      <a href={link(["topics", topic.name])}>{topic.name}</a>
-                    </td>
-                    <td>
-                      <State state={topic.status} />
-                    </td>
-                    <td class="num">{count(topic.partitions)}</td>
-                    <td class="num">{count(followers.get(topic.name) ?? 0)}</td>
-                    <td class="num">
-                      {known ? count(known.partitions.reduce((sum, partition) => sum + partition.lag, 0)) : "–"}
-                    </td>
-                    <td class="dim">
-                      {topic.retention?.time ?? "for ever"}
-                      {topic.retention?.bytes ? `, ${count(topic.retention.bytes)} bytes` : ""}
-                    </td>
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
-        </Scroll>
+            );
+          })}
+        </Table>
       )}
     </>
   );
@@ -73,53 +60,39 @@ function Events({ topic, events, newestFirst }: { topic: string; events: Browsed
   const open = useSignal("");
   const shown = newestFirst ? [...events].reverse() : events;
   return (
-    <Scroll label="Events">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Time</th>
-            <th scope="col" class="num">Position</th>
-            <th scope="col">Type</th>
-            <th scope="col">Id</th>
-            <th scope="col" class="grow">Data</th>
-            <th scope="col" />
+    <Table label="Events" columns={["Time", ["Position", "num"], "Type", "Id", ["Data", "grow"], ""]}>
+      {shown.map((record) => {
+        const key = `${record.partition}:${record.offset}`;
+        return (
+          <Fragment key={key}>
+          <tr class={open.value === key ? "open" : ""}>
+            <td class="fit">{moment(record.time)}</td>
+            <td class="num mono">{key}</td>
+            <td class="mono fit">{record.event?.type ?? "–"}</td>
+            <td class="mono id">{record.event?.id ?? "–"}</td>
+            <td class="text">
+              <button type="button" class="link data" aria-expanded={open.value === key}
+                onClick={() => (open.value = open.value === key ? "" : key)}>
+                {record.error ?? (describeData(record.event).slice(0, 90) || "no data")}
+              </button>
+            </td>
+            <td class="num">
+              <a href={link(["find"], { topic, partition: record.partition, offset: record.offset })} aria-label={`Deliveries of ${key}`}>
+                Deliveries
+              </a>
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {shown.map((record) => {
-            const key = `${record.partition}:${record.offset}`;
-            return (
-              <Fragment key={key}>
-              <tr class={open.value === key ? "open" : ""}>
-                <td class="fit">{moment(record.time)}</td>
-                <td class="num mono">{key}</td>
-                <td class="mono fit">{record.event?.type ?? "–"}</td>
-                <td class="mono id">{record.event?.id ?? "–"}</td>
-                <td class="text">
-                  <button type="button" class="link data" aria-expanded={open.value === key}
-                    onClick={() => (open.value = open.value === key ? "" : key)}>
-                    {record.error ?? (describeData(record.event).slice(0, 90) || "no data")}
-                  </button>
-                </td>
-                <td class="num">
-                  <a href={link(["find"], { topic, partition: record.partition, offset: record.offset })} aria-label={`Deliveries of ${key}`}>
-                    Deliveries
-                  </a>
-                </td>
-              </tr>
-              {open.value === key && (
-                <tr class="open">
-                  <td colSpan={6} class="whole">
-                    <pre>{pretty(record.event ?? record)}</pre>
-                  </td>
-                </tr>
-              )}
-              </Fragment>
-            );
-          })}
-        </tbody>
-      </table>
-    </Scroll>
+          {open.value === key && (
+            <tr class="open">
+              <td colSpan={6} class="whole">
+                <pre>{pretty(record.event ?? record)}</pre>
+              </td>
+            </tr>
+          )}
+          </Fragment>
+        );
+      })}
+    </Table>
   );
 }
 
