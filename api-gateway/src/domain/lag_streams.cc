@@ -18,27 +18,36 @@ constexpr std::chrono::milliseconds kLookTime{3'000};
 
 // A row of the last look. What only time changes is no change: the reader has the times themselves.
 struct Row {
-  std::string text;
-  std::string lasting;  // the same without what only time changes
+  std::string lasting;
+  std::string times;  // the fields that only time changes
   bool operator==(const Row& other) const { return lasting == other.lasting; }
+  /// Both objects in one; the first has a name at least.
+  std::string Text() const {
+    if (times == "{}") return lasting;
+    return lasting.substr(0, lasting.size() - 1) + "," + times.substr(1);
+  }
 };
 using Rows = std::unordered_map<std::string, Row>;  // by name
 
-Row ToRow(const json::object& form) {
-  Row row{json::Serialize(form), {}};
-  json::object lasting = form;
-  for (const char* field : {"oldestPendingSeconds", "oldestUndeliveredSeconds", "retentionSeconds"})
-    lasting.erase(field);
-  row.lasting = json::Serialize(lasting);
-  return row;
+Row ToRow(json::object& form) {
+  json::object times;
+  for (const char* name :
+       {"oldestPendingSeconds", "oldestUndeliveredSeconds", "retentionSeconds"}) {
+    auto field = form.find(name);
+    if (field == form.end()) continue;
+    times.emplace(name, std::move(field->value()));
+    form.erase(field);
+  }
+  return {json::Serialize(form), json::Serialize(times)};
 }
 
-Rows ToRows(const json::object& board, const char* field) {
+// Takes the rows out of the board.
+Rows ToRows(json::object& board, const char* field) {
   Rows rows;
-  const json::array* items = json::GetArray(board, field);
-  for (const json::value& item : items != nullptr ? *items : json::array()) {
-    if (!item.is_object()) continue;
-    rows.emplace(json::GetString(item.get_object(), "name"), ToRow(item.get_object()));
+  auto* items = board.contains(field) ? board.at(field).if_array() : nullptr;
+  for (json::value& item : items != nullptr ? *items : json::array()) {
+    auto* form = item.if_object();
+    if (form != nullptr) rows.emplace(json::GetString(*form, "name"), ToRow(*form));
   }
   return rows;
 }
@@ -137,7 +146,7 @@ class LagStreams::Stream {
   std::string RowsFor(const Kind& kind, bool whole) const {
     std::string text;
     auto add = [&](const std::string& name, const Row& row) {
-      if (MayRead(kind, name)) text += (text.empty() ? "" : ",") + row.text;
+      if (MayRead(kind, name)) text += (text.empty() ? "" : ",") + row.Text();
     };
     if (whole) {
       for (const auto& [name, row] : kind.rows) add(name, row);
@@ -203,7 +212,7 @@ class LagStreams::Watch : public std::enable_shared_from_this<Watch> {
                 auto self = weak.lock();
                 if (!self) return;
                 self->looking_ = false;
-                board.ok() ? self->Tell(*board) : self->TellFault(board.error());
+                board.ok() ? self->Tell(std::move(*board)) : self->TellFault(board.error());
                 self->Beat();
                 Duration took = self->owner_.loop_.Steady() - began;
                 self->Later(std::max(self->owner_.options_.look_every - took, 4 * took));
@@ -218,7 +227,7 @@ class LagStreams::Watch : public std::enable_shared_from_this<Watch> {
     });
   }
 
-  void Tell(const json::object& board) {
+  void Tell(json::object board) {
     for (Kind& kind : kinds_) {
       Rows now = ToRows(board, kind.field);
       kind.change = Compare(kind.rows, now);
