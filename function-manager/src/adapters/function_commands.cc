@@ -3,9 +3,9 @@
 #include "broker-adapters/entities/entity_reply.h"
 #include "broker-adapters/entities/entity_store.h"
 #include "broker-adapters/entities/idempotency.h"
-#include "common/crypto.h"
 #include "function-manager/src/adapters/function_work.h"
 #include "function-manager/src/adapters/run_rows.h"
+#include "function-manager/src/adapters/source_uploads.h"
 #include "function-manager/src/adapters/usage.h"
 #include "function-manager/src/domain/archive.h"
 #include "function-manager/src/domain/function_document.h"
@@ -18,10 +18,6 @@ namespace {
 using schema::kFunctionKind;
 using schema::kImageKind;
 
-// A source that is sent again is young again, so that nothing collects it.
-constexpr char kKeepSource[] = R"(
-  insert into function_sources (digest, bytes) values ($1, $2::bytea)
-  on conflict (digest) do update set created_at = now())";
 constexpr char kTouchSource[] = "update function_sources set created_at = now() where digest = $1";
 constexpr char kVersion[] = R"(
   select document::text from function_versions where function = $1::uuid and number = $2::int)";
@@ -40,15 +36,13 @@ Status CheckSource(const FunctionRequest& request) {
   return ReadArchive(request.source).status();
 }
 
-Result<std::string> KeepSource(pg::Transaction& tx, const FunctionRequest& request) {
+Result<std::string> SourceOf(pg::Transaction& tx, const FunctionRequest& request) {
   if (!request.source_digest.empty()) {
     ASSIGN_OR_RETURN(auto touched, tx.Exec(kTouchSource, {request.source_digest}));
     if (touched.affected() == 1) return request.source_digest;
     return Error{Code::kUnavailable, "the source that was sent before is gone: send it again"};
   }
-  std::string digest = crypto::HexEncode(crypto::Sha256(request.source));
-  RETURN_IF_ERROR(tx.Exec(kKeepSource, {digest, pg::EncodeBytea(request.source)}));
-  return digest;
+  return KeepSource(tx, request.source);
 }
 
 // Its image, which stays while the transaction lasts.
@@ -101,7 +95,7 @@ Status UpdateHosted(pg::Transaction& tx, StoredEntity& stored, const FunctionReq
   next.faas_id = Uuid::Random();
   next.source_digest = SourceThere(stored.document);
   if (request.has_source()) {
-    ASSIGN_OR_RETURN(next.source_digest, KeepSource(tx, request));
+    ASSIGN_OR_RETURN(next.source_digest, SourceOf(tx, request));
   }
   if (next.source_digest.empty()) return SourceMissing();
   if (IsAlready(stored.document, next, image.document)) {
@@ -147,7 +141,7 @@ void FunctionCommands::Create(const schema::Request& request, Responder respond)
         NextVersion next;
         next.fields = asked.fields;
         next.faas_id = Uuid::Random();
-        ASSIGN_OR_RETURN(next.source_digest, KeepSource(tx, asked));
+        ASSIGN_OR_RETURN(next.source_digest, SourceOf(tx, asked));
         entity.document = NewFunctionDocument(asked.name, next, now_s);
         RETURN_IF_ERROR(store.Insert(entity));
         RETURN_IF_ERROR(AddWork(tx, entity, next.faas_id));

@@ -6,12 +6,12 @@
 #include <fstream>
 
 #include "broker-adapters/entities/entity_store.h"
-#include "common/crypto.h"
 #include "common/pg/migrations.h"
 #include "common/pg/testing/own_schema.h"
 #include "function-manager/src/adapters/function_files.h"
 #include "function-manager/src/adapters/function_work.h"
 #include "function-manager/src/adapters/function_worker.h"
+#include "function-manager/src/adapters/source_uploads.h"
 #include "function-manager/src/domain/function_document.h"
 #include "function-manager/src/domain/testing/archives.h"
 #include "function-manager/src/domain/testing/fake_runner.h"
@@ -87,15 +87,9 @@ class Functions : public pg::testing::OwnSchema {
     NextVersion next;
     next.fields = {{"runtime", "process"}, {"image", "image"}, {"handler", handler}};
     next.faas_id = Uuid::Random();
-    std::string bytes = Archive(text);
-    next.source_digest = crypto::HexEncode(crypto::Sha256(bytes));
-    In([&](pg::Transaction& tx) {
-      return tx
-          .Exec(
-              "insert into function_sources (digest, bytes) values ($1, $2::bytea) "
-              "on conflict do nothing",
-              {next.source_digest, pg::EncodeBytea(bytes)})
-          .status();
+    In([&](pg::Transaction& tx) -> Status {
+      ASSIGN_OR_RETURN(next.source_digest, KeepSource(tx, Archive(text)));
+      return OkStatus();
     });
     return next;
   }

@@ -98,8 +98,7 @@ Result<std::string> FinishUpload(pg::Transaction& tx, const std::string& org,
   ASSIGN_OR_RETURN(Whole whole, ReadWhole(tx, org, upload));
   if (!whole.digest.empty()) return whole.digest;
   RETURN_IF_ERROR(ReadArchive(whole.bytes).status());
-  std::string digest = crypto::HexEncode(crypto::Sha256(whole.bytes));
-  RETURN_IF_ERROR(tx.Exec(kKeepSource, {digest, pg::EncodeBytea(whole.bytes)}).status());
+  ASSIGN_OR_RETURN(std::string digest, KeepSource(tx, whole.bytes));
   RETURN_IF_ERROR(tx.Exec(kDropPieces, {upload.id, org}).status());
   RETURN_IF_ERROR(tx.Exec(kKeepPiece, {upload.id, "-1", org, pg::EncodeBytea(digest)}).status());
   return digest;
@@ -150,6 +149,12 @@ void SourceUploads::KeepForgetting() {
               log::Warning("old pieces of sources not removed error=\"{}\"", status.message());
             });
   loop_.After(kForgetEvery, [this] { KeepForgetting(); });
+}
+
+Result<std::string> KeepSource(pg::Transaction& tx, const std::string& bytes) {
+  std::string digest = crypto::HexEncode(crypto::Sha256(bytes));
+  RETURN_IF_ERROR(tx.Exec(kKeepSource, {digest, pg::EncodeBytea(bytes)}).status());
+  return digest;
 }
 
 Result<size_t> ForgetPieces(pg::Transaction& tx, int seconds) {

@@ -32,6 +32,9 @@ class SourceUploads {
   pg::Pool& pool_;
 };
 
+/// Keeps a source, young again when it is there, so that nothing collects it. Returns its digest.
+Result<std::string> KeepSource(pg::Transaction& tx, const std::string& bytes);
+
 /// Forgets the uploads that got their last piece so many seconds ago. Returns how many rows.
 Result<size_t> ForgetPieces(pg::Transaction& tx, int seconds);
 
