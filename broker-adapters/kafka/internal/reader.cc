@@ -54,27 +54,36 @@ class ReaderCore : public Consumer {
 
  private:
   void Deliver(std::vector<Record> records) override {
+    auto read = WithoutEnd(records);
     listener_->OnRecords(std::move(records));
-    for (const TopicPartition& tp : ReadToEnd()) {
+    for (const TopicPartition& tp : read) {
       Part* part = listener_ != nullptr ? Find(tp) : nullptr;
-      if (part != nullptr) OnEof(tp, *part, part->next);
+      if (part != nullptr && IsAtEnd(tp, *part)) OnEof(tp, *part, part->next);
     }
   }
   // librdkafka tells the end only with the next fetch, which waits half a second for more. The
   // answer that brought the records says where it is. Needed once: who waits for it, waits for the
   // first.
-  std::vector<TopicPartition> ReadToEnd() const {
+  bool IsAtEnd(const TopicPartition& tp, const Part& part) const {
+    if (!rk_ || part.told_end >= 0 || part.paused || part.moving) return false;
+    int64_t low = 0;
+    int64_t end = 0;
+    return rd_kafka_get_watermark_offsets(rk_.get(), tp.topic.c_str(), tp.partition, &low, &end) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR &&
+           end >= 0 && part.next >= end;
+  }
+  // Whose records these are, as long as their end was not told.
+  std::vector<TopicPartition> WithoutEnd(const std::vector<Record>& records) {
     std::vector<TopicPartition> found;
-    if (!rk_) return found;
-    for (const auto& [tp, part] : parts_) {
-      if (part.told_end >= 0 || part.next <= 0 || part.paused || part.moving) continue;
-      int64_t low = 0;
-      int64_t end = 0;
-      if (rd_kafka_get_watermark_offsets(rk_.get(), tp.topic.c_str(), tp.partition, &low, &end) ==
-              RD_KAFKA_RESP_ERR_NO_ERROR &&
-          end >= 0 && part.next >= end) {
-        found.push_back(tp);
-      }
+    const Record* before = nullptr;
+    for (const Record& record : records) {
+      bool same = before != nullptr && before->partition == record.partition &&
+                  before->topic == record.topic;
+      before = &record;
+      if (same) continue;
+      TopicPartition tp{record.topic, record.partition};
+      const Part* part = Find(tp);
+      if (part != nullptr && part->told_end < 0) found.push_back(std::move(tp));
     }
     return found;
   }
