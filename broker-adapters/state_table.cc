@@ -48,7 +48,11 @@ struct StateTable::Impl : Reader::Listener, std::enable_shared_from_this<StateTa
         where{StateTopic(service), 0},
         refused(metrics::GetCounter("dispatch_state_records_refused_total",
                                     "State records refused: bad MAC, bad bytes, or an older epoch",
-                                    {{"service", service}})) {}
+                                    {{"service", service}})),
+        heard(metrics::GetGauge("dispatch_state_heard_seconds",
+                                "When the newest record of a service's state was written, Unix "
+                                "time; a service writes one a second",
+                                {{"service", service}})) {}
 
   void Start() {
     reader = broker.NewReader(service + "-state", *this);
@@ -109,6 +113,7 @@ struct StateTable::Impl : Reader::Listener, std::enable_shared_from_this<StateTa
     if (behind < kClockSkew) behind = Duration::zero();
     SteadyTime at = loop.Steady() - behind;
     fresh = fresh ? std::max(*fresh, at) : at;
+    heard.Set(static_cast<double>(written_ms) / 1000);
   }
 
   void Apply(const schema::StateRecord& state) {
@@ -201,6 +206,7 @@ struct StateTable::Impl : Reader::Listener, std::enable_shared_from_this<StateTa
   std::string service;
   TopicPartition where;
   metrics::Counter refused;
+  metrics::Gauge heard;
   std::unique_ptr<Reader> reader;
   OnChange on_change;
   bool ready = false;

@@ -39,6 +39,7 @@ struct Service::Impl {
       : name(the_name), config(std::move(the_name), std::move(summary), std::move(settings)) {}
 
   Status StartAdmin();
+  json::array Failing() const;
   http::Response Readiness();
   void BeginStop(const std::string& why);
   void NextStep();
@@ -134,6 +135,7 @@ Status Service::Impl::StartAdmin() {
   router.Add("GET", "/readyz", [this](Request, Writer writer) { writer->Send(Readiness()); });
   router.Add("GET", "/metrics", [this](Request, Writer writer) {
     process->Update();
+    metrics::GetGauge("dispatch_ready", "1 when /readyz says so, else 0").Set(Failing().empty());
     http::Response response{200, {}, metrics::Serialize()};
     response.headers.Add("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     writer->Send(std::move(response));
@@ -157,13 +159,19 @@ Status Service::Impl::StartAdmin() {
   return OkStatus();
 }
 
-http::Response Service::Impl::Readiness() {
+// The checks that say no, and why.
+json::array Service::Impl::Failing() const {
   json::array failing;
   if (stopping) failing.push_back(json::object{{"check", "process"}, {"reason", "stopping"}});
   for (const ReadyCheck& check : checks) {
     std::string reason = check.check();
     if (!reason.empty()) failing.push_back(json::object{{"check", check.name}, {"reason", reason}});
   }
+  return failing;
+}
+
+http::Response Service::Impl::Readiness() {
+  json::array failing = Failing();
   if (failing.empty()) return http::Response::Json(200, R"({"status":"ready"})");
   auto response = http::Response::Json(
       503, json::Serialize(json::object{{"status", "not ready"}, {"failing", std::move(failing)}}));

@@ -8,6 +8,7 @@
 
 #include "broker-adapters/kafka/internal/errors.h"
 #include "common/log.h"
+#include "common/metrics.h"
 
 namespace dispatch::broker::kafka {
 
@@ -151,7 +152,11 @@ void LogEvent(rd_kafka_t* rk, rd_kafka_event_t* event) {
     return;
   }
   rd_kafka_resp_err_t err = rd_kafka_event_error(event);
-  if (err == RD_KAFKA_RESP_ERR_NO_ERROR || !log::Sometimes("kafka.error")) return;
+  if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  static const auto errors = metrics::GetCounter(
+      "dispatch_kafka_errors_total", "Errors of connections to Kafka: brokers away, refusals");
+  errors.Add();
+  if (!log::Sometimes("kafka.error")) return;
   Error error = MakeError(err, "kafka", rd_kafka_event_error_string(event));
   log::Warning("kafka error handle={} reason=\"{}\"", rd_kafka_name(rk), error.message);
 }

@@ -100,8 +100,9 @@ void OwnNames(Families& out, const LagBoard::Subscription& row, int64_t now_ms) 
 
 // As kafka_exporter, kminion, kafka-lag-exporter and Burrow name them.
 void OtherNames(Families& out, const std::string& group, const std::string& topic,
-                const std::vector<PartitionLag>& partitions, int64_t pending, double age) {
-  int64_t sum = pending;
+                const LagFigures& figures, int64_t now_ms) {
+  const auto& partitions = figures.partitions;
+  int64_t sum = figures.under_way();
   int64_t most = 0;
   for (size_t p = 0; p < partitions.size(); ++p) {
     std::string number = std::to_string(p);
@@ -112,9 +113,17 @@ void OtherNames(Families& out, const std::string& group, const std::string& topi
               static_cast<double>(partitions[p].next));
     out.Gauge("kminion_kafka_consumer_group_topic_partition_lag", "Offsets that are not read yet",
               {{"group_id", group}, {"topic_name", topic}, {"partition_id", number}}, lag);
+    Labels lag_exporter{
+        {"cluster_name", kCluster}, {"group", group}, {"topic", topic}, {"partition", number}};
+    out.Gauge("kafka_consumergroup_group_lag", "Offsets that are not read yet", lag_exporter, lag);
+    // None where the age of what is unread cannot be told.
+    if (partitions[p].unread() == 0 || partitions[p].next_ms > 0) {
+      out.Gauge("kafka_consumergroup_group_lag_seconds", "Age of the oldest unread event",
+                lag_exporter, AgeSeconds(partitions[p].next_ms, now_ms));
+    }
     out.Gauge(
-        "kafka_consumergroup_group_lag", "Offsets that are not read yet",
-        {{"cluster_name", kCluster}, {"group", group}, {"topic", topic}, {"partition", number}},
+        "burrow_kafka_consumer_partition_lag", "Offsets that are not read yet",
+        {{"cluster", kCluster}, {"consumer_group", group}, {"topic", topic}, {"partition", number}},
         lag);
     sum += partitions[p].unread();
     most = std::max(most, partitions[p].unread());
@@ -133,7 +142,7 @@ void OtherNames(Families& out, const std::string& group, const std::string& topi
   out.Gauge("kafka_consumergroup_group_max_lag", "The largest lag of a partition", of_group,
             static_cast<double>(most));
   out.Gauge("kafka_consumergroup_group_max_lag_seconds", "Age of the oldest undelivered event",
-            of_group, age);
+            of_group, AgeSeconds(figures.oldest_ms, now_ms));
 }
 
 void Burrow(Families& out, const std::string& group, const LagBoard::Subscription& row) {
@@ -177,8 +186,7 @@ std::vector<SampleFamily> LagMetrics(const LagBoard& board, int64_t now_ms, size
   for (const auto& row : board.subscriptions) {
     OwnNames(out, row, now_ms);
     std::string group = GroupOf(*row.entity);
-    OtherNames(out, group, broker::EventTopic(row.entity->org, row.topic), row.figures.partitions,
-               row.figures.under_way(), AgeSeconds(row.figures.oldest_ms, now_ms));
+    OtherNames(out, group, broker::EventTopic(row.entity->org, row.topic), row.figures, now_ms);
     Burrow(out, group, row);
   }
   Topics(out, board);

@@ -199,9 +199,10 @@ void LagSurvey::ReadTimes(std::shared_ptr<Query> query) {
       if (partition.unread() == 0) continue;
       ++query->waiting;
       times_.Find({topic, static_cast<int32_t>(p)}, std::max(partition.next, partition.earliest),
-                  [query, i, arrived](std::optional<int64_t> time) {
+                  [query, i, p, arrived](std::optional<int64_t> time) {
                     auto& figures = query->board.subscriptions[i].figures;
                     if (time) {
+                      figures.partitions[p].next_ms = *time;
                       EarlierOf(figures.oldest_ms, *time);
                       EarlierOf(figures.oldest_unread_ms, *time);
                     } else {

@@ -53,6 +53,7 @@ struct PartitionLag {
   int64_t next = 0;      // the first offset that is not matched yet
   int64_t end = 0;       // of the log
   int64_t earliest = 0;  // that the log still has
+  int64_t next_ms = 0;   // source timestamp of what is at `next`; 0: nothing is, or not known
   int64_t unread() const { return end > next ? end - next : 0; }
 };
 
