@@ -1,4 +1,4 @@
-#include "function-manager/src/runtime/internal/network_namespace.h"
+#include "common/container/network_namespace.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #include "common/check.h"
 
-namespace dispatch::runtime {
+namespace dispatch::container {
 namespace {
 
 constexpr char kOwn[] = "/proc/thread-self/ns/net";
@@ -32,11 +32,11 @@ bool Same(const Fd& a, const Fd& b) {
 Status NetworkNamespace::Allowed() {
   Fd own = Open(kOwn);
   if (own && setns(own.get(), CLONE_NEWNET) == 0) return OkStatus();
-  return {Code::kUnavailable,
-          fmt::format("containers of functions are reached through their network namespaces, which "
-                      "this process may not enter ({}): run function-manager as root on the "
-                      "engine's machine",
-                      std::strerror(errno))};
+  return {
+      Code::kUnavailable,
+      fmt::format("containers are reached through their network namespaces, which this process may "
+                  "not enter ({}): run it as root on the engine's machine",
+                  std::strerror(errno))};
 }
 
 Result<std::shared_ptr<NetworkNamespace>> NetworkNamespace::Of(pid_t pid) {
@@ -74,4 +74,4 @@ Result<int> NetworkNamespace::Dial(uint16_t port) const {
   return made.Release();
 }
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch::container

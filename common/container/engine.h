@@ -3,7 +3,7 @@
 #include <sys/types.h>
 
 #include <functional>
-#include <memory>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,39 +13,46 @@
 #include "common/json.h"
 #include "common/result.h"
 
-namespace dispatch::runtime {
+namespace dispatch::container {
 
 /// How a container stands.
-struct ContainerState {
+struct State {
   bool running = false;
   bool out_of_memory = false;  // the kernel ended a process of it because the memory was used up
   int64_t exit_code = 0;
   pid_t pid = 0;  // of its first process, as this machine numbers it
 };
 
+/// A container of a list.
+struct Listed {
+  std::string id;
+  std::map<std::string, std::string> labels;
+};
+
 /// An OCI engine (docker, podman) by Docker's API on a socket of this machine; any version that
 /// says which it speaks. Errors: kNotFound, kUnprocessable for what the engine calls a bad request,
 /// else kUnavailable, with the engine's words. Lives on the loop; after its end nothing is called
 /// back.
-class ContainerEngine {
+class Engine {
  public:
   template <typename T>
   using Done = std::function<void(Result<T>)>;
   using Told = std::function<void(Status)>;
 
-  ContainerEngine(EventLoop& loop, const std::string& socket);
+  Engine(EventLoop& loop, const std::string& socket);
 
   /// Says what it is ("docker 20.10.24, API 1.41"); before anything else.
   void Connect(Done<std::string> done);
-  /// The containers that have a label, whatever they do.
-  void List(const std::string& label, Done<std::vector<std::string>> done);
+  /// The containers that have a label (`name=value`, or `name` whatever its value), whatever they
+  /// do.
+  void List(const std::string& label, Done<std::vector<Listed>> done);
   /// Pulls an image that is not there, and says what names exactly this one: name@sha256:... for
   /// what came from a registry, else its id.
   void Image(const std::string& reference, Done<std::string> done);
   /// Its id.
   void Create(const json::object& spec, Done<std::string> done);
   void Start(const std::string& id, Told done);
-  void Inspect(const std::string& id, Done<ContainerState> done);
+  void Inspect(const std::string& id, Done<State> done);
   /// When it ended.
   void Wait(const std::string& id, Told done);
   /// Its output from now on, in the form that LogFrames reads, until `piece` says false or it ends.
@@ -65,4 +72,4 @@ class ContainerEngine {
   http::Client client_;
 };
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch::container

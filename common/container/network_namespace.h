@@ -8,7 +8,7 @@
 #include "common/process/spawn.h"
 #include "common/result.h"
 
-namespace dispatch::runtime {
+namespace dispatch::container {
 
 /// The network of another process, to connect to servers in it that nobody else reaches. Needs
 /// CAP_SYS_ADMIN. To be used on one thread.
@@ -28,4 +28,4 @@ class NetworkNamespace {
   Fd fd_;
 };
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch::container
