@@ -152,7 +152,7 @@ class FunctionManager {
                    invoker_.SubscriptionChanged(id);
                  }),
         vault_(pool_, functions_, SecretsKey(service)),
-        replies_(broker_->NewProducer({.delivery_timeout = kReplyTimeout})),
+        replies_(broker_->NewProducer({.delivery_timeout = kReplyTimeout, .shared = true})),
         sender_(service.loop(), ClientOptionsOf(service.config()), vault_, *replies_),
         processes_(service.loop(), RunnerOptions(service)),
         containers_(service.loop(), ContainerOptions(service), processes_),
