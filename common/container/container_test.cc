@@ -32,6 +32,24 @@ TEST(LogFrames, AreReadHoweverTheyAreCut) {
   }
 }
 
+TEST(LogFrames, BeginAnewAfterACut) {
+  std::string out;
+  LogFrames frames([&](bool, std::string_view text) { out += text; });
+  EXPECT_TRUE(frames.Append(std::string_view("\x01\0\0\0\0\0\0\x09one", 11)));
+  frames.Reset();
+  EXPECT_TRUE(frames.Append(std::string_view("\x01\0\0\0\0\0\0\x03two", 11)));
+  EXPECT_EQ(out, "onetwo");
+}
+
+TEST(HostConfig, CountsWhatIsInTmpAsMemory) {
+  auto host = HostConfig({.memory_bytes = 100, .tmp_bytes = 10, .cpu_millis = 500, .processes = 7});
+  EXPECT_EQ(json::GetInt(host, "Memory"), 110);
+  EXPECT_EQ(json::GetInt(host, "MemorySwap"), 110);
+  EXPECT_EQ(json::GetInt(host, "NanoCpus"), 500'000'000);
+  EXPECT_EQ(json::GetInt(host, "PidsLimit"), 7);
+  EXPECT_EQ(json::GetString(host, "NetworkMode"), "none");
+}
+
 TEST(LogFrames, OtherBytesAreRefused) {
   LogFrames frames([](bool, std::string_view) { FAIL(); });
   EXPECT_FALSE(frames.Append("HTTP/1.1 200"));

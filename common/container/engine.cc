@@ -40,6 +40,12 @@ Error ErrorOf(const http::ClientResponse& response) {
                             message.empty() ? "no reason given" : message)};
 }
 
+struct AttachedOutput : Output {
+  AttachedOutput(EventLoop& loop, const std::string& socket) : client(loop, OptionsFor(socket)) {}
+
+  http::Client client;
+};
+
 Listed ReadListed(const json::object& one) {
   Listed listed{.id = json::GetString(one, "Id"), .labels = {}};
   if (const auto* labels = json::GetObject(one, "Labels")) {
@@ -53,7 +59,7 @@ Listed ReadListed(const json::object& one) {
 }  // namespace
 
 Engine::Engine(EventLoop& loop, const std::string& socket)
-    : socket_(socket), client_(loop, OptionsFor(socket)) {}
+    : loop_(loop), socket_(socket), client_(loop, OptionsFor(socket)) {}
 
 void Engine::Call(const std::string& method, const std::string& path, const json::object* body,
                   milliseconds timeout, Done<json::value> done) {
@@ -214,14 +220,19 @@ void Engine::Wait(const std::string& id, Told done) {
        [done](const Result<json::value>& answer) { done(answer.status()); });
 }
 
-void Engine::Attach(const std::string& id, std::function<bool(std::string_view)> piece,
-                    std::function<void()> ended) {
+std::unique_ptr<Output> Engine::Attach(const std::string& id,
+                                       std::function<bool(std::string_view)> piece,
+                                       std::function<void()> ended) {
+  // With a client of its own: an engine may tell nothing of a container that never started and is
+  // gone, and what is not read on any more must not stay open.
+  auto output = std::make_unique<AttachedOutput>(loop_, socket_);
   http::ClientRequest request;
   request.url = Url("/containers/" + id + "/attach?stream=1&stdout=1&stderr=1");
   request.timeout = kForever;
   request.on_piece = std::move(piece);
-  client_.Send(std::move(request),
-               [ended = std::move(ended)](const http::Client::Outcome&) { ended(); });
+  output->client.Send(std::move(request),
+                      [ended = std::move(ended)](const http::Client::Outcome&) { ended(); });
+  return output;
 }
 
 void Engine::Remove(const std::string& id, Told done) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,12 @@ struct State {
 struct Listed {
   std::string id;
   std::map<std::string, std::string> labels;
+};
+
+/// A container's output that is being read. Not to be destroyed inside its own callbacks.
+class Output {
+ public:
+  virtual ~Output() = default;
 };
 
 /// An OCI engine (docker, podman) by Docker's API on a socket of this machine; any version that
@@ -55,9 +62,10 @@ class Engine {
   void Inspect(const std::string& id, Done<State> done);
   /// When it ended.
   void Wait(const std::string& id, Told done);
-  /// Its output from now on, in the form that LogFrames reads, until `piece` says false or it ends.
-  void Attach(const std::string& id, std::function<bool(std::string_view)> piece,
-              std::function<void()> ended);
+  /// Its output from now on, in the form that LogFrames reads, until `piece` says false, it ends,
+  /// or the object does.
+  std::unique_ptr<Output> Attach(const std::string& id, std::function<bool(std::string_view)> piece,
+                                 std::function<void()> ended);
   /// Ends it and takes it away; one that is not there is OK.
   void Remove(const std::string& id, Told done);
 
@@ -67,6 +75,7 @@ class Engine {
   void Pull(const std::string& reference, Done<std::string> done);
   std::string Url(const std::string& path) const { return "http://engine" + prefix_ + path; }
 
+  EventLoop& loop_;
   const std::string socket_;
   std::string prefix_;
   http::Client client_;

@@ -33,4 +33,9 @@ bool LogFrames::Append(std::string_view data) {
   return true;
 }
 
+void LogFrames::Reset() {
+  header_.clear();
+  left_ = 0;
+}
+
 }  // namespace dispatch::container

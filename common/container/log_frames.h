@@ -18,6 +18,8 @@ class LogFrames {
 
   /// False for bytes that are no frames.
   bool Append(std::string_view data);
+  /// What comes begins with a frame.
+  void Reset();
 
  private:
   Piece piece_;

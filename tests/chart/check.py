@@ -45,6 +45,7 @@ NOT_OFFERED = {
     "config": "the environment says it all",
     "instance-id": "all replicas would have one name",
     "functions-engine-socket": "the engine of a node is no sandbox for a pod",
+    "drivers-engine-socket": "the engine of a node is no sandbox for a pod",
 }
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 from lib.docker import DockerEngine
 from lib.fake_engine import DIGEST, IMAGE, FakeEngine
+from lib.own_service import OwnService
 from lib.wait import eventually
 from test_functions import BASE, FUNCTION, archive, ready
 from test_functions import IMAGE as IMAGES
@@ -15,32 +16,6 @@ from test_functions import IMAGE as IMAGES
 pytestmark = pytest.mark.disruptive  # function-manager runs with other settings meanwhile
 
 RUNS = "/v1/runs"
-
-
-class Manager:
-    """function-manager, with an engine."""
-
-    def __init__(self, stack, socket):
-        self.stack = stack
-        self.settings = {"DISPATCH_FUNCTIONS_ENGINE_SOCKET": str(socket), "DISPATCH_FUNCTIONS_IDLE": "2s"}
-        self.process = stack.start_as_child("function-manager", **self.settings)
-        self.await_ready()
-
-    def await_ready(self):
-        eventually(lambda: self.stack.is_ready("function-manager"), "function-manager is ready", 30)
-
-    def kill_and_start(self):
-        self.process.kill()
-        self.process.wait()
-        arguments, environment = self.stack._command("function-manager")
-        environment.update({key.encode(): value.encode() for key, value in self.settings.items()})
-        self.process = self.stack._spawn("function-manager", arguments, environment)
-        self.await_ready()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
-        self.stack.restart("function-manager")
 
 
 @pytest.fixture(scope="module", params=["fake", pytest.param("docker", marks=pytest.mark.long)])
@@ -60,7 +35,8 @@ def engine(request, stack):
 
 @pytest.fixture(scope="module")
 def manager(engine, stack):
-    running = Manager(stack, engine.socket)
+    running = OwnService(stack, "function-manager", DISPATCH_FUNCTIONS_ENGINE_SOCKET=str(engine.socket),
+                         DISPATCH_FUNCTIONS_IDLE="2s")  # fmt: skip
     yield running
     running.stop()
     eventually(lambda: not engine.running(), "no container is left")

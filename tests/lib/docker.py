@@ -1,5 +1,5 @@
 """A real container engine for tests: dockerd in a network namespace of its own, with data, socket and pid of its own,
-and one image made of this machine's Python."""
+and images made of this machine's Python."""
 
 import contextlib
 import http.client
@@ -12,9 +12,10 @@ import subprocess
 import sys
 import tarfile
 import time
+import urllib.parse
 from pathlib import Path
 
-from lib.fake_engine import IMAGE, SERVER
+from lib.fake_engine import DRIVER, DRIVER_IMAGE, IMAGE, SERVER
 
 GROUP = f"dispatch-test-{os.getpid()}"
 PROGRAMS = ("dockerd", "containerd", "runc", "unshare", "ip")
@@ -58,8 +59,11 @@ class DockerEngine:
         )  # fmt: skip
         try:
             self.await_engine()
-            self.call("POST", f"/images/create?fromSrc=-&repo={IMAGE.partition(':')[0]}&tag=server"
-                      "&changes=CMD%20%5B%22/usr/bin/python3%22%2C%22/server.py%22%5D", self.image())  # fmt: skip
+            for image, program, does in ((IMAGE, SERVER, "CMD"), (DRIVER_IMAGE, DRIVER, "ENTRYPOINT")):
+                name, _, tag = image.partition(":")
+                change = urllib.parse.quote(f'{does} ["/usr/bin/python3","/program.py"]')
+                self.call("POST", f"/images/create?fromSrc=-&repo={name}&tag={tag}&changes={change}",
+                          self.image(program))  # fmt: skip
         except BaseException:
             self.stop()
             raise
@@ -89,8 +93,8 @@ class DockerEngine:
         finally:
             connection.close()
 
-    def image(self) -> bytes:
-        """Python with its library, and the server."""
+    def image(self, program: Path) -> bytes:
+        """Python with its library, and the program."""
         python = Path(os.path.realpath("/usr/bin/python3"))
         library = Path(f"/usr/lib/{python.name}")
         linked = subprocess.run(["ldd", python], check=True, capture_output=True, text=True).stdout
@@ -109,7 +113,7 @@ class DockerEngine:
                 tar.add(os.path.realpath(file), file.lstrip("/"))
             tar.add(library, str(library).lstrip("/"), filter=keep)
             tar.add(python, "usr/bin/python3")
-            tar.add(SERVER, "server.py")
+            tar.add(program, "program.py")
         return out.getvalue()
 
     def running(self) -> list[Shown]:

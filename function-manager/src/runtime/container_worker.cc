@@ -156,7 +156,7 @@ void ContainerWorker::Attach() {
   attached_ = true;
   unread_ = 0;
   frames_ = Frames();
-  engine_.Attach(
+  output_ = engine_.Attach(
       id_,
       [this, alive = std::weak_ptr(alive_)](std::string_view data) {
         return !alive.expired() && OnOutput(data);

@@ -137,7 +137,9 @@ void DriverHosting::Stop(std::function<void()> done) {
   stopped_ = true;
   loop_.Cancel(timer_);
   seats_.clear();
-  store_.ReleaseAll(std::move(done));
+  auto release = [this, done = std::move(done)] { store_.ReleaseAll(done); };
+  if (factory_.close == nullptr) return release();
+  factory_.close(std::move(release));
 }
 
 }  // namespace dispatch

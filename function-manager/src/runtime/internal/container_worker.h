@@ -61,6 +61,7 @@ class ContainerWorker : public PoolWorker {
   std::unique_ptr<http::Client> server_;
   TimerId timer_ = kNoTimer;
   container::LogFrames frames_;
+  std::unique_ptr<container::Output> output_;
   bool attached_ = false;
   size_t unread_ = 0;  // bytes of output that are nobody's
   std::optional<RunLog> log_;
