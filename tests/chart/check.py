@@ -39,7 +39,12 @@ CASES = {
 }
 VERSIONS = ("1.30", "1.34", "1.37")
 # Kinds of operators, whose schemas Kubernetes does not have.
-WITHOUT_SCHEMA = {"ServiceMonitor", "ScaledObject", "Kafka", "KafkaNodePool", "KafkaUser", "Cluster"}
+WITHOUT_SCHEMA = {
+    "ServiceMonitor", "PrometheusRule", "ScaledObject", "Kafka", "KafkaNodePool", "KafkaUser", "Cluster",
+}  # fmt: skip
+MONITORING = ROOT / "deploy/monitoring"
+# Templates that are a file of the chart as a whole: check_monitoring compares them with it.
+FROM_FILES = {"prometheusrule.yaml", "dashboard.yaml"}
 # Settings that the chart leaves alone on purpose, and why nobody may set them by `settings`.
 NOT_OFFERED = {
     "config": "the environment says it all",
@@ -94,7 +99,7 @@ def validate(report: Report, where: str, item: dict, versions=VERSIONS) -> None:
 
 def compare_golden(report: Report, rendered: Rendered, update: bool) -> None:
     folder = GOLDEN / rendered.name
-    parts = by_template(rendered.text)
+    parts = {name: text for name, text in by_template(rendered.text).items() if name not in FROM_FILES}
     if update:
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
@@ -223,6 +228,17 @@ def check_deployment(ensure, rendered: Rendered, service: str) -> None:
                 ensure(Path(value).name in copied, f"{service}: {value} is not copied")
 
 
+def check_monitoring(report: Report, full: Rendered) -> None:
+    """Rules and board are those that the stage `monitoring` tries, to the letter."""
+    rules = [item["spec"] for item in full.of("PrometheusRule")]
+    report.check("consistency", rules == [yaml.safe_load((MONITORING / "alerts.yaml").read_text())],
+                 "the PrometheusRule is not deploy/monitoring/alerts.yaml")  # fmt: skip
+    boards = [item["data"] for item in full.of("ConfigMap") if item["metadata"]["name"].endswith("-board")]
+    board = (MONITORING / "grafana/dispatch.json").read_text()
+    report.check("consistency", [json.loads(b["dispatch.json"]) for b in boards] == [json.loads(board)],
+                 "the ConfigMap is not deploy/monitoring/grafana/dispatch.json")  # fmt: skip
+
+
 def check_schema(report: Report) -> None:
     """The settings that the schema takes are those of the services, but what the chart sets."""
     schema = json.loads((CHART / "values.schema.json").read_text())
@@ -311,6 +327,9 @@ def main() -> int:
         for item in yaml.safe_load_all(path.read_text()):
             known = "kind" not in item or item["kind"] in WITHOUT_SCHEMA
             report.check("examples", known, f"{path.name}: {item.get('kind')}")
+    for rendered in renderings:
+        if rendered.name == "full":
+            check_monitoring(report, rendered)
     check_schema(report)
     if renderings and renderings[0].name == "default":
         check_checksum(helm, report, renderings[0])

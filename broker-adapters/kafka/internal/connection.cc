@@ -14,6 +14,10 @@ namespace dispatch::broker::kafka {
 
 namespace {
 
+// At 0 from the start, so that the first one is an increase.
+const metrics::Counter kErrors = metrics::GetCounter(
+    "dispatch_kafka_errors_total", "Errors of connections to Kafka: brokers away, refusals");
+
 // librdkafka 2.12 never ends a member that waits for the answer to a rebalance event; nothing added
 // and nothing removed is an answer, and none when it does not wait.
 void Destroy(rd_kafka_t* rk) {
@@ -155,9 +159,7 @@ void LogEvent(rd_kafka_t* rk, rd_kafka_event_t* event) {
   }
   rd_kafka_resp_err_t err = rd_kafka_event_error(event);
   if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  static const auto errors = metrics::GetCounter(
-      "dispatch_kafka_errors_total", "Errors of connections to Kafka: brokers away, refusals");
-  errors.Add();
+  kErrors.Add();
   if (!log::Sometimes("kafka.error")) return;
   Error error = MakeError(err, "kafka", rd_kafka_event_error_string(event));
   log::Warning("kafka error handle={} reason=\"{}\"", rd_kafka_name(rk), error.message);

@@ -10,11 +10,9 @@ namespace dispatch {
 
 namespace {
 
-const metrics::Counter& Dropped() {
-  static const auto counter = metrics::GetCounter("dispatch_attempts_unrecorded_total",
-                                                  "Attempts that the attempt log had no room for");
-  return counter;
-}
+// At 0 from the start, so that the first one is an increase.
+const metrics::Counter kDropped = metrics::GetCounter(
+    "dispatch_attempts_unrecorded_total", "Attempts that the attempt log had no room for");
 
 std::vector<Attempt> TakeSome(std::deque<Attempt>& queue, size_t most) {
   size_t count = std::min(queue.size(), most);
@@ -53,7 +51,7 @@ void PgAttemptLog::Record(Attempt attempt) {
   bool success = attempt.outcome == kDelivered;
   // The last tenth of the room is for failures: a success is the less interesting news.
   size_t room = success ? options_.max_queue / 10 * 9 : options_.max_queue;
-  if (queued() >= room) return Dropped().Add();
+  if (queued() >= room) return kDropped.Add();
   (success ? successes_ : failures_).push_back(std::move(attempt));
   if (much() && !writing_ && slices_.kept != 0) Write();
 }
@@ -84,7 +82,7 @@ void PgAttemptLog::Write() {
 void PgAttemptLog::Written(const Batch& batch, const Status& status) {
   writing_ = false;
   if (!status.ok()) {
-    Dropped().Add(static_cast<double>(batch.attempts));
+    kDropped.Add(static_cast<double>(batch.attempts));
     if (log::Sometimes("attempts.write")) {
       log::Warning("attempts not recorded count={} error=\"{}\"", batch.attempts, status.message());
     }

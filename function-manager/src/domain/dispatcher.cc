@@ -15,6 +15,12 @@ namespace {
 
 using State = Delivery::State;
 
+// At 0 from the start, so that the first one is an increase.
+const metrics::Counter kCopiesRefused = metrics::GetCounter(
+    "dispatch_dead_letter_copies_refused_total",
+    "Dead letters that a subscription's own dead-letter topic did not take; the built-in one has "
+    "them");
+
 const metrics::Counter& AttemptCounter(Effect effect) {
   static const char* const kName = "dispatch_delivery_attempts_total";
   static const char* const kHelp = "Attempts to deliver an event, by what came of them";
@@ -472,11 +478,7 @@ std::optional<broker::ProduceRecord> Dispatcher::CopyForOwnTopic(
 }
 
 void Dispatcher::CopyRefused(const std::string& topic, const Status& status) {
-  static const auto counter = metrics::GetCounter(
-      "dispatch_dead_letter_copies_refused_total",
-      "Dead letters that a subscription's own dead-letter topic did not take; the built-in one has "
-      "them");
-  counter.Add();
+  kCopiesRefused.Add();
   if (!log::Sometimes("dead-letter.copy")) return;
   log::Warning("dead-letter topic took no copy topic={} error=\"{}\"", topic, status.message());
 }

@@ -17,6 +17,13 @@ broker::TopicPartition InvocationsOf(int32_t partition) {
   return {broker::kInvocationsTopic, partition};
 }
 
+// At 0 from the start, so that the first one is an increase.
+const metrics::Counter kUnparsable = metrics::GetCounter(
+    "dispatch_invocations_unparsable_total", "Records of dispatch.invocations that are no message");
+const metrics::Counter kLost = metrics::GetCounter(
+    "dispatch_invocations_lost_total",
+    "Times that the retention of dispatch.invocations passed an unread position");
+
 // Of a subscription in a partition, since it was last told.
 constexpr int64_t kManySettled = 64;
 constexpr Duration kBusyFor = std::chrono::seconds(1);
@@ -258,10 +265,7 @@ void Invoker::OnRecords(std::vector<broker::Record> records) {
 
 void Invoker::BadRecord(const broker::Record& record, const Error& error) {
   // Only event-manager writes here. What it did not write has no subscriber that misses it.
-  static const auto counter =
-      metrics::GetCounter("dispatch_invocations_unparsable_total",
-                          "Records of dispatch.invocations that are no message");
-  counter.Add();
+  kUnparsable.Add();
   log::Error("record is no invocation partition={} offset={} error=\"{}\"", record.partition,
              record.offset, error.message);
 }
@@ -270,10 +274,7 @@ void Invoker::OnPartitionError(const broker::TopicPartition& partition, const Er
   log::Error("cannot read topic={} partition={} error=\"{}\"", partition.topic, partition.partition,
              error.message);
   if (error.code != Code::kOutOfRange) return;
-  static const auto counter = metrics::GetCounter(
-      "dispatch_invocations_lost_total",
-      "Times that the retention of dispatch.invocations passed an unread position");
-  counter.Add();
+  kLost.Add();
   auto it = owned_.find(partition.partition);
   if (it != owned_.end()) it->second.books->PositionLost();
   consumer_->Seek(partition, broker::kEarliest);
