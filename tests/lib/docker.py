@@ -1,5 +1,4 @@
-"""A real container engine for tests: dockerd in a network namespace of its own, with data, socket and pid of its own,
-and images made of this machine's Python."""
+"""A real container engine for tests: dockerd in a network namespace of its own, with data, socket and pid of its own."""
 
 import contextlib
 import http.client
@@ -37,33 +36,28 @@ class Shown:
         self.id, self.spec = listed["Id"], {"Labels": listed["Labels"], "Image": listed["Image"]}
 
 
-class DockerEngine:
-    @staticmethod
-    def missing() -> str:
-        absent = [program for program in PROGRAMS if shutil.which(program) is None]
-        return f"not installed: {', '.join(absent)} (packages docker.io, runc, iproute2)" if absent else ""
+class Engine:
+    """dockerd with data, socket, pid and control group of its own, in this process's network namespace or, by
+    default, in one of its own, where it changes nobody's rules."""
 
-    def __init__(self, home: Path):
-        self.home, self.faults = Path(home), []
+    def __init__(self, home: Path, *more: str, own_network: bool = True):
+        """more: further options of dockerd."""
+        self.home = Path(home)
         self.home.mkdir(parents=True, exist_ok=True)
         self.socket = self.home / "docker.sock"
         options = [
             f"--host=unix://{self.socket}", f"--data-root={self.home}/data", f"--exec-root={self.home}/exec",
-            f"--pidfile={self.home}/pid", "--exec-opt=native.cgroupdriver=cgroupfs", "--iptables=false",
-            "--default-ulimit=nofile=4096:4096", "--oom-score-adjust=0", f"--cgroup-parent=/{GROUP}",
+            f"--pidfile={self.home}/pid", "--exec-opt=native.cgroupdriver=cgroupfs",
+            "--default-ulimit=nofile=4096:4096", "--oom-score-adjust=0", f"--cgroup-parent=/{GROUP}", *more,
         ]  # fmt: skip
+        own = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"] if own_network else []
         self.log = open(self.home / "log", "wb")
         self.daemon = subprocess.Popen(
-            ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec dockerd "$@"', "dockerd", *options],
+            [*own, "dockerd", *options],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
         )  # fmt: skip
         try:
             self.await_engine()
-            for image, program, does in ((IMAGE, SERVER, "CMD"), (DRIVER_IMAGE, DRIVER, "ENTRYPOINT")):
-                name, _, tag = image.partition(":")
-                change = urllib.parse.quote(f'{does} ["/usr/bin/python3","/program.py"]')
-                self.call("POST", f"/images/create?fromSrc=-&repo={name}&tag={tag}&changes={change}",
-                          self.image(program))  # fmt: skip
         except BaseException:
             self.stop()
             raise
@@ -93,6 +87,44 @@ class DockerEngine:
         finally:
             connection.close()
 
+    def stop(self):
+        self.daemon.terminate()
+        try:
+            self.daemon.wait(30)
+        except subprocess.TimeoutExpired:
+            self.daemon.kill()
+        self.log.close()
+        subprocess.run(["sh", "-c", 'grep -o " $0/[^ ]*" /proc/mounts | sort -r | xargs -r umount', self.home],
+                       check=False)  # fmt: skip
+        shutil.rmtree(self.home, ignore_errors=True)
+        for group in Path("/sys/fs/cgroup").glob(f"*/{GROUP}"):
+            folders = [folder for folder, _, _ in os.walk(group, topdown=False)]
+            for folder in folders:
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+
+
+class DockerEngine(Engine):
+    """One whose only images are made of this machine's Python."""
+
+    @staticmethod
+    def missing() -> str:
+        absent = [program for program in PROGRAMS if shutil.which(program) is None]
+        return f"not installed: {', '.join(absent)} (packages docker.io, runc, iproute2)" if absent else ""
+
+    def __init__(self, home: Path):
+        self.faults: list = []
+        super().__init__(home, "--iptables=false")
+        try:
+            for image, program, does in ((IMAGE, SERVER, "CMD"), (DRIVER_IMAGE, DRIVER, "ENTRYPOINT")):
+                name, _, tag = image.partition(":")
+                change = urllib.parse.quote(f'{does} ["/usr/bin/python3","/program.py"]')
+                self.call("POST", f"/images/create?fromSrc=-&repo={name}&tag={tag}&changes={change}",
+                          self.image(program))  # fmt: skip
+        except BaseException:
+            self.stop()
+            raise
+
     def image(self, program: Path) -> bytes:
         """Python with its library, and the program."""
         python = Path(os.path.realpath("/usr/bin/python3"))
@@ -118,22 +150,6 @@ class DockerEngine:
 
     def running(self) -> list[Shown]:
         return [Shown(each) for each in self.call("GET", "/containers/json")]
-
-    def stop(self):
-        self.daemon.terminate()
-        try:
-            self.daemon.wait(30)
-        except subprocess.TimeoutExpired:
-            self.daemon.kill()
-        self.log.close()
-        subprocess.run(["sh", "-c", 'grep -o " $0/[^ ]*" /proc/mounts | sort -r | xargs -r umount', self.home],
-                       check=False)  # fmt: skip
-        shutil.rmtree(self.home, ignore_errors=True)
-        for group in Path("/sys/fs/cgroup").glob(f"*/{GROUP}"):
-            folders = [folder for folder, _, _ in os.walk(group, topdown=False)]
-            for folder in folders:
-                with contextlib.suppress(OSError):
-                    os.rmdir(folder)
 
 
 if __name__ == "__main__":
