@@ -38,8 +38,8 @@ struct RpcClient::Impl : Reader::Listener, std::enable_shared_from_this<RpcClien
         loop(l),
         signer(s),
         options(std::move(o)),
-        producer(broker.NewProducer(
-            {.max_queue_records = options.max_in_flight + 1, .shared = true})),
+        producer(
+            broker.NewProducer({.max_queue_records = options.max_in_flight + 1, .shared = true})),
         rejected(metrics::GetCounter(kRejected, kRejectedHelp, {{"side", "client"}})) {}
 
   void FindPartition() {

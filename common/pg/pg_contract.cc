@@ -217,11 +217,12 @@ TEST_F(Postgres, HasAsManyConnectionsAsAreNeeded) {
   options_.connections_keep = 200ms;
   Pool pool(options_, loop_);
   auto open = [&] {
-    auto rows =
-        Query("select count(*) from pg_stat_activity where application_name = 'as-needed'");
+    auto rows = Query("select count(*) from pg_stat_activity where application_name = 'as-needed'");
     return rows.ok() ? (*rows)[0].Int(0) : -1;
   };
-  auto use = [&] { return RunOn(pool, [](Transaction& tx) { return tx.Exec("select 1").status(); }); };
+  auto use = [&] {
+    return RunOn(pool, [](Transaction& tx) { return tx.Exec("select 1").status(); });
+  };
   ASSERT_TRUE(use().ok());
   ASSERT_TRUE(use().ok());
   EXPECT_EQ(open(), 1);

@@ -48,10 +48,10 @@ struct Pool::Impl {
   Executor& reply_to;
   std::mutex mutex;
   std::condition_variable wake;
-  std::deque<Item> queue;   // guarded by mutex
-  bool stopping = false;    // guarded by mutex
-  SteadyTime down_until{};  // guarded by mutex
-  Status down_reason;       // guarded by mutex
+  std::deque<Item> queue;          // guarded by mutex
+  bool stopping = false;           // guarded by mutex
+  SteadyTime down_until{};         // guarded by mutex
+  Status down_reason;              // guarded by mutex
   std::list<std::thread> threads;  // guarded by mutex, as is what follows
   std::list<std::thread> ended;    // to be joined
   size_t busy = 0;
@@ -124,9 +124,10 @@ void Pool::Impl::StartThread() {
     threads.erase(self);
     if (threads.empty()) throw;
     if (log::Sometimes("pg.thread")) {
-      log::Warning("no thread for another connection to PostgreSQL: raise the limit of processes "
-                   "reason=\"{}\"",
-                   error.what());
+      log::Warning(
+          "no thread for another connection to PostgreSQL: raise the limit of processes "
+          "reason=\"{}\"",
+          error.what());
     }
   }
 }

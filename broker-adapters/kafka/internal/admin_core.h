@@ -173,8 +173,8 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
     auto on_event = [weak = weak_from_this()](EventPtr event) {
       if (auto self = weak.lock()) self->OnEvent(event.get());
     };
-    events_ = EventQueue::Open(connection_->loop, rk_, QueuePtr(rd_kafka_queue_new(rk_.get())),
-                               on_event);
+    events_ =
+        EventQueue::Open(connection_->loop, rk_, QueuePtr(rd_kafka_queue_new(rk_.get())), on_event);
     return OkStatus();
   }
 
