@@ -95,8 +95,11 @@ class Run:
         memory.end()
         self.check_memory(memory)
         self.check_containers()
+        kinds = ("container", "mount", "network", "process", "volume")
+        unseen = set(kinds) - {each.partition(" ")[0] for each in project.left()}
         project.compose("--profile", "*", "down", "-v")
-        report.none(project.left(), "down -v leaves nothing", "no container, volume, network, process, mount")
+        left = project.left() or [f"no {kind} was seen while there were some" for kind in sorted(unseen)]
+        report.none(left, "down -v leaves nothing", f"no {', no '.join(kinds)}")
 
     # ---- what runs
 
