@@ -25,14 +25,14 @@ from lib.client import Client  # noqa: E402
 from lib.receiver import Receiver  # noqa: E402
 from lib.wait import eventually  # noqa: E402
 from load import Load  # noqa: E402
-from project import PARTS, Memory, Project  # noqa: E402
+from project import Memory, Project  # noqa: E402
 from report import Report  # noqa: E402
 from static import SERVICES  # noqa: E402
 
 INSIDE = "DISPATCH_COMPOSE_NAMESPACE"
 SKIPPED = 77
 API = "http://127.0.0.1:8080"
-KAFKA = "kafka:9092"
+KAFKA = "kafka:9092"  # which tells of the others
 RECOVERY_BOUND = 60.0
 SETTLE_BOUND = 120.0
 # In which Kafka's answers may be lost and an event be in Kafka twice: chaos/faults.py.
@@ -73,7 +73,8 @@ class Run:
         project, report = self.project, self.report
         self.timed("images built of what is compiled already", project.build_images, self.options.build)
         self.timed("docker compose up --wait", project.compose, "up", "--wait", "--wait-timeout", "180")
-        report.none([part for part in PARTS if not project.is_healthy(part)], "all are healthy", ", ".join(PARTS))
+        report.none([part for part in project.parts if not project.is_healthy(part)], "all are healthy",
+                    ", ".join(project.parts))  # fmt: skip
         said = project.compose("run", "--rm", "-T", "demo", check=False)
         last = (said.stdout.strip().splitlines() or [said.stderr[-600:]])[-1]
         report.check(last == "PASSED: published, matched and delivered", "the demo's event is delivered", last)
@@ -159,8 +160,9 @@ class Run:
         self.report.none(self.zombies(), "nothing is left of its sandbox")
 
     def zombies(self) -> list[str]:
-        identifier = self.project.container("function-manager")["Id"]
-        return [status["Name"].strip() for status in self.project.processes(identifier)
+        managers = [part for part in self.project.parts if part.startswith("function-manager")]
+        return [status["Name"].strip() for part in managers
+                for status in self.project.processes(self.project.container(part)["Id"])
                 if status["State"].strip().startswith("Z") and status["Name"].strip() == "bwrap"]  # fmt: skip
 
     def run_function(self, name: str):
@@ -197,7 +199,7 @@ class Run:
         self.load.start()
         try:
             self.await_flow("the load begins")
-            for part in PARTS:
+            for part in self.project.parts:
                 self.kills.append((part, time.monotonic()))
                 healthy = self.project.kill(part)
                 flowing = self.await_flow(f"{part} was killed")
@@ -237,7 +239,7 @@ class Run:
                    f"{totals.unknown} of unknown fate; answers {self.load.statuses}")  # fmt: skip
         report.check(self.load.accepted_count > 1000, "events were accepted", str(self.load.accepted_count))
         report.none(checker.check_accepted(self.load, truths), "what was accepted is in Kafka where the answer said")
-        broken = [when for part, when in self.kills if part == "kafka"]
+        broken = [when for part, when in self.kills if part.startswith("kafka")]
         twice = [(event, when) for truth in truths.values() for event, when in truth.repeated]
         report.none([event for event, when in twice if not any(b <= when <= b + AFTERMATH for b in broken)],
                     "nothing is in Kafka twice, but what the broker died before answering", f"{len(twice)} are")  # fmt: skip
@@ -255,8 +257,8 @@ class Run:
         """In order, within the time given; and the same books afterwards."""
         project, begun = self.project, time.monotonic()
         project.compose("stop")
-        took, codes = time.monotonic() - begun, {part: project.container(part)["State"]["ExitCode"] for part in PARTS}
-        wrong = {part: code for part, code in codes.items() if code not in ((0, 143) if part == "kafka" else (0,))}
+        took, codes = time.monotonic() - begun, {part: project.container(part)["State"]["ExitCode"] for part in project.parts}
+        wrong = {part: code for part, code in codes.items() if code not in ((0, 143) if part.startswith("kafka") else (0,))}
         self.report.check(not wrong, "docker compose stop: each ends by itself", f"{wrong or codes} in {took:.1f} s")
         project.compose("up", "--wait", "--wait-timeout", "180")
 
@@ -305,6 +307,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--kafka", type=Path, required=True)
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--static", action="store_true")
+    parser.add_argument("--ha", action="store_true")
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     return parser.parse_args()
@@ -320,7 +323,7 @@ def in_engine(options: argparse.Namespace, report: Report) -> int:
     home = Path(tempfile.mkdtemp(prefix="compose.", dir=given if given and Path(given).is_dir() else None))
     project = None
     try:
-        project = Project(home, options.compose, options.base, options.kafka)
+        project = Project(home, options.compose, options.base, options.kafka, options.ha)
     except RuntimeError as fault:
         shutil.rmtree(home, ignore_errors=True)
         report.say(f"**** SKIPPED: the composed stack: {fault}")

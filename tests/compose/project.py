@@ -18,14 +18,18 @@ BINARIES = f"localhost/dispatch/binaries:{TAG}"
 # What the base image for functions has of the Dockerfile's FUNCTION_PACKAGES; Node.js and npm would double it.
 FUNCTION_PACKAGES = "python3 python3-pip"
 PARTS = (*SERVICES, "kafka", "postgresql")
+MORE_PARTS = (*(f"{service}-2" for service in SERVICES), "kafka-2", "kafka-3")  # of compose.ha.yaml
 CGROUPS = Path("/sys/fs/cgroup")
 DOCKER = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"  # Debian's builds without a plugin
 
 
 class Project:
-    def __init__(self, home: Path, compose: str, base: Path, kafka: Path):
-        """compose: the program; base: what make-base made; kafka: the folder of its jars."""
+    def __init__(self, home: Path, compose: str, base: Path, kafka: Path, ha: bool):
+        """compose: the program; base: what make-base made; kafka: the folder of its jars; ha: with compose.ha.yaml."""
         self.home, self.compose_program, self.base, self.kafka = home, compose, base, kafka
+        names = ("compose.yaml", *(["compose.ha.yaml"] if ha else []), "compose.ci.yaml")
+        self.files = [word for name in names for word in ("-f", COMPOSE / name)]
+        self.parts = (*PARTS, *(MORE_PARTS if ha else ()))
         self.engine = Engine(home / "engine", own_network=False)
         self.started = int(time.time())
         self.environment = {
@@ -48,8 +52,7 @@ class Project:
         return self.run(DOCKER, *arguments, **options)
 
     def compose(self, *arguments, **options) -> subprocess.CompletedProcess:
-        files = ("-f", COMPOSE / "compose.yaml", "-f", COMPOSE / "compose.ci.yaml")
-        return self.run(self.compose_program, *files, *arguments, **options)
+        return self.run(self.compose_program, *self.files, *arguments, **options)
 
     # ---- images
 
@@ -121,7 +124,7 @@ class Project:
     def name_parts(self) -> None:
         """Kafka tells clients a name: in this process's mount namespace it is known."""
         hosts = self.home / "hosts"
-        lines = ["127.0.0.1 localhost", *(f"{self.address(part)} {part}" for part in ("kafka", "postgresql"))]
+        lines = ["127.0.0.1 localhost", *(f"{self.address(part)} {part}" for part in self.parts)]
         fresh = not hosts.exists()
         hosts.write_text("\n".join(lines) + "\n")
         if fresh:
@@ -189,7 +192,7 @@ class Memory(threading.Thread):
 
     def run(self) -> None:
         while not self._ended.wait(1.0):
-            for part in PARTS:
+            for part in self.project.parts:
                 with contextlib.suppress(RuntimeError, OSError, KeyError):
                     self.look(part)
 
