@@ -64,6 +64,8 @@ def check_services(model: dict, what: str, report: Report) -> None:
             limits.append(f"{name} has no limit of processes or logs")
         if not re.search(r":(?!latest$)[\w.-]*\d[\w.-]*$", service["image"]):
             limits.append(f"{name}: {service['image']} is not pinned")
+        if base not in FOREIGN and service.get("pull_policy") != "never":
+            limits.append(f"{name}: {service['image']} would be asked of a registry")
         if base not in ONE_SHOT and service.get("restart") != "unless-stopped":
             waiting.append(f"{name} is not started again")
         if base in FOREIGN and not service.get("healthcheck", {}).get("test"):
@@ -87,7 +89,7 @@ def check_services(model: dict, what: str, report: Report) -> None:
             if mount["type"] == "bind" and not Path(mount["source"]).is_file():
                 told.append(f"{name}: nothing is at {mount['source']}")
     report.none(hardening, f"{what}: read-only roots, no capabilities, no new privileges")
-    report.none(limits, f"{what}: limits of memory, swap, processes and logs; pinned images")
+    report.none(limits, f"{what}: limits of memory, swap, processes and logs; images are pinned, or built here")
     report.none(waiting, f"{what}: health, restart, order, and more grace than drain-timeout")
     report.none(told, f"{what}: each setting is one of the service, each file is there")
     report.none(published, f"{what}: only the gateway is published, on the loopback")
