@@ -15,10 +15,10 @@ import time
 import urllib.parse
 from pathlib import Path
 
-from lib.fake_engine import DRIVER, DRIVER_IMAGE, IMAGE, SERVER
+from lib.fake_engine import CREDENTIALS, DRIVER, DRIVER_IMAGE, IMAGE, PRIVATE_IMAGE, REGISTRY, SERVER
 
 GROUP = f"dispatch-test-{os.getpid()}"
-PROGRAMS = ("dockerd", "containerd", "runc", "unshare", "ip")
+PROGRAMS = ("dockerd", "containerd", "runc", "unshare", "nsenter", "ip")
 
 
 class Unix(http.client.HTTPConnection):
@@ -44,7 +44,7 @@ class DockerEngine:
         return f"not installed: {', '.join(absent)} (packages docker.io, runc, iproute2)" if absent else ""
 
     def __init__(self, home: Path):
-        self.home, self.faults = Path(home), []
+        self.home, self.faults, self.registry = Path(home), [], None
         self.home.mkdir(parents=True, exist_ok=True)
         self.socket = self.home / "docker.sock"
         options = [
@@ -64,9 +64,22 @@ class DockerEngine:
                 change = urllib.parse.quote(f'{does} ["/usr/bin/python3","/program.py"]')
                 self.call("POST", f"/images/create?fromSrc=-&repo={name}&tag={tag}&changes={change}",
                           self.image(program))  # fmt: skip
+            self.serve_private()
         except BaseException:
             self.stop()
             raise
+
+    def serve_private(self):
+        """The driver's image, at a registry that the engine reaches."""
+        layer = self.home / "layer.tar"
+        layer.write_bytes(self.image(DRIVER))
+        name, _, tag = PRIVATE_IMAGE.removeprefix(REGISTRY + "/").partition(":")
+        pair = f"{CREDENTIALS['username']}:{CREDENTIALS['password']}"
+        self.registry = subprocess.Popen(
+            ["nsenter", f"--net=/proc/{self.daemon.pid}/ns/net", sys.executable, Path(__file__).with_name("registry.py"),
+             REGISTRY.rpartition(":")[2], pair, name, tag, layer, "/usr/bin/python3", "/program.py"],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
+        )  # fmt: skip
 
     def await_engine(self, bound: float = 60):
         deadline = time.monotonic() + bound
@@ -120,6 +133,9 @@ class DockerEngine:
         return [Shown(each) for each in self.call("GET", "/containers/json")]
 
     def stop(self):
+        if self.registry is not None:
+            self.registry.kill()
+            self.registry.wait()
         self.daemon.terminate()
         try:
             self.daemon.wait(30)
