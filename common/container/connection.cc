@@ -18,7 +18,9 @@ constexpr Duration kConnectAgain = std::chrono::seconds(2);
 }  // namespace
 
 Connection::Connection(EventLoop& loop, ConnectionOptions options)
-    : loop_(loop), options_(std::move(options)), engine_(loop, options_.socket) {
+    : loop_(loop),
+      options_(std::move(options)),
+      engine_(loop, options_.socket, options_.registry_file) {
   if (options_.socket.empty()) {
     usable_ = options_.none;
   } else if (usable_ = NetworkNamespace::Allowed(); !usable_.ok()) {

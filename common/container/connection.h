@@ -12,9 +12,10 @@ namespace dispatch::container {
 
 /// Settings of Connection.
 struct ConnectionOptions {
-  std::string socket;  // the engine's; empty: there is none
-  Status none;         // what is said then, with the remedy
-  std::string what;    // runs in the containers, for the log: "functions"
+  std::string socket;         // the engine's; empty: there is none
+  std::string registry_file;  // of credentials for pulls; empty: none
+  Status none;                // what is said then, with the remedy
+  std::string what;           // runs in the containers, for the log: "functions"
   /// `name=value`, or a name: the containers that may have been left by who was killed.
   std::string label;
   std::function<bool(const Listed&)> left = nullptr;  // those that were; null: all

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "common/container/registry_auth.h"
 #include "common/container/spec.h"
 
 namespace dispatch::container {
@@ -58,8 +59,11 @@ Listed ReadListed(const json::object& one) {
 
 }  // namespace
 
-Engine::Engine(EventLoop& loop, const std::string& socket)
-    : loop_(loop), socket_(socket), client_(loop, OptionsFor(socket)) {}
+Engine::Engine(EventLoop& loop, const std::string& socket, std::string registry_file)
+    : loop_(loop),
+      socket_(socket),
+      registry_file_(std::move(registry_file)),
+      client_(loop, OptionsFor(socket)) {}
 
 void Engine::Call(const std::string& method, const std::string& path, const json::object* body,
                   milliseconds timeout, Done<json::value> done) {
@@ -155,7 +159,14 @@ void Engine::Pull(const std::string& reference, Done<std::string> done) {
   bool tagged = reference.find('@') != std::string::npos ||
                 reference.find(':', reference.rfind('/') + 1) != std::string::npos;
   if (!tagged) name += ":latest";  // without one, the engine would pull them all
+  auto refused = [reference, done](const std::string& why) {
+    done(Error{Code::kUnprocessable,
+               fmt::format("the image {} cannot be pulled: {}", reference, why)});
+  };
+  auto credentials = RegistryAuthOfFile(registry_file_, reference);
+  if (!credentials.ok()) return refused(credentials.message());
   http::ClientRequest request;
+  if (!credentials->empty()) request.headers.Add("X-Registry-Auth", *credentials);
   request.url = Url("/images/create?fromImage=" + Escape(name));
   request.timeout = kPull;
   request.on_piece = [progress, read](std::string_view piece) {
@@ -168,16 +179,13 @@ void Engine::Pull(const std::string& reference, Done<std::string> done) {
     }
     return true;
   };
-  client_.Send(std::move(request), [this, reference, progress, read,
+  client_.Send(std::move(request), [this, reference, progress, read, refused,
                                     done](const http::Client::Outcome& outcome) {
     read();
     bool answered = outcome.failure == http::FailureKind::kNone;
     std::string why = !answered ? outcome.message : progress->error;
     if (answered && outcome.response.status != 200) why = ErrorOf(outcome.response).message;
-    if (!why.empty()) {
-      return done(Error{Code::kUnprocessable,
-                        fmt::format("the image {} cannot be pulled: {}", reference, why)});
-    }
+    if (!why.empty()) return refused(why);
     Call("GET", "/images/" + reference + "/json", nullptr, kCall,
          [this, reference, done](const Result<json::value>& there) {
            if (!there.ok()) return done(there.error());

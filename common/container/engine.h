@@ -46,7 +46,9 @@ class Engine {
   using Done = std::function<void(Result<T>)>;
   using Told = std::function<void(Status)>;
 
-  Engine(EventLoop& loop, const std::string& socket);
+  /// `registry_file` has the credentials of registries that images are pulled from, as
+  /// RegistryAuthOfFile reads it at each pull.
+  Engine(EventLoop& loop, const std::string& socket, std::string registry_file);
 
   /// Says what it is ("docker 20.10.24, API 1.41"); before anything else.
   void Connect(Done<std::string> done);
@@ -77,6 +79,7 @@ class Engine {
 
   EventLoop& loop_;
   const std::string socket_;
+  const std::string registry_file_;
   std::string prefix_;
   http::Client client_;
 };

@@ -103,6 +103,10 @@ std::vector<Config::Setting> Settings() {
                       .help = "socket of a container engine with Docker's API, for driver types "
                               "that name an image (/var/run/docker.sock); empty: there is none",
                       .unit = "file"});
+  settings.push_back({.name = "registry-auth-file",
+                      .help = "credentials of the registries that the engine pulls images from, as "
+                              "`docker login` writes them (config.json), mode 0600; empty: none",
+                      .unit = "file"});
   settings.push_back({.name = "allow-private-sources",
                       .type = Config::Type::kBool,
                       .default_value = "false",
@@ -253,6 +257,7 @@ class EventManager {
     DriverSettings settings;
     settings.drivers_dir = config.String("drivers-dir");
     settings.engine_socket = config.String("drivers-engine-socket");
+    settings.registry_file = config.String("registry-auth-file");
     settings.own_brokers = config.String("kafka-brokers");
     settings.allow_private = config.Bool("allow-private-sources");
     return settings;

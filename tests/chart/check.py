@@ -51,6 +51,7 @@ NOT_OFFERED = {
     "instance-id": "all replicas would have one name",
     "functions-engine-socket": "the engine of a node is no sandbox for a pod",
     "drivers-engine-socket": "the engine of a node is no sandbox for a pod",
+    "registry-auth-file": "there is no engine to pull",
 }
 
 

@@ -4,7 +4,7 @@ stand-in (lib/fake_engine.py); with `-m long` also a real one, where dockerd can
 import json
 
 import pytest
-from lib.fake_engine import DRIVER_IMAGE, FakeEngine
+from lib.fake_engine import CREDENTIALS, DRIVER_IMAGE, PRIVATE_IMAGE, FakeEngine, write_credentials
 from lib.own_service import OwnService
 from lib.wait import eventually
 from test_containers import engine  # noqa: F401
@@ -17,7 +17,10 @@ TAKEOVER = 20  # seconds: a lease of 5, and what the machine needs
 
 @pytest.fixture(scope="module")
 def manager(engine, stack):  # noqa: F811
-    running = OwnService(stack, "event-manager", DISPATCH_DRIVERS_ENGINE_SOCKET=str(engine.socket))
+    engine.credentials = stack.home / "registry.json"
+    write_credentials(engine.credentials, known=False)
+    running = OwnService(stack, "event-manager", DISPATCH_DRIVERS_ENGINE_SOCKET=str(engine.socket),
+                         DISPATCH_REGISTRY_AUTH_FILE=str(engine.credentials))  # fmt: skip
     yield running
     running.stop()
     eventually(lambda: not engine.running(), "no container is left")
@@ -199,6 +202,27 @@ def test_what_cannot_be_run_is_in_error(org, driver, name, kind):
     assert "localhost/no-such:1 cannot be pulled" in status(org, called)["reason"][0]
     answer = org.post(TYPES, {"name": "x", "image": "a/../b:1"}, expect=422).json()
     assert "is no reference of an image" in answer["message"]
+
+
+def test_a_private_image_is_pulled_with_its_registrys_credentials(org, driver, engine, name, stack):  # noqa: F811
+    private = name("type")
+    org.post(TYPES, {"name": private, "image": PRIVATE_IMAGE}, expect=201)
+    called = driver(private)
+    eventually(lambda: f"{PRIVATE_IMAGE} cannot be pulled" in str(status(org, called)["reason"]), "it is refused without")
+    write_credentials(engine.credentials, known=True)
+    await_line(org, called, "goes on", 60)
+    for told in (stack.log("event-manager"), str(logs(org, called)), str(status(org, called))):
+        assert CREDENTIALS["password"] not in told
+    engine.credentials.chmod(0o644)
+    other = driver(kind_without_image(org, name))
+    eventually(lambda: "chmod 0600" in str(status(org, other)["reason"]), "a file for all is refused")
+    engine.credentials.chmod(0o600)
+
+
+def kind_without_image(org, name) -> str:
+    called = name("type")
+    org.post(TYPES, {"name": called, "image": "localhost/no-such:2"}, expect=201)
+    return called
 
 
 def test_vmwares_images_go_on_being_built_in(org, driver, engine, name, kind):  # noqa: F811

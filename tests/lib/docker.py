@@ -14,10 +14,10 @@ import time
 import urllib.parse
 from pathlib import Path
 
-from lib.fake_engine import DRIVER, DRIVER_IMAGE, IMAGE, SERVER
+from lib.fake_engine import CREDENTIALS, DRIVER, DRIVER_IMAGE, IMAGE, PRIVATE_IMAGE, REGISTRY, SERVER
 
 GROUP = f"dispatch-test-{os.getpid()}"
-PROGRAMS = ("dockerd", "containerd", "runc", "unshare", "ip")
+PROGRAMS = ("dockerd", "containerd", "runc", "unshare", "nsenter", "ip")
 
 
 class Unix(http.client.HTTPConnection):
@@ -114,6 +114,7 @@ class DockerEngine(Engine):
 
     def __init__(self, home: Path):
         self.faults: list = []
+        self.registry = None
         super().__init__(home, "--iptables=false")
         try:
             for image, program, does in ((IMAGE, SERVER, "CMD"), (DRIVER_IMAGE, DRIVER, "ENTRYPOINT")):
@@ -121,9 +122,22 @@ class DockerEngine(Engine):
                 change = urllib.parse.quote(f'{does} ["/usr/bin/python3","/program.py"]')
                 self.call("POST", f"/images/create?fromSrc=-&repo={name}&tag={tag}&changes={change}",
                           self.image(program))  # fmt: skip
+            self.serve_private()
         except BaseException:
             self.stop()
             raise
+
+    def serve_private(self):
+        """The driver's image, at a registry that the engine reaches."""
+        layer = self.home / "layer.tar"
+        layer.write_bytes(self.image(DRIVER))
+        name, _, tag = PRIVATE_IMAGE.removeprefix(REGISTRY + "/").partition(":")
+        pair = f"{CREDENTIALS['username']}:{CREDENTIALS['password']}"
+        self.registry = subprocess.Popen(
+            ["nsenter", f"--net=/proc/{self.daemon.pid}/ns/net", sys.executable, Path(__file__).with_name("registry.py"),
+             REGISTRY.rpartition(":")[2], pair, name, tag, layer, "/usr/bin/python3", "/program.py"],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
+        )  # fmt: skip
 
     def image(self, program: Path) -> bytes:
         """Python with its library, and the program."""
@@ -147,6 +161,12 @@ class DockerEngine(Engine):
             tar.add(python, "usr/bin/python3")
             tar.add(program, "program.py")
         return out.getvalue()
+
+    def stop(self):
+        if self.registry is not None:
+            self.registry.kill()
+            self.registry.wait()
+        super().stop()
 
     def running(self) -> list[Shown]:
         return [Shown(each) for each in self.call("GET", "/containers/json")]

@@ -2,6 +2,7 @@
 containers are processes in network namespaces of their own. Strict: what it does not know, or what would
 loosen a container, is refused and kept in `faults`."""
 
+import base64
 import contextlib
 import http.server
 import json
@@ -24,6 +25,10 @@ DIGEST = "localhost/dispatch-test@sha256:" + "ab" * 32
 IMAGE = "localhost/dispatch-test:server"
 DRIVER_DIGEST = "localhost/dispatch-test@sha256:" + "ef" * 32
 DRIVER_IMAGE = "localhost/dispatch-test:driver"
+# Of a registry that asks who pulls: any port of loopback is one that a real engine asks without TLS.
+REGISTRY = "127.0.0.1:5000"
+PRIVATE_IMAGE = f"{REGISTRY}/private/driver:1"
+CREDENTIALS = {"username": "jon", "password": "only-for-the-registry", "serveraddress": REGISTRY}
 OWN_NETWORK = os.stat("/proc/self/ns/net").st_ino
 CONFINED = {
     "ReadonlyRootfs": True,
@@ -34,6 +39,14 @@ CONFINED = {
 }
 LIMITED = {"Memory", "MemorySwap", "NanoCpus", "PidsLimit", "NetworkMode", "Tmpfs", "Ulimits"}
 FIELDS = {"Image", "Env", "Labels", "AttachStdout", "AttachStderr", "HostConfig"}
+
+
+def write_credentials(file: Path, known: bool):
+    """As `docker login` keeps them; those of CREDENTIALS, or none."""
+    pair = f"{CREDENTIALS['username']}:{CREDENTIALS['password']}"
+    entry = {REGISTRY: {"auth": base64.b64encode(pair.encode()).decode()}}
+    file.touch(0o600)
+    file.write_text(json.dumps({"auths": entry if known else {}}))
 
 
 class Refused(Exception):
@@ -105,7 +118,7 @@ class FakeEngine:
     def __init__(self, socket: Path):
         self.socket, self.containers, self.faults, self.asked = Path(socket), {}, [], []
         self.images = {}  # reference -> RepoDigests
-        self.registry = {IMAGE: [DIGEST], DRIVER_IMAGE: [DRIVER_DIGEST]}
+        self.registry = {IMAGE: [DIGEST], DRIVER_IMAGE: [DRIVER_DIGEST], PRIVATE_IMAGE: [DRIVER_DIGEST]}
         self.is_away = False
         engine = self
 
@@ -232,7 +245,7 @@ class FakeEngine:
 
     def create(self, http_, spec):
         host = spec.get("HostConfig", {})
-        driver = spec.get("Image") in (DRIVER_IMAGE, DRIVER_DIGEST)
+        driver = spec.get("Image") in (DRIVER_IMAGE, DRIVER_DIGEST, PRIVATE_IMAGE)
         if set(spec) != FIELDS | ({"Cmd"} if driver else set()):
             raise Refused(400, f"fields {sorted(spec)}")
         if set(host) - set(CONFINED) != LIMITED | (set() if driver else {"Binds"}):
@@ -265,7 +278,12 @@ class FakeEngine:
         name = query["fromImage"]
         found = next((known for known, digests in self.registry.items() if name == known or name in digests), None)
         lines = [{"status": f"Pulling from {name}"}]
-        if found is None:
+        shown = json.loads(base64.urlsafe_b64decode(http_.headers.get("X-Registry-Auth", "e30=")))
+        if found == PRIVATE_IMAGE and shown != CREDENTIALS:
+            lines.append({"error": f"pull access denied for {name}, may require 'docker login'"})
+        elif found != PRIVATE_IMAGE and shown:
+            raise Refused(400, "credentials for another registry")
+        elif found is None:
             lines.append({"errorDetail": {"message": "x"}, "error": f"manifest for {name} not found"})
         else:
             self.images[found] = self.registry[found]

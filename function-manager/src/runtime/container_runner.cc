@@ -61,6 +61,7 @@ class ContainerRunner::Impl : public runtime::WorkerMaker {
   container::Connection connection_{
       loop_,
       {.socket = options_.socket,
+       .registry_file = options_.registry_file,
        .none = NoEngine(),
        .what = "functions",
        .label = fmt::format("{}={}", container::kOwnerLabel, options_.owner)}};

@@ -23,10 +23,12 @@ bool IsOrphan(const container::Listed& listed) {
 
 }  // namespace
 
-DriverContainers::DriverContainers(EventLoop& loop, const std::string& socket)
+DriverContainers::DriverContainers(EventLoop& loop, const std::string& socket,
+                                   const std::string& registry_file)
     : loop_(loop),
       owner_(ProcessName()),
       connection_(loop, {.socket = socket,
+                         .registry_file = registry_file,
                          .none = NoDriverEngine(""),
                          .what = "drivers",
                          .label = kDriverLabel,

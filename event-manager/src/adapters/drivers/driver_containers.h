@@ -15,7 +15,7 @@ namespace dispatch {
 /// that are gone. Must outlive the drivers; one owner.
 class DriverContainers {
  public:
-  DriverContainers(EventLoop& loop, const std::string& socket);
+  DriverContainers(EventLoop& loop, const std::string& socket, const std::string& registry_file);
   ~DriverContainers();
 
   container::Connection& connection() { return connection_; }

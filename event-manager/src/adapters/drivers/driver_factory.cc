@@ -17,7 +17,8 @@ DriverFactory MakeDrivers(EventLoop& loop, broker::Broker& broker, SecretClient&
   if (!settings.drivers_dir.empty()) confinement = std::make_shared<DriverConfinement>(loop);
   std::shared_ptr<DriverContainers> containers;
   if (!settings.engine_socket.empty()) {
-    containers = std::make_shared<DriverContainers>(loop, settings.engine_socket);
+    containers =
+        std::make_shared<DriverContainers>(loop, settings.engine_socket, settings.registry_file);
     factory.close = [containers](auto done) { containers->Close(std::move(done)); };
   }
   factory.make = [&loop, &broker, confinement, containers, settings = std::move(settings)](
