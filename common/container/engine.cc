@@ -228,7 +228,7 @@ void Engine::Wait(const std::string& id, Told done) {
        [done](const Result<json::value>& answer) { done(answer.status()); });
 }
 
-std::unique_ptr<Output> Engine::Attach(const std::string& id,
+std::unique_ptr<Output> Engine::Attach(const std::string& id, std::function<void()> begun,
                                        std::function<bool(std::string_view)> piece,
                                        std::function<void()> ended) {
   // With a client of its own: an engine may tell nothing of a container that never started and is
@@ -237,6 +237,7 @@ std::unique_ptr<Output> Engine::Attach(const std::string& id,
   http::ClientRequest request;
   request.url = Url("/containers/" + id + "/attach?stream=1&stdout=1&stderr=1");
   request.timeout = kForever;
+  request.on_begin = std::move(begun);
   request.on_piece = std::move(piece);
   output->client.Send(std::move(request),
                       [ended = std::move(ended)](const http::Client::Outcome&) { ended(); });

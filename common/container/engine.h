@@ -64,9 +64,10 @@ class Engine {
   void Inspect(const std::string& id, Done<State> done);
   /// When it ended.
   void Wait(const std::string& id, Told done);
-  /// Its output from now on, in the form that LogFrames reads, until `piece` says false, it ends,
-  /// or the object does.
-  std::unique_ptr<Output> Attach(const std::string& id, std::function<bool(std::string_view)> piece,
+  /// Its output from `begun` on, in the form that LogFrames reads, until `piece` says false, it
+  /// ends, or the object does. It may end without having begun.
+  std::unique_ptr<Output> Attach(const std::string& id, std::function<void()> begun,
+                                 std::function<bool(std::string_view)> piece,
                                  std::function<void()> ended);
   /// Ends it and takes it away; one that is not there is OK.
   void Remove(const std::string& id, Told done);

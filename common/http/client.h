@@ -28,6 +28,8 @@ struct ClientRequest {
   /// False: no more, the request ends with what there is. `timeout` is then for the answer's head,
   /// and again from each piece to the next.
   std::function<bool(std::string_view piece)> on_piece = nullptr;
+  /// Beside on_piece, HTTP/1.1: the head of a 2xx answer is there, so its body comes from now on.
+  std::function<void()> on_begin = nullptr;
 };
 
 struct ClientResponse {

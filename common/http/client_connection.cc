@@ -292,10 +292,15 @@ bool ClientConnection::HandOn() {
   auto exchange = exchange_;
   const auto& taker = exchange->request.on_piece;
   int status = parser_->status();
-  if (!taker || response_.body.empty() || status < 200 || status >= 300) return true;
+  if (!taker || !parser_->head_done() || status < 200 || status >= 300) return true;
+  auto self = shared_from_this();
+  if (auto begun = std::exchange(exchange->request.on_begin, nullptr)) {
+    begun();
+    if (phase_ != Phase::kBusy) return false;
+  }
+  if (response_.body.empty()) return true;
   std::string piece = std::exchange(response_.body, {});
   core_->Prolong(*exchange);
-  auto self = shared_from_this();
   bool more = taker(piece);
   // It may have ended the client.
   if (phase_ != Phase::kBusy) return false;

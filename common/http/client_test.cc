@@ -283,9 +283,14 @@ TEST_F(HttpClient, HandsOnAStreamPieceByPiece) {
     pieces.emplace_back(piece);
     return pieces.size() < 4;
   };
+  int begun = 0;
+  request.on_begin = [&] { ++begun; };
   auto slot = Send(std::move(request));
   RawPeer& peer = Accept(listener);
-  peer.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+  peer.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return begun == 1; }));  // before there is anything to take
+  EXPECT_TRUE(pieces.empty());
+  peer.Send("5\r\nfirst\r\n");
   ASSERT_TRUE(Until([&] { return pieces.size() == 1; }));
   // Together longer than the timeout, which is from piece to piece; and far from it each, as the
   // machine may stand still for a moment.
@@ -300,6 +305,7 @@ TEST_F(HttpClient, HandsOnAStreamPieceByPiece) {
   EXPECT_EQ(outcome.response.status, 200);
   EXPECT_EQ(outcome.response.body, "");
   EXPECT_EQ(pieces.front() + pieces.back(), "firstmor");
+  EXPECT_EQ(begun, 1);
   EXPECT_TRUE(Until([&] { return client().connections() == 0; }));
 }
 

@@ -296,9 +296,8 @@ class FakeEngine:
         http_.wfile.write(b"0\r\n\r\n")
 
     def attach(self, http_, container):
-        http_.connection.sendall(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n")
-        with container.lock:
+        with container.lock:  # whoever reads the head has all that comes
+            http_.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n")
             container.attached.append(http_.connection)
         container.ended.wait()
         http_.close_connection = True

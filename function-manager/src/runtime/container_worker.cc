@@ -86,7 +86,11 @@ void ContainerWorker::Create(bool pulled) {
 void ContainerWorker::OnCreated(std::string id) {
   id_ = std::move(id);
   if (state_ == State::kEnding) return Remove(kRemoveTries);
-  Attach();
+  Attach([this] { StartContainer(); });
+}
+
+void ContainerWorker::StartContainer() {
+  if (state_ != State::kStarting) return;
   engine_.Start(id_, Guard([this](const Status& started) {
                   if (state_ != State::kStarting) return;
                   if (!started.ok()) {
@@ -152,16 +156,26 @@ container::LogFrames ContainerWorker::Frames() {
   });
 }
 
-void ContainerWorker::Attach() {
-  attached_ = true;
+void ContainerWorker::Attach(std::function<void()> task) {
+  when_attached_ = std::move(task);
   unread_ = 0;
   frames_ = Frames();
   output_ = engine_.Attach(
-      id_,
+      id_, Guard([this] {
+        attached_ = true;
+        Attached();
+      }),
       [this, alive = std::weak_ptr(alive_)](std::string_view data) {
         return !alive.expired() && OnOutput(data);
       },
-      Guard([this] { attached_ = false; }));
+      Guard([this] {
+        attached_ = false;
+        Attached();
+      }));
+}
+
+void ContainerWorker::Attached() {
+  if (auto task = std::exchange(when_attached_, nullptr)) task();
 }
 
 // A flood is not read on: the engine drops what nobody takes, until the next run.
@@ -175,8 +189,15 @@ void ContainerWorker::Start(const RunInput& input) {
   state_ = State::kBusy;
   log_.emplace(options_.log_bytes);
   unread_ = 0;
-  if (!attached_) Attach();
   began_ = loop_.Steady();
+  ++run_;
+  if (attached_) return Send(input);
+  Attach([this, input, run = run_] {
+    if (state_ == State::kBusy && run == run_) Send(input);
+  });
+}
+
+void ContainerWorker::Send(const RunInput& input) {
   json::object context = input.context;
   if (input.timeout.count() > 0) {
     context["deadline"] = schema::FormatRfc3339(loop_.Now() + input.timeout);
@@ -188,7 +209,7 @@ void ContainerWorker::Start(const RunInput& input) {
   request.headers.Add("Content-Type", "application/json");
   request.body =
       json::Serialize(json::object{{"context", std::move(context)}, {"payload", input.payload}});
-  server_->Send(std::move(request), [this, run = ++run_](const http::Client::Outcome& outcome) {
+  server_->Send(std::move(request), [this, run = run_](const http::Client::Outcome& outcome) {
     OnAnswer(run, outcome);
   });
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <utility>
 
 #include "event-manager/src/adapters/drivers/driver_words.h"
 #include "event-manager/src/domain/drivers/driver_container.h"
@@ -106,6 +107,11 @@ void ContainerDriver::Create(const std::string& image) {
 void ContainerDriver::OnCreated(std::string id) {
   id_ = std::move(id);
   Attach();
+}
+
+// Begins with its first line.
+void ContainerDriver::OnAttached() {
+  if (std::exchange(started_, true)) return;
   containers_->engine().Start(id_, Guard([this](const Status& started) {
                                 // An image without such a program, for one.
                                 if (!started.ok()) return Fail(started.message());
@@ -118,7 +124,7 @@ void ContainerDriver::OnCreated(std::string id) {
 void ContainerDriver::Attach() {
   attached_ = true;
   output_ = containers_->engine().Attach(
-      id_,
+      id_, Guard([this] { OnAttached(); }),
       [this, alive = std::weak_ptr(alive_)](std::string_view data) {
         return !alive.expired() && frames_.Append(data);
       },
@@ -132,6 +138,7 @@ void ContainerDriver::OnAttachEnded() {
   err_.Finish();
   frames_.Reset();
   if (!ended_.empty()) return Fail(ended_);
+  if (!started_) return Fail("the container engine does not give the container's output");
   if (failed_) return;
   attach_timer_ = loop_.After(kAgain, [this] {
     attach_timer_ = kNoTimer;
@@ -147,6 +154,11 @@ void ContainerDriver::Listen() {
         auto inside = NetworkNamespace::Of(found->pid);
         if (!inside.ok()) return Fail(inside.message());
         auto listening = (*inside)->Listen(kDriverPort);
+        if (listening.code() == Code::kConflict) {
+          return Fail(listening.message() +
+                      ": its events are taken there; a server of its own needs "
+                      "another port");
+        }
         if (!listening.ok()) return Fail(listening.message());
         // Whether the number is still the container's, which a next process could have got.
         auto socket = std::make_shared<Fd>(std::move(*listening));

@@ -29,6 +29,7 @@ class ContainerDriver : public RunningDriver {
   void Create(const std::string& image);
   void OnCreated(std::string id);
   void Attach();
+  void OnAttached();
   void OnAttachEnded();
   void Listen();
   void AwaitEnd();
@@ -52,6 +53,7 @@ class ContainerDriver : public RunningDriver {
   std::string id_;     // empty: not made yet
   std::string ended_;  // why, while the last of its output is awaited
   bool attached_ = false;
+  bool started_ = false;  // or asked to
   bool failed_ = false;
   TimerId timer_ = kNoTimer;
   TimerId attach_timer_ = kNoTimer;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,7 +39,11 @@ class ContainerWorker : public PoolWorker {
   void OnStarted();
   void AskHealth();
   container::LogFrames Frames();
-  void Attach();
+  /// Runs the task when the output is being read, or cannot be.
+  void Attach(std::function<void()> task);
+  void Attached();
+  void StartContainer();
+  void Send(const RunInput& input);
   bool OnOutput(std::string_view data);
   void OnAnswer(uint64_t run, const http::Client::Outcome& answer);
   void Answer(RunOutcome outcome, bool has_logs);
@@ -63,6 +68,7 @@ class ContainerWorker : public PoolWorker {
   container::LogFrames frames_;
   std::unique_ptr<container::Output> output_;
   bool attached_ = false;
+  std::function<void()> when_attached_;
   size_t unread_ = 0;  // bytes of output that are nobody's
   std::optional<RunLog> log_;
   uint64_t run_ = 0;
