@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from lib.docker import GROUP, Engine
+from lib.docker import Engine, control_groups
 from lib.wait import eventually
 from static import COMPOSE, ROOT, SERVICES
 
@@ -19,7 +19,6 @@ BINARIES = f"localhost/dispatch/binaries:{TAG}"
 FUNCTION_PACKAGES = "python3 python3-pip"
 PARTS = (*SERVICES, "kafka", "postgresql")
 MORE_PARTS = (*(f"{service}-2" for service in SERVICES), "kafka-2", "kafka-3")  # of compose.ha.yaml
-CGROUPS = Path("/sys/fs/cgroup")
 DOCKER = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"  # Debian's builds without a plugin
 
 
@@ -109,7 +108,7 @@ class Project:
             state = self.container(part)["State"]
             return state["StartedAt"] != before["StartedAt"] and self.is_healthy(part)
 
-        eventually(again, f"{part} is healthy again", 120, 0.1)
+        eventually(again, f"{part} is healthy again", 180, 0.1)
         return time.monotonic() - begun
 
     def address(self, part: str) -> str:
@@ -133,7 +132,9 @@ class Project:
     def processes(self, identifier: str) -> list[dict]:
         """/proc/PID/status of all in a container."""
         found = []
-        for pid in (CGROUPS / "memory" / GROUP / identifier / "cgroup.procs").read_text().split():
+        pids = {pid for group in control_groups() if (group / identifier).is_dir()
+                for pid in (group / identifier / "cgroup.procs").read_text().split()}  # fmt: skip
+        for pid in sorted(pids, key=int):
             with contextlib.suppress(OSError):
                 lines = Path(f"/proc/{pid}/status").read_text().splitlines()
                 found.append(dict(line.split(":", 1) for line in lines if ":" in line))
@@ -160,9 +161,9 @@ class Project:
             place = line.split()[1]
             if place.startswith(f"{root}/data/overlay2/") or place.startswith(f"{root}/data/containers/"):
                 found.append(f"mount {place}")
-        for procs in (CGROUPS / "memory" / GROUP).rglob("cgroup.procs"):
-            found += [f"process {pid}" for pid in procs.read_text().split()]
-        return found
+        pids = {pid for group in control_groups() for procs in group.rglob("cgroup.procs")
+                for pid in procs.read_text().split()}  # fmt: skip
+        return found + [f"process {pid}" for pid in sorted(pids)]
 
     def stop(self) -> list[str]:
         """The engine too. Returns what is left of it."""
@@ -178,7 +179,7 @@ class Project:
                 if f"{home}/".encode() in process.read_bytes():
                     found.append(f"process {process.parent.name}: {process.read_bytes()[:120]}")
         found += [f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if f" {home}" in line]
-        found += [f"control group {group}" for group in CGROUPS.glob(f"*/{GROUP}")]
+        found += [f"control group {group}" for group in control_groups()]
         return found
 
 

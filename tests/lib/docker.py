@@ -19,6 +19,12 @@ GROUP = f"dispatch-test-{os.getpid()}"
 PROGRAMS = ("dockerd", "containerd", "runc", "unshare", "ip")
 
 
+def control_groups() -> list[Path]:
+    """Those of engines of this process, one for each controller (version 1) or one (version 2)."""
+    root = Path("/sys/fs/cgroup")
+    return [*root.glob(f"*/{GROUP}"), *root.glob(GROUP)]
+
+
 class Unix(http.client.HTTPConnection):
     def __init__(self, path):
         super().__init__("engine", timeout=120)
@@ -96,7 +102,7 @@ class Engine:
         subprocess.run(["sh", "-c", 'grep -o " $0/[^ ]*" /proc/mounts | sort -r | xargs -r umount', self.home],
                        check=False)  # fmt: skip
         shutil.rmtree(self.home, ignore_errors=True)
-        for group in Path("/sys/fs/cgroup").glob(f"*/{GROUP}"):
+        for group in control_groups():
             folders = [folder for folder, _, _ in os.walk(group, topdown=False)]
             for folder in folders:
                 with contextlib.suppress(OSError):
