@@ -115,8 +115,9 @@ class Run:
             labels = [f"org.opencontainers.image.{name}" for name in ("title", "description", "version", "revision")]
             faults += [f"{target} has no {label}" for label in labels if label not in (config["Labels"] or {})]
         self.report.none(faults, "images: user 10001, health, labels")
+        unwanted = "command -v curl || command -v wget || command -v python3"
         found = [service for service in ("identity", "event-manager", "api-gateway")
-                 if self.exec(service, "sh", "-c", "command -v curl || command -v wget || command -v python3").returncode == 0]  # fmt: skip
+                 if self.exec(service, "sh", "-c", unwanted).returncode == 0]  # fmt: skip
         self.report.none(found, "images: no curl, wget or Python where none is needed")
 
     def exec(self, part: str, *command):
