@@ -41,7 +41,8 @@ HELLO = "def handle(ctx, payload):\n    return {'hello': payload['name']}\n"
 
 
 def enter_namespaces() -> str:
-    """Runs the program again in a network and mounts of its own. Returns why not, where it may not."""
+    """Runs the program again in a network, mounts and processes of its own, so that all of it ends with the program,
+    whatever ends that. Returns why not, where it may not."""
     if INSIDE in os.environ:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return ""
@@ -50,10 +51,10 @@ def enter_namespaces() -> str:
         return "only root can start an engine"
     if absent:
         return f"not installed: {', '.join(absent)}; deploy/local/install-deps --compose installs them"
-    command = ["unshare", "--net", "--mount", "--propagation", "private"]
+    command = ["unshare", "--net", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
     trial = subprocess.run([*command, "iptables", "-S"], capture_output=True, text=True)
     if trial.returncode != 0:
-        return f"no network of its own can be made here: {trial.stderr.strip()[-300:]}"
+        return f"no network and processes of its own can be made here: {trial.stderr.strip()[-300:]}"
     os.environ[INSIDE] = "yes"
     os.execvp(command[0], [*command, sys.executable, *sys.argv])
 
@@ -208,17 +209,23 @@ class Run:
         self.load = Load(API, keys, self.options.rate, seed)
         self.load.start()
         try:
-            self.await_flow("the load begins")
-            for part in self.project.parts:
-                killed = time.monotonic()
-                self.kills.append((part, killed))
-                healthy = self.project.kill(part)
-                self.await_flow(f"{part} was killed")
-                self.report.check(True, f"{part} killed: it comes back, and events flow",
-                                  f"new ones delivered after {self.first_after(killed):.1f} s, "
-                                  f"healthy after {healthy:.1f} s")  # fmt: skip
-        finally:
+            self.kill_each()
+        except Exception:
             self.load.stop()
+            raise
+        # Not when it is interrupted: its threads end with the program, and may wait for answers until then.
+        self.load.stop()
+
+    def kill_each(self) -> None:
+        self.await_flow("the load begins")
+        for part in self.project.parts:
+            killed = time.monotonic()
+            self.kills.append((part, killed))
+            healthy = self.project.kill(part)
+            self.await_flow(f"{part} was killed")
+            self.report.check(True, f"{part} killed: it comes back, and events flow",
+                              f"new ones delivered after {self.first_after(killed):.1f} s, "
+                              f"healthy after {healthy:.1f} s")  # fmt: skip
 
     def fresh(self, since: float) -> set[str]:
         """Events that were accepted since then, of the topic whose first subscription gets all."""

@@ -1,5 +1,6 @@
 """The composed stack in an engine: its images, its containers, and what the kernel says of them."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -21,6 +22,13 @@ PARTS = (*SERVICES, "kafka", "postgresql")
 MORE_PARTS = (*(f"{service}-2" for service in SERVICES), "kafka-2", "kafka-3")  # of compose.ha.yaml
 DOCKER = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"  # Debian's builds without a plugin
 
+NEEDED = 10 << 30
+
+
+def free_memory() -> int:
+    found = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:")]
+    return int(found[0].split()[1]) << 10
+
 
 class Project:
     def __init__(self, home: Path, compose: str, base: Path, kafka: Path, ha: bool):
@@ -29,6 +37,11 @@ class Project:
         names = ("compose.yaml", *(["compose.ha.yaml"] if ha else []), "compose.ci.yaml")
         self.files = [word for name in names for word in ("-f", COMPOSE / name)]
         self.parts = (*PARTS, *(MORE_PARTS if ha else ()))
+        if free_memory() > NEEDED:
+            # Images are many small files, whose removal takes longer than the rest where a disk is busy.
+            data = home / "engine" / "data"
+            data.mkdir(parents=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={NEEDED // 2}", "tmpfs", data], check=True)
         self.engine = Engine(home / "engine", own_network=False)
         self.started = int(time.time())
         self.environment = {
@@ -168,9 +181,9 @@ class Project:
     def stop(self) -> list[str]:
         """The engine too. Returns what is left of it."""
         # Else nothing would take away what a failed run leaves.
-        for each in self.engine.call("GET", "/containers/json?all=1"):
-            with contextlib.suppress(RuntimeError):
-                self.engine.call("DELETE", f"/containers/{each['Id']}?force=1&v=1")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for each in self.engine.call("GET", "/containers/json?all=1"):
+                pool.submit(self.engine.call, "DELETE", f"/containers/{each['Id']}?force=1&v=1")
         home = str(self.engine.home)
         self.engine.stop()
         found = [] if not os.path.exists(home) else [f"{home} is left"]
@@ -194,7 +207,8 @@ class Memory(threading.Thread):
     def run(self) -> None:
         while not self._ended.wait(1.0):
             for part in self.project.parts:
-                with contextlib.suppress(RuntimeError, OSError, KeyError):
+                # A container that is about to be started again has no figures.
+                with contextlib.suppress(RuntimeError, OSError, KeyError, TypeError):
                     self.look(part)
 
     def look(self, part: str) -> None:

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tarfile
 import time
+import uuid
 from pathlib import Path
 
 from lib.fake_engine import IMAGE, SERVER
 
-GROUP = f"dispatch-test-{os.getpid()}"
+GROUP = f"dispatch-test-{uuid.uuid4().hex[:12]}"
 PROGRAMS = ("dockerd", "containerd", "runc", "unshare", "ip")
 
 
