@@ -1,5 +1,6 @@
 """The composed stack in an engine: its images, its containers, and what the kernel says of them."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -9,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from lib.docker import GROUP, Engine
+from lib.docker import Engine, control_groups
 from lib.wait import eventually
 from static import COMPOSE, ROOT, SERVICES
 
@@ -19,8 +20,14 @@ BINARIES = f"localhost/dispatch/binaries:{TAG}"
 FUNCTION_PACKAGES = "python3 python3-pip"
 PARTS = (*SERVICES, "kafka", "postgresql")
 MORE_PARTS = (*(f"{service}-2" for service in SERVICES), "kafka-2", "kafka-3")  # of compose.ha.yaml
-CGROUPS = Path("/sys/fs/cgroup")
 DOCKER = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"  # Debian's builds without a plugin
+
+NEEDED = 10 << 30
+
+
+def free_memory() -> int:
+    found = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:")]
+    return int(found[0].split()[1]) << 10
 
 
 class Project:
@@ -30,6 +37,11 @@ class Project:
         names = ("compose.yaml", *(["compose.ha.yaml"] if ha else []), "compose.ci.yaml")
         self.files = [word for name in names for word in ("-f", COMPOSE / name)]
         self.parts = (*PARTS, *(MORE_PARTS if ha else ()))
+        if free_memory() > NEEDED:
+            # Images are many small files, whose removal takes longer than the rest where a disk is busy.
+            data = home / "engine" / "data"
+            data.mkdir(parents=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={NEEDED // 2}", "tmpfs", data], check=True)
         self.engine = Engine(home / "engine", own_network=False)
         self.started = int(time.time())
         self.environment = {
@@ -109,7 +121,7 @@ class Project:
             state = self.container(part)["State"]
             return state["StartedAt"] != before["StartedAt"] and self.is_healthy(part)
 
-        eventually(again, f"{part} is healthy again", 120, 0.1)
+        eventually(again, f"{part} is healthy again", 180, 0.1)
         return time.monotonic() - begun
 
     def address(self, part: str) -> str:
@@ -133,7 +145,9 @@ class Project:
     def processes(self, identifier: str) -> list[dict]:
         """/proc/PID/status of all in a container."""
         found = []
-        for pid in (CGROUPS / "memory" / GROUP / identifier / "cgroup.procs").read_text().split():
+        pids = {pid for group in control_groups() if (group / identifier).is_dir()
+                for pid in (group / identifier / "cgroup.procs").read_text().split()}  # fmt: skip
+        for pid in sorted(pids, key=int):
             with contextlib.suppress(OSError):
                 lines = Path(f"/proc/{pid}/status").read_text().splitlines()
                 found.append(dict(line.split(":", 1) for line in lines if ":" in line))
@@ -160,16 +174,16 @@ class Project:
             place = line.split()[1]
             if place.startswith(f"{root}/data/overlay2/") or place.startswith(f"{root}/data/containers/"):
                 found.append(f"mount {place}")
-        for procs in (CGROUPS / "memory" / GROUP).rglob("cgroup.procs"):
-            found += [f"process {pid}" for pid in procs.read_text().split()]
-        return found
+        pids = {pid for group in control_groups() for procs in group.rglob("cgroup.procs")
+                for pid in procs.read_text().split()}  # fmt: skip
+        return found + [f"process {pid}" for pid in sorted(pids)]
 
     def stop(self) -> list[str]:
         """The engine too. Returns what is left of it."""
         # Else nothing would take away what a failed run leaves.
-        for each in self.engine.call("GET", "/containers/json?all=1"):
-            with contextlib.suppress(RuntimeError):
-                self.engine.call("DELETE", f"/containers/{each['Id']}?force=1&v=1")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for each in self.engine.call("GET", "/containers/json?all=1"):
+                pool.submit(self.engine.call, "DELETE", f"/containers/{each['Id']}?force=1&v=1")
         home = str(self.engine.home)
         self.engine.stop()
         found = [] if not os.path.exists(home) else [f"{home} is left"]
@@ -178,7 +192,7 @@ class Project:
                 if f"{home}/".encode() in process.read_bytes():
                     found.append(f"process {process.parent.name}: {process.read_bytes()[:120]}")
         found += [f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if f" {home}" in line]
-        found += [f"control group {group}" for group in CGROUPS.glob(f"*/{GROUP}")]
+        found += [f"control group {group}" for group in control_groups()]
         return found
 
 
@@ -193,7 +207,8 @@ class Memory(threading.Thread):
     def run(self) -> None:
         while not self._ended.wait(1.0):
             for part in self.project.parts:
-                with contextlib.suppress(RuntimeError, OSError, KeyError):
+                # A container that is about to be started again has no figures.
+                with contextlib.suppress(RuntimeError, OSError, KeyError, TypeError):
                     self.look(part)
 
     def look(self, part: str) -> None:

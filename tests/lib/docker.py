@@ -12,12 +12,19 @@ import sys
 import tarfile
 import time
 import urllib.parse
+import uuid
 from pathlib import Path
 
 from lib.fake_engine import CREDENTIALS, DRIVER, DRIVER_IMAGE, IMAGE, PRIVATE_IMAGE, REGISTRY, SERVER
 
-GROUP = f"dispatch-test-{os.getpid()}"
+GROUP = f"dispatch-test-{uuid.uuid4().hex[:12]}"
 PROGRAMS = ("dockerd", "containerd", "runc", "unshare", "nsenter", "ip")
+
+
+def control_groups() -> list[Path]:
+    """Those of engines of this process, one for each controller (version 1) or one (version 2)."""
+    root = Path("/sys/fs/cgroup")
+    return [*root.glob(f"*/{GROUP}"), *root.glob(GROUP)]
 
 
 class Unix(http.client.HTTPConnection):
@@ -97,7 +104,7 @@ class Engine:
         subprocess.run(["sh", "-c", 'grep -o " $0/[^ ]*" /proc/mounts | sort -r | xargs -r umount', self.home],
                        check=False)  # fmt: skip
         shutil.rmtree(self.home, ignore_errors=True)
-        for group in Path("/sys/fs/cgroup").glob(f"*/{GROUP}"):
+        for group in control_groups():
             folders = [folder for folder, _, _ in os.walk(group, topdown=False)]
             for folder in folders:
                 with contextlib.suppress(OSError):
