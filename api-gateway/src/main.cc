@@ -5,6 +5,7 @@
 #include "api-gateway/src/domain/call.h"
 #include "api-gateway/src/domain/denial_log.h"
 #include "api-gateway/src/domain/directory.h"
+#include "api-gateway/src/domain/doctor.h"
 #include "api-gateway/src/domain/endpoints/endpoint_answer.h"
 #include "api-gateway/src/domain/endpoints/endpoints.h"
 #include "api-gateway/src/domain/gateway.h"
@@ -103,8 +104,9 @@ struct App {
                 browser,        run_streams,
                 source_uploads, lag_streams,
                 directory,      service_key} {
-    AddRoutes(gateway, backend, OpenApiDocument(),
-              {std::string(BuildVersion()), std::string(BuildCommit())});
+    const Version version{std::string(BuildVersion()), std::string(BuildCommit())};
+    AddRoutes(gateway, backend, OpenApiDocument(), version);
+    AddDoctorRoutes(gateway, backend, version, config.String("endpoints-tls-certificate"));
     identity.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
       directory.OnChanged(kind, key, entity);
     });

@@ -1,4 +1,5 @@
 #include "broker-adapters/contract/fixture.h"
+#include "broker-adapters/inspector.h"
 #include "broker-adapters/partitioner.h"
 
 // The one suite of both brokers: producing, reading, administration. group_contract.cc has groups.
@@ -417,6 +418,47 @@ TEST_P(BrokerTest, AdministersTopics) {
     info = Await<TopicInfo>([&](auto done) { admin.DescribeTopic(topic, std::move(done)); });
   }
   EXPECT_EQ(info.code(), Code::kNotFound);
+}
+
+TEST_P(BrokerTest, TellsLayoutAndSettings) {
+  Admin& admin = broker->admin();
+  Inspector& inspector = InspectorOf(admin);
+  std::string topic = NewTopic(3);
+  Status configured = AwaitStatus([&](auto done) {
+    admin.ConfigureTopic(topic, {{"retention.ms", "3600000"}}, std::move(done));
+  });
+  ASSERT_TRUE(configured.ok()) << configured.message();
+  auto cluster = Await<ClusterInfo>([&](auto done) { inspector.DescribeCluster(std::move(done)); });
+  ASSERT_TRUE(cluster.ok()) << cluster.message();
+  ASSERT_FALSE(cluster->brokers.empty());
+  auto it = std::find_if(cluster->topics.begin(), cluster->topics.end(),
+                         [&](const TopicLayout& layout) { return layout.name == topic; });
+  ASSERT_NE(it, cluster->topics.end());
+  EXPECT_EQ(it->partitions, 3);
+  EXPECT_EQ(it->leaderless, 0);
+  EXPECT_GE(it->replicas, 1);
+  EXPECT_EQ(it->in_sync, it->replicas);
+  using List = std::vector<KafkaSettings>;
+  List told;
+  for (int looks = 0; looks < 100; ++looks) {  // other brokers hear of it a moment later
+    auto list =
+        Await<List>([&](auto d) { inspector.DescribeTopicSettings({topic}, std::move(d)); });
+    ASSERT_TRUE(list.ok()) << list.message();
+    told = std::move(*list);
+    if (told.at(0)["retention.ms"] == "3600000") break;
+  }
+  EXPECT_EQ(told.at(0)["retention.ms"], "3600000");
+  EXPECT_EQ(told.at(0)["cleanup.policy"], "delete");
+  EXPECT_FALSE(told.at(0)["max.message.bytes"].empty());
+  auto missing = Await<List>([&](auto done) {
+    inspector.DescribeTopicSettings({topic, Unique("missing")}, std::move(done));
+  });
+  EXPECT_EQ(missing.code(), Code::kNotFound);
+  auto of_broker = Await<KafkaSettings>([&](auto done) {
+    inspector.DescribeBrokerSettings(cluster->brokers.front(), std::move(done));
+  });
+  ASSERT_TRUE(of_broker.ok()) << of_broker.message();
+  EXPECT_TRUE(of_broker->contains("auto.create.topics.enable"));
 }
 
 TEST_P(BrokerTest, SaysWhyATopicCannotBe) {

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <charconv>
 
+#include "broker-adapters/inspector.h"
 #include "broker-adapters/memory/cluster.h"
 #include "broker-adapters/memory/fetcher.h"
 #include "broker-adapters/memory/group.h"
@@ -56,8 +57,11 @@ Status Configure(Topic& topic, const Config& config) {
   return OkStatus();
 }
 
-class MemoryAdmin : public Admin {
+class MemoryAdmin : public Admin, public Inspector {
  public:
+  template <typename T>
+  using Done = Admin::Done<T>;
+
   MemoryAdmin(ClusterPtr cluster, std::string client)
       : cluster_(std::move(cluster)), client_(std::move(client)) {}
 
@@ -159,6 +163,44 @@ class MemoryAdmin : public Admin {
           auto it = cluster_->groups.find(group);
           return it == cluster_->groups.end() ? GroupInfo() : it->second->Describe();
         });
+  }
+
+  void DescribeCluster(Done<ClusterInfo> done) override {
+    Run<Result<ClusterInfo>>(std::move(done), [this]() -> Result<ClusterInfo> {
+      ClusterInfo info{{1}, {}};
+      for (auto& [name, topic] : cluster_->topics) {
+        auto partitions = static_cast<int32_t>(topic.partitions.size());
+        info.topics.push_back({name, partitions, 1, 1, 0});
+      }
+      std::sort(info.topics.begin(), info.topics.end(),
+                [](const auto& a, const auto& b) { return a.name < b.name; });
+      return info;
+    });
+  }
+
+  void DescribeTopicSettings(std::vector<std::string> topics,
+                             Done<std::vector<KafkaSettings>> done) override {
+    using List = std::vector<KafkaSettings>;
+    Run<Result<List>>(std::move(done), [this, topics = std::move(topics)]() -> Result<List> {
+      List list;
+      for (const std::string& name : topics) {
+        const Topic* topic = cluster_->FindTopic(name);
+        if (topic == nullptr) return NotFound(name);
+        list.push_back({{"cleanup.policy", "delete"},
+                        {"max.message.bytes", std::to_string(topic->max_message_bytes)},
+                        {"min.insync.replicas", "1"},
+                        {"retention.ms", "604800000"}});
+        for (const auto& [setting, value] : topic->config) list.back()[setting] = value;
+      }
+      return list;
+    });
+  }
+
+  void DescribeBrokerSettings(int32_t broker, Done<KafkaSettings> done) override {
+    Run<Result<KafkaSettings>>(std::move(done), [broker]() -> Result<KafkaSettings> {
+      return KafkaSettings{{"broker.id", std::to_string(broker)},
+                           {"auto.create.topics.enable", "false"}};
+    });
   }
 
  private:

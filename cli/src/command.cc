@@ -29,12 +29,12 @@ const std::vector<CommandPtr>& Commands() {
   static const std::vector<CommandPtr> commands = [] {
     std::vector<CommandPtr> all;
     for (auto make :
-         {MakeCreate,      MakeGet,        MakeUpdate,   MakeEdit,    MakeApply,    MakeDelete,
-          MakeExec,        MakeLog,        MakeCancel,   MakeRerun,   MakeRollback, MakeRotateToken,
-          MakeManage,      MakeEmit,       MakePublish,  MakeTail,    MakeTrace,    MakeAttempts,
-          MakeDeadLetters, MakeLag,        MakePause,    MakeResume,  MakeRewind,   MakeReplay,
-          MakeUp,          MakeDown,       MakeStatus,   MakeContext, MakeLogin,    MakeLogout,
-          MakeVersion,     MakeCompletion, MakeComplete, MakeHelp}) {
+         {MakeCreate,      MakeGet,     MakeUpdate,     MakeEdit,     MakeApply,    MakeDelete,
+          MakeExec,        MakeLog,     MakeCancel,     MakeRerun,    MakeRollback, MakeRotateToken,
+          MakeManage,      MakeEmit,    MakePublish,    MakeTail,     MakeTrace,    MakeAttempts,
+          MakeDeadLetters, MakeLag,     MakeDoctor,     MakePause,    MakeResume,   MakeRewind,
+          MakeReplay,      MakeUp,      MakeDown,       MakeStatus,   MakeContext,  MakeLogin,
+          MakeLogout,      MakeVersion, MakeCompletion, MakeComplete, MakeHelp}) {
       all.push_back(make());
     }
     return all;

@@ -24,6 +24,8 @@ struct Invocation {
   std::function<Result<Connection>()> connection;
   /// Connects at its first use; the same one every time.
   std::function<Result<Api*>()> api;
+  /// What the program ends with when the command succeeds.
+  int exit_code = 0;
 
   /// `value` in the format asked for, or `table` of it.
   void Print(const json::value& value, const std::function<std::string()>& table) const;
@@ -88,6 +90,7 @@ CommandPtr MakeTrace();
 CommandPtr MakeAttempts();
 CommandPtr MakeDeadLetters();
 CommandPtr MakeLag();
+CommandPtr MakeDoctor();
 CommandPtr MakePause();
 CommandPtr MakeResume();
 CommandPtr MakeRewind();

@@ -113,7 +113,7 @@ int Main(std::vector<std::string> words, const Environment& environment, std::os
   Invocation invocation{*arguments, environment, *format, out, err, connection, use_api};
   Status status = command.Run(invocation);
   out.flush();
-  return status.ok() ? 0 : Fail(status.error(), verb, err);
+  return status.ok() ? invocation.exit_code : Fail(status.error(), verb, err);
 }
 
 }  // namespace dispatch::cli

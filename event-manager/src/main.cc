@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "broker-adapters/audit_log.h"
+#include "broker-adapters/entities/doctor.h"
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/entities/outbox_store_pg.h"
 #include "broker-adapters/outbox_relay.h"
@@ -12,6 +13,7 @@
 #include "common/metrics.h"
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
+#include "event-manager/src/adapters/cluster_doctor.h"
 #include "event-manager/src/adapters/drivers/driver_commands.h"
 #include "event-manager/src/adapters/drivers/driver_factory.h"
 #include "event-manager/src/adapters/drivers/driver_hosting.h"
@@ -160,7 +162,9 @@ class EventManager {
             [this] { relay_.Nudge(); }, {}),
         monitor_(
             service.loop(), state_, survey_, [this] { return relay_.leading(); },
-            MonitorOptions(service.config())) {
+            MonitorOptions(service.config())),
+        doctor_(service.loop(), pool_, "event-manager", Migrations()),
+        cluster_(*broker_, state_, survey_, Topics(service.config())) {
     service_.AddReadyCheck(
         "database", [this] { return migrated_ ? "" : "not migrated yet: waiting for PostgreSQL"; });
     pg::MigrateWhenUp(service.loop(), pool_, Migrations(), [this](const Status& status) {
@@ -192,6 +196,9 @@ class EventManager {
     subscriptions_.Register(rpc_);
     dry_runs_.Register(rpc_);
     lag_.Register(rpc_);
+    doctor_.AddCheck([this](auto done) { cluster_.LookAtKafka(std::move(done)); });
+    doctor_.AddCheck([this](auto done) { cluster_.LookAtSubscriptions(std::move(done)); });
+    doctor_.Register(rpc_);
     replays_.Register(rpc_);
     drivers_.Register(rpc_);
     functions_.OnChanged([this](const std::string& kind, const std::string& key, const auto& before,
@@ -210,10 +217,7 @@ class EventManager {
     FollowOrganizations(
         organizations_, [this](const std::string& org) { topics_.EnsureDefault(org); },
         [this](const std::string& org) { topics_.RemoveOrganization(org); });
-    const Config& config = service_.config();
-    auto specs = broker::InternalTopics(Replication(config),
-                                        static_cast<int32_t>(config.Int("invocations-partitions")));
-    broker::EnsureTopics(*broker_, service_.loop(), specs, [this] {
+    broker::EnsureTopics(*broker_, service_.loop(), Topics(service_.config()), [this] {
       relay_.Start();
       KeepForgettingRequests(service_.loop(), pool_);
       state_.Start();
@@ -280,6 +284,10 @@ class EventManager {
     options.max_subscriptions = static_cast<size_t>(config.Int("max-subscription-metrics"));
     return options;
   }
+  static std::vector<broker::TopicSpec> Topics(const Config& config) {
+    return broker::InternalTopics(Replication(config),
+                                  static_cast<int32_t>(config.Int("invocations-partitions")));
+  }
   static int16_t Replication(const Config& config) {
     return static_cast<int16_t>(config.Int("replication-factor"));
   }
@@ -320,6 +328,8 @@ class EventManager {
   LagReport lag_;
   Replays replays_;
   LagMonitor monitor_;
+  Doctor doctor_;
+  ClusterDoctor cluster_;
 };
 
 int Main(int argc, char** argv) {

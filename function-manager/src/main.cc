@@ -2,6 +2,7 @@
 #include <random>
 
 #include "broker-adapters/audit_log.h"
+#include "broker-adapters/entities/doctor.h"
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/entities/outbox_store_pg.h"
 #include "broker-adapters/outbox_relay.h"
@@ -193,7 +194,8 @@ class FunctionManager {
               RunOptions(service.config())),
         letters_(service.loop(), pool_, subscriptions_),
         redrives_(service.loop(), pool_, subscriptions_, [this] { invoker_.NudgeRedrives(); }),
-        queries_(pool_, subscriptions_) {
+        queries_(pool_, subscriptions_),
+        doctor_(service.loop(), pool_, "function-manager", Migrations()) {
     service_.AddReadyCheck(
         "database", [this] { return migrated_ ? "" : "not migrated yet: waiting for PostgreSQL"; });
     pg::MigrateWhenUp(service.loop(), pool_, Migrations(), [this](const Status& status) {
@@ -231,6 +233,11 @@ class FunctionManager {
     letters_.Register(rpc_);
     redrives_.Register(rpc_);
     queries_.Register(rpc_);
+    doctor_.AddCheck([this](auto done) {
+      done({JudgeFreeSpace("disk.functions", "what functions run from",
+                           service_.config().String("functions-dir"))});
+    });
+    doctor_.Register(rpc_);
     const Config& config = service_.config();
     auto specs = broker::InternalTopics(static_cast<int16_t>(config.Int("replication-factor")),
                                         static_cast<int32_t>(config.Int("invocations-partitions")));
@@ -446,6 +453,7 @@ class FunctionManager {
   DeadLetterCommands letters_;
   RedriveCommands redrives_;
   DeliveryQueries queries_;
+  Doctor doctor_;
 };
 
 int Main(int argc, char** argv) {

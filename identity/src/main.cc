@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "broker-adapters/audit_log.h"
+#include "broker-adapters/entities/doctor.h"
 #include "broker-adapters/entities/idempotency.h"
 #include "broker-adapters/mac.h"
 #include "broker-adapters/outbox_relay.h"
@@ -68,8 +69,10 @@ class Identity {
         rpc_(*broker_, loop_, signer_, kService),
         relay_(*broker_, loop_, signer_, outbox_,
                {.service = kService, .owner = Uuid::V7(loop_.Now()).ToString()}),
-        commands_(loop_, pool_, audit_, service_key_, [this] { relay_.Nudge(); }) {
+        commands_(loop_, pool_, audit_, service_key_, [this] { relay_.Nudge(); }),
+        doctor_(loop_, pool_, kService, Migrations()) {
     commands_.Register(rpc_);
+    doctor_.Register(rpc_);
     AddReadyChecks();
     AddStopSteps();
     PrepareDatabase();
@@ -165,6 +168,7 @@ class Identity {
   broker::RpcServer rpc_;
   broker::OutboxRelay relay_;
   Commands commands_;
+  Doctor doctor_;
   bool database_ready_ = false;
   bool serving_ = false;
   bool stopping_ = false;

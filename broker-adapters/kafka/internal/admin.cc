@@ -44,8 +44,11 @@ Result<GroupInfo> GroupResult(const rd_kafka_ConsumerGroupDescription_t* group,
   return info;
 }
 
-class KafkaAdmin : public Admin {
+class KafkaAdmin : public Admin, public Inspector {
  public:
+  template <typename T>
+  using Done = Admin::Done<T>;
+
   explicit KafkaAdmin(ConnectionPtr connection)
       : core_(std::make_shared<AdminCore>(std::move(connection))) {}
   ~KafkaAdmin() override { core_->Close(); }
@@ -159,7 +162,14 @@ class KafkaAdmin : public Admin {
   }
 
   void ListTopics(Done<std::vector<TopicInfo>> done) override {
-    core_->ListTopics(std::move(done));
+    core_->DescribeCluster([done = std::move(done)](Result<ClusterInfo> cluster) {
+      if (!cluster.ok()) return done(cluster.error());
+      std::vector<TopicInfo> topics;
+      for (const TopicLayout& topic : cluster->topics) {
+        topics.push_back({topic.name, topic.partitions});
+      }
+      done(std::move(topics));
+    });
   }
 
   void ListOffsets(std::string topic, Done<std::vector<Offsets>> done) override {
@@ -197,6 +207,22 @@ class KafkaAdmin : public Admin {
           if (count == 0) return done(Error{Code::kInternal, what + ": no answer"});
           done(GroupResult(groups[0], what));
         });
+  }
+
+  void DescribeCluster(Done<ClusterInfo> done) override { core_->DescribeCluster(std::move(done)); }
+
+  void DescribeTopicSettings(std::vector<std::string> topics,
+                             Done<std::vector<KafkaSettings>> done) override {
+    if (topics.empty()) return done(std::vector<KafkaSettings>{});
+    core_->Settings(RD_KAFKA_RESOURCE_TOPIC, topics, std::move(done));
+  }
+
+  void DescribeBrokerSettings(int32_t broker, Done<KafkaSettings> done) override {
+    core_->Settings(RD_KAFKA_RESOURCE_BROKER, {std::to_string(broker)},
+                    [done = std::move(done)](Result<std::vector<KafkaSettings>> settings) {
+                      if (!settings.ok()) return done(settings.error());
+                      done(std::move(settings->front()));
+                    });
   }
 
  private:

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "broker-adapters/broker.h"
+#include "broker-adapters/inspector.h"
 #include "broker-adapters/kafka/internal/adapters.h"
 #include "broker-adapters/kafka/internal/connection.h"
 #include "broker-adapters/kafka/internal/errors.h"
@@ -144,13 +145,13 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
         [done](Status s) { done(s.error()); }, on_result);
   }
 
-  void ListTopics(Admin::Done<std::vector<TopicInfo>> done) {
+  void DescribeCluster(Admin::Done<ClusterInfo> done) {
     Status status = Open();
     if (!status.ok()) return done(status);
     // The only request for all topics blocks.
     connection_->worker.Run([rk = rk_, gate = gate_, done = std::move(done),
                              loop = &connection_->loop, weak = weak_from_this()]() mutable {
-      auto result = AllTopics(rk.get());
+      auto result = WholeCluster(rk.get());
       std::lock_guard lock(gate->mutex);
       if (gate->closed) return;
       loop->Post([weak, done = std::move(done), result = std::move(result)]() mutable {
@@ -158,6 +159,40 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
         if (self && self->rk_) done(std::move(result));
       });
     });
+  }
+
+  /// Settings of topics or brokers, in the order of `names`.
+  void Settings(rd_kafka_ResourceType_t type, const std::vector<std::string>& names,
+                Admin::Done<std::vector<KafkaSettings>> done) {
+    auto send = [=](rd_kafka_t* rk, rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
+      std::vector<rd_kafka_ConfigResource_t*> resources;
+      for (const std::string& name : names) {
+        resources.push_back(rd_kafka_ConfigResource_new(type, name.c_str()));
+      }
+      rd_kafka_DescribeConfigs(rk, resources.data(), resources.size(), options, queue);
+      rd_kafka_ConfigResource_destroy_array(resources.data(), resources.size());
+    };
+    auto on_result = [names, done](rd_kafka_event_t* event) {
+      size_t count = 0;
+      auto** resources = rd_kafka_DescribeConfigs_result_resources(
+          rd_kafka_event_DescribeConfigs_result(event), &count);
+      std::unordered_map<std::string, KafkaSettings> by_name;
+      for (size_t i = 0; i < count; ++i) {
+        std::string name = rd_kafka_ConfigResource_name(resources[i]);
+        rd_kafka_resp_err_t err = rd_kafka_ConfigResource_error(resources[i]);
+        if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+          return done(MakeError(err, "settings of " + name,
+                                rd_kafka_ConfigResource_error_string(resources[i])));
+        }
+        by_name[name] = Entries(resources[i]);
+      }
+      std::vector<KafkaSettings> list;
+      for (const std::string& name : names) list.push_back(std::move(by_name[name]));
+      done(std::move(list));
+    };
+    Request(
+        RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, "settings of " + (names.empty() ? "" : names[0]), send,
+        [done](Status s) { done(s.error()); }, on_result);
   }
 
   ConnectionPtr connection_;
@@ -193,19 +228,49 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
     on_result(event);
   }
 
-  static Result<std::vector<TopicInfo>> AllTopics(rd_kafka_t* rk) {
+  static KafkaSettings Entries(const rd_kafka_ConfigResource_t* resource) {
+    KafkaSettings settings;
+    size_t count = 0;
+    auto** entries = rd_kafka_ConfigResource_configs(resource, &count);
+    for (size_t i = 0; i < count; ++i) {
+      const char* value = rd_kafka_ConfigEntry_value(entries[i]);
+      if (value != nullptr) settings[rd_kafka_ConfigEntry_name(entries[i])] = value;
+    }
+    return settings;
+  }
+
+  static TopicLayout LayoutOf(const rd_kafka_metadata_topic_t& topic) {
+    TopicLayout layout{topic.topic, topic.partition_cnt, 0, 0, 0};
+    bool led = false;
+    for (int p = 0; p < topic.partition_cnt; ++p) {
+      const auto& partition = topic.partitions[p];
+      layout.replicas = p == 0 ? partition.replica_cnt
+                               : std::min(layout.replicas, int32_t{partition.replica_cnt});
+      if (partition.leader < 0) {
+        ++layout.leaderless;
+        continue;
+      }
+      layout.in_sync =
+          led ? std::min(layout.in_sync, int32_t{partition.isr_cnt}) : int32_t{partition.isr_cnt};
+      led = true;
+    }
+    return layout;
+  }
+
+  static Result<ClusterInfo> WholeCluster(rd_kafka_t* rk) {
     const rd_kafka_metadata_t* metadata = nullptr;
     rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 1, nullptr, &metadata, kTimeoutMs);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return MakeError(err, "list topics");
-    std::vector<TopicInfo> topics;
+    ClusterInfo info;
+    for (int i = 0; i < metadata->broker_cnt; ++i) info.brokers.push_back(metadata->brokers[i].id);
     for (int i = 0; i < metadata->topic_cnt; ++i) {
       const auto& topic = metadata->topics[i];
-      if (topic.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        topics.push_back({topic.topic, topic.partition_cnt});
-      }
+      if (topic.err == RD_KAFKA_RESP_ERR_NO_ERROR) info.topics.push_back(LayoutOf(topic));
     }
     rd_kafka_metadata_destroy(metadata);
-    return topics;
+    std::sort(info.topics.begin(), info.topics.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
+    return info;
   }
 
   // The loop may be gone after Close: the worker asks before it posts.
