@@ -24,7 +24,7 @@ AuditLog::AuditLog(Broker& broker, const RecordSigner& signer, const std::string
     : signer_(signer),
       written_(metrics::GetCounter(MetricOf(service), kHelp, {{"outcome", "written"}})),
       failed_(metrics::GetCounter(MetricOf(service), kHelp, {{"outcome", "failed"}})),
-      producer_(broker.NewProducer({.max_queue_records = 10'000})) {}
+      producer_(broker.NewProducer({.max_queue_records = 10'000, .shared = true})) {}
 
 void AuditLog::Write(const schema::AuditEntry& entry) {
   ProduceRecord record;

@@ -43,6 +43,11 @@ struct ProducerOptions {
   /// below a batch's million bytes, only a batch of one tells which record is too large.
   int max_batch_records = 0;
   std::string compression = "none";
+  /// Writes on the connections of all shared producers of its Broker: for little traffic. Linger,
+  /// batches, compression and the largest message are the defaults then. What its end leaves with
+  /// the client may still be written, within delivery_timeout, which has to be above 0 and is per
+  /// topic: that of who wrote to it first.
+  bool shared = false;
 };
 
 /// A member of a consumer group. The owner decides where each partition starts and commits what it
@@ -173,6 +178,8 @@ struct GroupOptions {
   std::string client_id;
   /// Bound on what is fetched ahead and not yet given to the listener.
   size_t max_prefetch_bytes = 8 * 1024 * 1024;
+  /// How long a fetch waits for records, and a resumed partition until it is asked for.
+  std::chrono::milliseconds fetch_wait{100};
 };
 
 /// A connection to one Kafka cluster, of one owner (an event loop). Everything that it makes
@@ -185,6 +192,9 @@ class Broker {
                                                           GroupConsumer::Listener& listener) = 0;
   virtual std::unique_ptr<Reader> NewReader(std::string client_id, Reader::Listener& listener,
                                             size_t max_prefetch_bytes = 4 * 1024 * 1024) = 0;
+  /// A reader of few topics that are read to their ends and then followed, on the connections of
+  /// all such readers. One that reads what another reads already gets further connections.
+  virtual std::unique_ptr<Reader> NewSharedReader(Reader::Listener& listener) = 0;
   virtual Admin& admin() = 0;
 
   /// Expires with the broker: for helpers that come back to it from a timer.

@@ -98,10 +98,10 @@ struct OutboxRelay::Impl : Reader::Listener, std::enable_shared_from_this<Outbox
     epoch = lease->epoch;
     lead.Set(1);
     log::Info("leading the outbox service={} epoch={}", options.service, epoch);
-    producer = broker.NewProducer({.delivery_timeout = ToMs(WriteTimeout())});
+    producer = broker.NewProducer({.delivery_timeout = ToMs(WriteTimeout()), .shared = true});
     tail = OutboxTail();
     tail_read = false;
-    reader = broker.NewReader(options.service + "-outbox", *this);
+    reader = broker.NewSharedReader(*this);
     reader->Add({topic, 0}, kEarliest);
     Heartbeat();
     Pump();
@@ -115,7 +115,7 @@ struct OutboxRelay::Impl : Reader::Listener, std::enable_shared_from_this<Outbox
     ++term;  // what is under way of the old one is not waited for
     busy = false;
     reader.reset();
-    // Not inside one of its own callbacks, and what it has queued is not to go out.
+    // Not inside one of its own callbacks.
     producer.reset();
   }
 

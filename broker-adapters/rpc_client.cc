@@ -38,7 +38,8 @@ struct RpcClient::Impl : Reader::Listener, std::enable_shared_from_this<RpcClien
         loop(l),
         signer(s),
         options(std::move(o)),
-        producer(broker.NewProducer({.max_queue_records = options.max_in_flight + 1})),
+        producer(
+            broker.NewProducer({.max_queue_records = options.max_in_flight + 1, .shared = true})),
         rejected(metrics::GetCounter(kRejected, kRejectedHelp, {{"side", "client"}})) {}
 
   void FindPartition() {
@@ -59,7 +60,7 @@ struct RpcClient::Impl : Reader::Listener, std::enable_shared_from_this<RpcClien
 
   void Listen(int32_t partitions) {
     partition = static_cast<int32_t>(crypto::RandomU64() % static_cast<uint64_t>(partitions));
-    reader = broker.NewReader(options.client_id + "-replies", *this);
+    reader = broker.NewSharedReader(*this);
     reader->Add({kRepliesTopic, partition}, kLatest);
   }
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr Duration kSession{6'000'000};
 constexpr Duration kStopPoll{20'000};
+constexpr std::chrono::milliseconds kFetchWait{500};  // nothing is ever paused
 
 schema::Reply ToReply(const std::string& correlation_id, Result<RpcReply> result) {
   schema::Reply reply;
@@ -41,7 +42,7 @@ struct RpcServer::Impl : GroupConsumer::Listener, std::enable_shared_from_this<R
         signer(s),
         service(std::move(name)),
         max_in_flight(bound),
-        producer(broker.NewProducer({})),
+        producer(broker.NewProducer({.shared = true})),
         rejected(metrics::GetCounter("dispatch_rpc_rejected_total",
                                      "RPC records dropped for a missing or wrong MAC, or bad bytes",
                                      {{"side", "server"}})),
@@ -51,8 +52,9 @@ struct RpcServer::Impl : GroupConsumer::Listener, std::enable_shared_from_this<R
                                     "RPC requests refused because too many were in flight")) {}
 
   void Start() {
-    consumer =
-        broker.NewGroupConsumer({.group = RpcTopic(service), .client_id = service + "-rpc"}, *this);
+    consumer = broker.NewGroupConsumer(
+        {.group = RpcTopic(service), .client_id = service + "-rpc", .fetch_wait = kFetchWait},
+        *this);
     consumer->Subscribe({RpcTopic(service)});
   }
 

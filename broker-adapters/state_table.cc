@@ -55,7 +55,7 @@ struct StateTable::Impl : Reader::Listener, std::enable_shared_from_this<StateTa
                                 {{"service", service}})) {}
 
   void Start() {
-    reader = broker.NewReader(service + "-state", *this);
+    reader = broker.NewSharedReader(*this);
     // Compaction leaves the first offset; kEarliest is asked of a leader, who is not known yet, and
     // librdkafka asks again half a second later.
     reader->Add(where, 0);

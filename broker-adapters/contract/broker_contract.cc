@@ -326,6 +326,69 @@ TEST_P(BrokerTest, AReaderIsToldOfAMissingTopicAndStartsWhenItComes) {
   ASSERT_TRUE(driver->RunUntil([&] { return log.records.size() == 3; }));
 }
 
+TEST_P(BrokerTest, SharedReadersAreToldOfTheirOwnPartitions) {
+  std::string first = NewTopic(1);
+  std::string second = NewTopic(1);
+  Fill(first, 0, 100);
+  Fill(second, 0, 50);
+  ReaderLog log, same, other;
+  auto reader = broker->NewSharedReader(log);
+  auto again = broker->NewSharedReader(same);  // what another one reads already
+  auto beside = broker->NewSharedReader(other);
+  reader->Add({first, 0}, kEarliest);
+  again->Add({first, 0}, 40);
+  beside->Add({second, 0}, kEarliest);
+  ASSERT_TRUE(driver->RunUntil([&] {
+    return log.records.size() >= 100 && same.records.size() >= 60 && other.records.size() >= 50 &&
+           log.ends.size() == 1 && same.ends.size() == 1 && other.ends.size() == 1;
+  }));
+  ExpectExactly(log.records, 0, 100);
+  ASSERT_EQ(same.records.size(), 60u);
+  EXPECT_EQ(same.records.front().offset, 40);
+  ExpectExactly(other.records, 0, 50);
+
+  // One ends inside what another is told; the rest goes on.
+  log.on_records = [&] { beside.reset(); };
+  Fill(first, 0, 10);
+  ASSERT_TRUE(driver->RunUntil([&] { return log.records.size() >= 110; }));
+  EXPECT_EQ(beside, nullptr);
+  Fill(second, 0, 10);
+  Fill(first, 0, 10);
+  again->Remove({first, 0});
+  again->Add({second, 0}, 55);
+  ASSERT_TRUE(driver->RunUntil([&] { return log.records.size() >= 120; }));
+  ASSERT_TRUE(driver->RunUntil([&] { return same.records.back().topic == second; }));
+  EXPECT_EQ(same.records.back().offset, 59);
+  EXPECT_EQ(other.records.size(), 50u);
+}
+
+TEST_P(BrokerTest, SharedProducersHaveTheirOwnBoundsAndEnds) {
+  std::string topic = NewTopic(1);
+  auto small = broker->NewProducer({.max_queue_records = 2, .shared = true});
+  auto other = broker->NewProducer({.shared = true});
+  int told = 0, told_other = 0;
+  auto produce = [&](Producer& producer, int& count) {
+    return producer.Produce({.topic = topic, .partition = 0, .value = "v"},
+                            [&](Result<Position> p) { count += p.ok(); });
+  };
+  EXPECT_TRUE(produce(*small, told).ok());
+  EXPECT_TRUE(produce(*small, told).ok());
+  EXPECT_EQ(produce(*small, told).code(), Code::kResourceExhausted);
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(produce(*other, told_other).ok());
+  EXPECT_EQ(small->in_flight(), 2u);
+  EXPECT_EQ(other->in_flight(), 10u);
+  ASSERT_TRUE(driver->RunUntil([&] { return told == 2 && told_other == 10; }));
+  EXPECT_EQ(small->in_flight(), 0u);
+
+  EXPECT_TRUE(produce(*small, told).ok());
+  EXPECT_TRUE(produce(*other, told_other).ok());
+  small.reset();
+  ASSERT_TRUE(driver->RunUntil([&] { return told_other == 11; }));
+  EXPECT_EQ(told, 2);
+  EXPECT_TRUE(produce(*other, told_other).ok());
+  ASSERT_TRUE(driver->RunUntil([&] { return told_other == 12; }));
+}
+
 TEST_P(BrokerTest, AdministersTopics) {
   Admin& admin = broker->admin();
   std::string topic = NewTopic(3);

@@ -23,6 +23,9 @@ class KafkaBroker : public Broker {
                                     size_t max_prefetch_bytes) override {
     return kafka::NewReader(connection_, std::move(client_id), listener, max_prefetch_bytes);
   }
+  std::unique_ptr<Reader> NewSharedReader(Reader::Listener& listener) override {
+    return kafka::NewSharedReader(connection_, listener);
+  }
   Admin& admin() override { return *admin_; }
 
  private:

@@ -29,6 +29,9 @@ class MemoryBroker : public Broker {
                                     size_t max_prefetch_bytes) override {
     return memory::NewReader(cluster_, client_, listener, max_prefetch_bytes);
   }
+  std::unique_ptr<Reader> NewSharedReader(Reader::Listener& listener) override {
+    return NewReader("", listener, 4 * 1024 * 1024);
+  }
   Admin& admin() override { return *admin_; }
 
  private:

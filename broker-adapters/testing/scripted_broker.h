@@ -28,6 +28,9 @@ class ScriptedBroker : public Broker {
                                     size_t max_prefetch_bytes) override {
     return broker_.NewReader(std::move(client_id), listener, max_prefetch_bytes);
   }
+  std::unique_ptr<Reader> NewSharedReader(Reader::Listener& listener) override {
+    return broker_.NewSharedReader(listener);
+  }
   Admin& admin() override { return broker_.admin(); }
 
   GroupConsumer::Listener* group = nullptr;

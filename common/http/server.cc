@@ -42,6 +42,7 @@ struct Server::Impl : ServerCore, std::enable_shared_from_this<Server::Impl> {
   using Listener = std::shared_ptr<Listening>;
 
   Result<uint16_t> Listen(const std::string& text, std::unique_ptr<TlsCertificate> certificate);
+  void Take(int listening, std::unique_ptr<TlsCertificate> certificate);
   void RefreshCertificates();
   void WaitAccept(const Listener& listener);
   void Accept(const Listener& listener);
@@ -72,6 +73,8 @@ Server::~Server() {
 Result<uint16_t> Server::Listen(const std::string& address) {
   return impl_->Listen(address, nullptr);
 }
+
+void Server::Serve(int listening) { impl_->Take(listening, nullptr); }
 
 Result<uint16_t> Server::ListenTls(const std::string& address, const std::string& certificate_file,
                                    const std::string& key_file) {
@@ -106,10 +109,14 @@ Result<uint16_t> Server::Impl::Listen(const std::string& text,
   SocketAddress bound;
   bound.length = sizeof(bound.storage);
   getsockname(fd, bound.get(), &bound.length);
-  listeners.push_back(std::make_shared<Listening>(
-      Listening{IoDescriptor(loop.impl().io, fd), std::move(certificate)}));
-  WaitAccept(listeners.back());
+  Take(fd, std::move(certificate));
   return bound.port();
+}
+
+void Server::Impl::Take(int listening, std::unique_ptr<TlsCertificate> certificate) {
+  listeners.push_back(std::make_shared<Listening>(
+      Listening{IoDescriptor(loop.impl().io, listening), std::move(certificate)}));
+  WaitAccept(listeners.back());
 }
 
 void Server::Impl::WaitAccept(const Listener& listener) {

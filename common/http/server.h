@@ -67,6 +67,9 @@ class Server {
   Result<uint16_t> ListenTls(const std::string& address, const std::string& certificate_file,
                              const std::string& key_file);
 
+  /// Takes the connections of a socket that listens already, and owns it then.
+  void Serve(int listening);
+
   /// Stops accepting, answers what is under way with `Connection: close`, closes idle connections,
   /// then runs `done`; after `deadline` it closes the rest.
   void Drain(std::chrono::milliseconds deadline, std::function<void()> done);

@@ -1,8 +1,11 @@
 #include "common/http/server.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <random>
 
@@ -99,6 +102,25 @@ TEST_F(HttpServer, AnswersAndKeepsTheConnection) {
   peer.Send("GET /next HTTP/1.1\r\nHost: h\r\n\r\n");
   ASSERT_TRUE(Until([&] { return peer.received().ends_with("GET /next "); }));
   EXPECT_EQ(server_->connections(), 1u);
+}
+
+TEST_F(HttpServer, ServesASocketThatListensAlready) {
+  Start();
+  int listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  auto* any = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(bind(listening, any, length), 0);
+  ASSERT_EQ(listen(listening, 8), 0);
+  ASSERT_EQ(getsockname(listening, any, &length), 0);
+  server_->Serve(listening);
+  port_ = ntohs(address.sin_port);
+  EXPECT_THAT(Ask("GET /here HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+              HasSubstr("GET /here"));
+  server_.reset();
+  EXPECT_EQ(fcntl(listening, F_GETFD), -1);  // it owned it
 }
 
 TEST_F(HttpServer, ReadsARequestThatComesByteByByte) {

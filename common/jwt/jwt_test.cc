@@ -31,6 +31,7 @@ std::string PrivatePem(EVP_PKEY* key) {
 SigningKey NewKey(Algorithm algorithm) {
   EVP_PKEY* key = algorithm == Algorithm::kRs256   ? EVP_RSA_gen(2048)
                   : algorithm == Algorithm::kEs256 ? EVP_EC_gen("P-256")
+                  : algorithm == Algorithm::kEs384 ? EVP_EC_gen("P-384")
                                                    : EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
   return *SigningKey::FromPem(PrivatePem(key));
 }
@@ -59,7 +60,8 @@ class JwtTest : public ::testing::Test {
 };
 
 TEST(JwtKeys, SignAndVerifyWithEachAlgorithm) {
-  for (auto algorithm : {Algorithm::kRs256, Algorithm::kEs256, Algorithm::kEdDsa}) {
+  for (auto algorithm :
+       {Algorithm::kRs256, Algorithm::kEs256, Algorithm::kEs384, Algorithm::kEdDsa}) {
     auto key = NewKey(algorithm);
     KeySet keys;
     ASSERT_TRUE(keys.AddPem(key.PublicPem()).ok());
@@ -82,7 +84,7 @@ TEST(JwtKeys, VerifyWhatTheStandardsSign) {
   KeySet keys;
   Status added = keys.AddJwks(*json::ParseObject(R"({"keys":[
     {"kty":"oct","k":"AAAA","use":"enc"},
-    {"kty":"EC","crv":"P-384","x":"AA","y":"AA"},
+    {"kty":"EC","crv":"P-521","x":"AA","y":"AA"},
     {"kty":"RSA","e":"AQAB","kid":"rsa","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"},
     {"kty":"EC","crv":"P-256","alg":"ES256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},
     {"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})"));
@@ -109,6 +111,76 @@ TEST(JwtKeys, VerifyWhatTheStandardsSign) {
       "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"));
 }
 
+// The key and the claims of RFC 7515, appendix A.2, signed with the other hashes by arithmetic
+// alone (RFC 8017, section 8.2.1).
+TEST(JwtKeys, OfRsaVerifyEachHash) {
+  const std::string claims =
+      "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0"
+      "cnVlfQ";
+  const std::string modulus =
+      "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-"
+      "Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-"
+      "pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-"
+      "bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-"
+      "UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-"
+      "DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
+  const std::string rs384 =
+      "UqgNjrJOGhk4wfoSG6Uvrt9GcKu-TgPwInExALrMBadg1pol1uTw7mZADTddAWsC6ZzdFiTFUmIi7DuD"
+      "38ftLAZoW4qezdAO7RYf1yZDsbT20bt8DJJN1I4VovL2PLg80B6x6ug-"
+      "kaW8k5LaM5ce0dk1zgWhjafKC3Mb4UNLL8f9fqVMkHpdWYRjF6QjTz12Ap-gq-"
+      "tPyUoWSdvzCIYOcZ9-08SQQdUTTgsNF1Qwu3TqeWPqzNJwmWHiHMmaV8I4ktMFEX-"
+      "AiEBa55KsfYTx0jSbTHP-odqmnLQJ4n-oQJ2RSXy0HQP6BkdiwDHdoMUk4z_wAeOsfDTs_mLxTgOInQ";
+  const std::string rs512 =
+      "ZatQfsb2gyCu3y9cDuz59a-"
+      "IKm4bkqtT0HuT8BpNlPCmA3Y2eH91CVSI0TbkPqI9v2jaXuWvPcoJGNRtTpUXafTAbqzxWSMjqx8SkJR"
+      "TuUz6imaHBctra42j2AvJ1t7qJwf2NN49y9PZbkYn3ejhU-"
+      "iCmKJ3J-_GLsYp5VlximYm-o3sMul0tyCMvHUdmuWvadnVEaio-jix3pXYWfyFC8tp19zZrTaofxTAzC"
+      "qlqundx22tfsuqchto_zVnZk_ZBr1R5lr29Qle5JgLmRkfDNbVSQZFdwg6mSlODL8BrOiM_vreMaPCO8"
+      "U_JGezKUob0ONv7DA7XDfpbaXaFsHipQ";
+  auto verify = [&](const std::string& declared, const char* algorithm, const char* header,
+                    const std::string& signature) {
+    KeySet keys;
+    json::object jwk{{"kty", "RSA"}, {"e", "AQAB"}, {"n", modulus}};
+    if (!declared.empty()) jwk["alg"] = declared;
+    EXPECT_TRUE(keys.AddJwks({{"keys", json::array{std::move(jwk)}}}).ok());
+    return keys.Verify(algorithm, "", header + claims, *crypto::Base64UrlDecode(signature));
+  };
+  const char* header384 = "eyJhbGciOiJSUzM4NCJ9.";
+  const char* header512 = "eyJhbGciOiJSUzUxMiJ9.";
+  EXPECT_TRUE(verify("", "RS384", header384, rs384));
+  EXPECT_TRUE(verify("", "RS512", header512, rs512));
+  EXPECT_TRUE(verify("RS384", "RS384", header384, rs384));
+  // What the JWK says is held to, and no hash passes for another.
+  EXPECT_FALSE(verify("RS256", "RS384", header384, rs384));
+  EXPECT_FALSE(verify("", "RS512", header384, rs384));
+  EXPECT_FALSE(verify("", "RS256", header384, rs384));
+  EXPECT_FALSE(verify("", "PS384", header384, rs384));
+  EXPECT_FALSE(verify("", "ES384", header384, rs384));
+}
+
+// RFC 6979, appendix A.2.6: SHA-384, message "sample".
+TEST(JwtKeys, VerifyWhatP384Signs) {
+  auto bytes = [](std::string_view hex) { return *crypto::HexDecode(hex); };
+  KeySet keys;
+  json::object jwk{
+      {"kty", "EC"},
+      {"crv", "P-384"},
+      {"x", crypto::Base64UrlEncode(bytes("ec3a4e415b4e19a4568618029f427fa5da9a8bc4ae92e02e06aae528"
+                                          "6b300c64def8f0ea9055866064a254515480bc13"))},
+      {"y", crypto::Base64UrlEncode(bytes("8015d9b72d7d57244ea8ef9ac0c621896708a59367f9dfb9f54ca84b"
+                                          "3f1c9db1288b231c3ae0d4fe7344fd2533264720"))}};
+  ASSERT_TRUE(keys.AddJwks({{"keys", json::array{jwk}}}).ok());
+  std::string signature = bytes(
+      "94edbb92a5ecb8aad4736e56c691916b3f88140666ce9fa73d64c4ea95ad133c81a648152e44acf96e36dd1e80fa"
+      "be46"
+      "99ef4aeb15f178cea1fe40db2603138f130e740a19624526203b6351d0a3a94fa329c145786e679e7b82c71a3862"
+      "8ac8");
+  EXPECT_TRUE(keys.Verify("ES384", "", "sample", signature));
+  EXPECT_FALSE(keys.Verify("ES256", "", "sample", signature));
+  EXPECT_FALSE(keys.Verify("ES384", "", "simple", signature));
+  EXPECT_FALSE(keys.Verify("ES384", "", "sample", signature.substr(1)));
+}
+
 TEST(JwtKeys, AreMadeAndKept) {
   auto made = SigningKey::Random();
   auto kept = SigningKey::FromPem(made.PrivatePem());
@@ -125,7 +197,7 @@ TEST(JwtKeys, SayWhatIsWrongWithAKey) {
   EXPECT_THAT(keys.AddPem(PrivatePem(EVP_EC_gen("P-256"))).message(), HasSubstr("private key"));
   auto small = SigningKey::FromPem(PrivatePem(EVP_RSA_gen(1024)));
   EXPECT_THAT(small.message(), HasSubstr("1024 bits"));
-  EXPECT_THAT(SigningKey::FromPem(PrivatePem(EVP_EC_gen("P-384"))).message(), HasSubstr("P-256"));
+  EXPECT_THAT(SigningKey::FromPem(PrivatePem(EVP_EC_gen("P-521"))).message(), HasSubstr("P-384"));
   EXPECT_THAT(SigningKey::FromPem(key.PublicPem()).message(), HasSubstr("private key"));
   auto jwks = [&](const std::string& jwk) {
     return keys.AddJwks(*json::ParseObject(R"({"keys":[)" + jwk + "]}")).message();

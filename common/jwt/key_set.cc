@@ -21,7 +21,17 @@ using internal::KeyPtr;
 
 constexpr int kLeastRsaBits = 2048;  // RFC 7518, section 3.3
 constexpr int kMostRsaBits = 8192;   // more take long to check
-constexpr size_t kCoordinate = 32;   // bytes, of P-256 and Ed25519
+constexpr size_t kEdwardsBytes = 32;
+
+/// A curve as RFC 7518, section 6.2.1.1, and as OpenSSL names it.
+struct Curve {
+  std::string_view name;
+  const char* group;
+  Algorithm algorithm;
+  size_t coordinate;  // bytes
+};
+constexpr Curve kCurves[] = {{"P-256", "prime256v1", Algorithm::kEs256, 32},
+                             {"P-384", "secp384r1", Algorithm::kEs384, 48}};
 
 template <typename T, void (*free)(T*)>
 struct Freed {
@@ -48,6 +58,13 @@ Result<std::string> Member(const json::object& jwk, std::string_view name) {
   return Fault(fmt::format("the key needs `{}` as base64url", name));
 }
 
+const Curve* FindCurve(std::string_view name) {
+  for (const Curve& curve : kCurves) {
+    if (curve.name == name) return &curve;
+  }
+  return nullptr;
+}
+
 KeyPtr FromParams(const char* kind, OSSL_PARAM_BLD* builder) {
   Params params(OSSL_PARAM_BLD_to_param(builder));
   KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, kind, nullptr));
@@ -71,15 +88,16 @@ Result<KeyPtr> RsaKey(const json::object& jwk) {
   return FromParams("RSA", builder.get());
 }
 
-Result<KeyPtr> CurveKey(const json::object& jwk) {
+Result<KeyPtr> CurveKey(const json::object& jwk, const Curve& curve) {
   ASSIGN_OR_RETURN(std::string x, Member(jwk, "x"));
   ASSIGN_OR_RETURN(std::string y, Member(jwk, "y"));
-  if (x.size() != kCoordinate || y.size() != kCoordinate) {
-    return Fault("`x` and `y` of a P-256 key have 32 bytes each");
+  if (x.size() != curve.coordinate || y.size() != curve.coordinate) {
+    return Fault(
+        fmt::format("`x` and `y` of a {} key have {} bytes each", curve.name, curve.coordinate));
   }
   std::string point = "\x04" + x + y;
   Builder builder(OSSL_PARAM_BLD_new());
-  OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0);
+  OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, curve.group, 0);
   OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
                                    point.size());
   return FromParams("EC", builder.get());
@@ -87,21 +105,21 @@ Result<KeyPtr> CurveKey(const json::object& jwk) {
 
 Result<KeyPtr> EdwardsKey(const json::object& jwk) {
   ASSIGN_OR_RETURN(std::string x, Member(jwk, "x"));
-  if (x.size() != kCoordinate) return Fault("`x` of an Ed25519 key has 32 bytes");
+  if (x.size() != kEdwardsBytes) return Fault("`x` of an Ed25519 key has 32 bytes");
   return internal::Own(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, Bytes(x), x.size()));
 }
 
 bool Matches(EVP_PKEY* key, Algorithm algorithm, std::string_view text,
              std::string_view signature) {
   std::string der;
-  if (algorithm == Algorithm::kEs256) {
-    der = internal::DerFromPair(signature);
+  if (size_t coordinate = internal::CoordinateOf(algorithm); coordinate > 0) {
+    der = internal::DerFromPair(signature, coordinate);
     if (der.empty()) return false;
     signature = der;
   }
   DigestContext context(EVP_MD_CTX_new());
-  const EVP_MD* digest = algorithm == Algorithm::kEdDsa ? nullptr : EVP_sha256();
-  bool good = EVP_DigestVerifyInit(context.get(), nullptr, digest, nullptr, key) == 1 &&
+  bool good = EVP_DigestVerifyInit(context.get(), nullptr, internal::DigestOf(algorithm), nullptr,
+                                   key) == 1 &&
               EVP_DigestVerify(context.get(), Bytes(signature), signature.size(), Bytes(text),
                                text.size()) == 1;
   ERR_clear_error();
@@ -114,44 +132,74 @@ namespace internal {
 
 KeyPtr Own(EVP_PKEY* key) { return key == nullptr ? nullptr : KeyPtr(key, EVP_PKEY_free); }
 
-Result<Algorithm> AlgorithmOf(EVP_PKEY* key) {
-  if (EVP_PKEY_is_a(key, "ED25519") == 1) return Algorithm::kEdDsa;
+Result<std::vector<Algorithm>> AlgorithmsOf(EVP_PKEY* key) {
+  using Several = std::vector<Algorithm>;
+  if (EVP_PKEY_is_a(key, "ED25519") == 1) return Several{Algorithm::kEdDsa};
   if (EVP_PKEY_is_a(key, "RSA") == 1) {
     int bits = EVP_PKEY_get_bits(key);
-    if (bits >= kLeastRsaBits && bits <= kMostRsaBits) return Algorithm::kRs256;
+    if (bits >= kLeastRsaBits && bits <= kMostRsaBits) {
+      return Several{Algorithm::kRs256, Algorithm::kRs384, Algorithm::kRs512};
+    }
     return Fault(fmt::format("the RSA key has {} bits: 2048 to 8192 are taken", bits));
   }
-  char curve[64] = "";
+  char group[64] = "";
   size_t length = 0;
   bool named = EVP_PKEY_is_a(key, "EC") == 1 &&
-               EVP_PKEY_get_group_name(key, curve, sizeof(curve), &length) == 1;
+               EVP_PKEY_get_group_name(key, group, sizeof(group), &length) == 1;
   ERR_clear_error();
-  if (named && std::string_view(curve) == "prime256v1") return Algorithm::kEs256;
-  return Fault("the key must be RSA, P-256 or Ed25519");
+  for (const Curve& curve : kCurves) {
+    if (named && std::string_view(group) == curve.group) return Several{curve.algorithm};
+  }
+  return Fault("the key must be RSA, P-256, P-384 or Ed25519");
 }
 
-std::string DerFromPair(std::string_view pair) {
-  if (pair.size() != 2 * kCoordinate) return {};
+const EVP_MD* DigestOf(Algorithm algorithm) {
+  switch (algorithm) {
+    case Algorithm::kRs256:
+    case Algorithm::kEs256:
+      return EVP_sha256();
+    case Algorithm::kRs384:
+    case Algorithm::kEs384:
+      return EVP_sha384();
+    case Algorithm::kRs512:
+      return EVP_sha512();
+    case Algorithm::kEdDsa:
+      break;
+  }
+  return nullptr;
+}
+
+size_t CoordinateOf(Algorithm algorithm) {
+  for (const Curve& curve : kCurves) {
+    if (curve.algorithm == algorithm) return curve.coordinate;
+  }
+  return 0;
+}
+
+std::string DerFromPair(std::string_view pair, size_t coordinate) {
+  if (pair.size() != 2 * coordinate) return {};
+  int size = static_cast<int>(coordinate);
   Owned<ECDSA_SIG, ECDSA_SIG_free> signature(ECDSA_SIG_new());
-  ECDSA_SIG_set0(signature.get(), BN_bin2bn(Bytes(pair), kCoordinate, nullptr),
-                 BN_bin2bn(Bytes(pair) + kCoordinate, kCoordinate, nullptr));
-  int size = i2d_ECDSA_SIG(signature.get(), nullptr);
-  if (size <= 0) return {};
-  std::string der(static_cast<size_t>(size), '\0');
+  ECDSA_SIG_set0(signature.get(), BN_bin2bn(Bytes(pair), size, nullptr),
+                 BN_bin2bn(Bytes(pair) + coordinate, size, nullptr));
+  int encoded = i2d_ECDSA_SIG(signature.get(), nullptr);
+  if (encoded <= 0) return {};
+  std::string der(static_cast<size_t>(encoded), '\0');
   auto* out = reinterpret_cast<unsigned char*>(der.data());
   i2d_ECDSA_SIG(signature.get(), &out);
   return der;
 }
 
-std::string PairFromDer(std::string_view der) {
+std::string PairFromDer(std::string_view der, size_t coordinate) {
   const unsigned char* in = Bytes(der);
   Owned<ECDSA_SIG, ECDSA_SIG_free> signature(
       d2i_ECDSA_SIG(nullptr, &in, static_cast<long>(der.size())));
   if (signature == nullptr) return {};
-  std::string pair(2 * kCoordinate, '\0');
+  int size = static_cast<int>(coordinate);
+  std::string pair(2 * coordinate, '\0');
   auto* out = reinterpret_cast<unsigned char*>(pair.data());
-  BN_bn2binpad(ECDSA_SIG_get0_r(signature.get()), out, kCoordinate);
-  BN_bn2binpad(ECDSA_SIG_get0_s(signature.get()), out + kCoordinate, kCoordinate);
+  BN_bn2binpad(ECDSA_SIG_get0_r(signature.get()), out, size);
+  BN_bn2binpad(ECDSA_SIG_get0_s(signature.get()), out + size, size);
   return pair;
 }
 
@@ -161,8 +209,14 @@ std::string_view AlgorithmName(Algorithm algorithm) {
   switch (algorithm) {
     case Algorithm::kRs256:
       return "RS256";
+    case Algorithm::kRs384:
+      return "RS384";
+    case Algorithm::kRs512:
+      return "RS512";
     case Algorithm::kEs256:
       return "ES256";
+    case Algorithm::kEs384:
+      return "ES384";
     case Algorithm::kEdDsa:
       return "EdDSA";
   }
@@ -171,10 +225,13 @@ std::string_view AlgorithmName(Algorithm algorithm) {
 
 Status KeySet::Add(KeyPtr key, std::string id, std::string_view declared) {
   if (key == nullptr) return Fault("this is no public key");
-  ASSIGN_OR_RETURN(Algorithm algorithm, internal::AlgorithmOf(key.get()));
-  if (!declared.empty() && declared != AlgorithmName(algorithm)) return OkStatus();
+  ASSIGN_OR_RETURN(auto algorithms, internal::AlgorithmsOf(key.get()));
+  std::erase_if(algorithms, [&](Algorithm algorithm) {
+    return !declared.empty() && declared != AlgorithmName(algorithm);
+  });
+  if (algorithms.empty()) return OkStatus();
   if (keys_.size() >= kMostKeys) return Fault(fmt::format("at most {} keys", kMostKeys));
-  keys_.push_back({std::move(key), algorithm, std::move(id)});
+  keys_.push_back({std::move(key), std::move(algorithms), std::move(id)});
   return OkStatus();
 }
 
@@ -204,8 +261,8 @@ Status KeySet::AddJwk(const json::object& jwk) {
   KeyPtr key;
   if (kind == "RSA") {
     ASSIGN_OR_RETURN(key, RsaKey(jwk));
-  } else if (kind == "EC" && curve == "P-256") {
-    ASSIGN_OR_RETURN(key, CurveKey(jwk));
+  } else if (const Curve* known = kind == "EC" ? FindCurve(curve) : nullptr; known != nullptr) {
+    ASSIGN_OR_RETURN(key, CurveKey(jwk, *known));
   } else if (kind == "OKP" && curve == "Ed25519") {
     ASSIGN_OR_RETURN(key, EdwardsKey(jwk));
   } else {
@@ -224,15 +281,17 @@ Status KeySet::AddJwks(const json::object& set) {
     if (!added.ok()) return Fault(fmt::format("keys[{}]: {}", i, added.message()));
   }
   if (keys_.size() > before) return OkStatus();
-  return Fault("has no key for RS256, ES256 or EdDSA");
+  return Fault("has no key for RS256, RS384, RS512, ES256, ES384 or EdDSA");
 }
 
 bool KeySet::Verify(std::string_view algorithm, std::string_view key_id, std::string_view text,
                     std::string_view signature) const {
   for (const Key& key : keys_) {
-    if (algorithm != AlgorithmName(key.algorithm)) continue;
     if (!key_id.empty() && !key.id.empty() && key_id != key.id) continue;
-    if (Matches(key.key.get(), key.algorithm, text, signature)) return true;
+    for (Algorithm possible : key.algorithms) {
+      if (algorithm != AlgorithmName(possible)) continue;
+      if (Matches(key.key.get(), possible, text, signature)) return true;
+    }
   }
   return false;
 }

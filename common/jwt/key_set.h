@@ -12,14 +12,15 @@ struct evp_pkey_st;
 
 namespace dispatch::jwt {
 
-/// What a key is for: its kind decides, never the token (RFC 8725, section 3.1).
-enum class Algorithm { kRs256, kEs256, kEdDsa };
+/// What keys sign with. The kind of a key decides what it may be, never the token (RFC 8725,
+/// section 3.1): RS256, RS384 or RS512 of RSA, unless a JWK names one; one for the other kinds.
+enum class Algorithm { kRs256, kRs384, kRs512, kEs256, kEs384, kEdDsa };
 
-/// "RS256", "ES256", "EdDSA".
+/// "RS256", "RS384", "RS512", "ES256", "ES384", "EdDSA".
 std::string_view AlgorithmName(Algorithm algorithm);
 
-/// Public keys that sign tokens: RSA of 2048 bits and more, P-256, Ed25519. Immutable once filled,
-/// cheap to copy, and then safe in any thread.
+/// Public keys that sign tokens: RSA of 2048 bits and more, P-256, P-384, Ed25519. Immutable once
+/// filled, cheap to copy, and then safe in any thread.
 class KeySet {
  public:
   static constexpr size_t kMostKeys = 16;  // each may be tried for a token without a key id
@@ -38,7 +39,7 @@ class KeySet {
  private:
   struct Key {
     std::shared_ptr<evp_pkey_st> key;
-    Algorithm algorithm = Algorithm::kRs256;
+    std::vector<Algorithm> algorithms;
     std::string id;  // empty: none
   };
 

@@ -35,8 +35,8 @@ Result<SigningKey> SigningKey::FromPem(std::string_view pem) {
     return {Code::kInvalidArgument,
             "must be a private key in PEM without a passphrase: -----BEGIN PRIVATE KEY-----"};
   }
-  ASSIGN_OR_RETURN(Algorithm algorithm, internal::AlgorithmOf(key.get()));
-  return SigningKey(std::move(key), algorithm);
+  ASSIGN_OR_RETURN(auto algorithms, internal::AlgorithmsOf(key.get()));
+  return SigningKey(std::move(key), algorithms.front());
 }
 
 SigningKey SigningKey::Random() {
@@ -51,7 +51,7 @@ Result<std::string> SigningKey::Sign(const json::object& claims) const {
                      crypto::Base64UrlEncode(json::Serialize(claims));
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
                                                                   EVP_MD_CTX_free);
-  const EVP_MD* digest = algorithm_ == Algorithm::kEdDsa ? nullptr : EVP_sha256();
+  const EVP_MD* digest = internal::DigestOf(algorithm_);
   const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
   size_t size = 0;
   bool good = EVP_DigestSignInit(context.get(), nullptr, digest, nullptr, key_.get()) == 1 &&
@@ -62,7 +62,9 @@ Result<std::string> SigningKey::Sign(const json::object& claims) const {
   ERR_clear_error();
   if (!good) return {Code::kInternal, "the key does not sign"};
   signature.resize(size);
-  if (algorithm_ == Algorithm::kEs256) signature = internal::PairFromDer(signature);
+  if (size_t coordinate = internal::CoordinateOf(algorithm_); coordinate > 0) {
+    signature = internal::PairFromDer(signature, coordinate);
+  }
   return text + "." + crypto::Base64UrlEncode(signature);
 }
 

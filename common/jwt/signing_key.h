@@ -12,7 +12,8 @@ struct evp_pkey_st;
 
 namespace dispatch::jwt {
 
-/// A private key that signs tokens: RSA of 2048 bits and more (RS256), P-256 (ES256), Ed25519.
+/// A private key that signs tokens: RSA of 2048 bits and more (RS256), P-256
+/// (ES256), P-384 (ES384), Ed25519.
 class SigningKey {
  public:
   /// A PEM block without a passphrase. kInvalidArgument says what it should be.

@@ -212,6 +212,33 @@ TEST_F(Postgres, AnAbsentServerIsUnavailableAtOnce) {
   }
 }
 
+TEST_F(Postgres, HasAsManyConnectionsAsAreNeeded) {
+  options_.application_name = "as-needed";
+  options_.connections_keep = 200ms;
+  Pool pool(options_, loop_);
+  auto open = [&] {
+    auto rows = Query("select count(*) from pg_stat_activity where application_name = 'as-needed'");
+    return rows.ok() ? (*rows)[0].Int(0) : -1;
+  };
+  auto use = [&] {
+    return RunOn(pool, [](Transaction& tx) { return tx.Exec("select 1").status(); });
+  };
+  ASSERT_TRUE(use().ok());
+  ASSERT_TRUE(use().ok());
+  EXPECT_EQ(open(), 1);
+  int done = 0;
+  for (int i = 0; i < 6; ++i) {
+    pool.Run([](Transaction& tx) { return tx.Exec("select pg_sleep(0.1)").status(); },
+             [&](Status status) { done += status.ok(); });
+  }
+  ASSERT_TRUE(loop_.RunUntil([&] { return done == 6; }, 20s));
+  EXPECT_EQ(open(), 3);
+  // Used by one at a time, the others go; what comes at once has them again.
+  auto limit = loop_.Steady() + 20s;
+  while (open() > 1 && loop_.Steady() < limit) ASSERT_TRUE(use().ok());
+  EXPECT_EQ(open(), 1);
+}
+
 TEST_F(Postgres, RefusesWorkOverTheQueue) {
   options_.connections = 1;
   options_.max_queue = 2;

@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <list>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
+#include "common/log.h"
 #include "common/metrics.h"
 #include "common/pg/internal/session.h"
 
@@ -29,7 +33,10 @@ struct Pool::Impl {
     SteadyTime queued;
   };
 
-  void Work();
+  void StartThread();
+  void Work(std::list<std::thread>::iterator self);
+  /// Whether a thread that has nothing to do may end: so many were not needed of late.
+  bool OneTooMany();
   /// Takes out what waited too long: the threads hang, since the database accepts and is silent.
   std::vector<Item> TakeOverdue();
   Status Serve(internal::Session& session, const Pool::Work& work);
@@ -41,11 +48,15 @@ struct Pool::Impl {
   Executor& reply_to;
   std::mutex mutex;
   std::condition_variable wake;
-  std::deque<Item> queue;   // guarded by mutex
-  bool stopping = false;    // guarded by mutex
-  SteadyTime down_until{};  // guarded by mutex
-  Status down_reason;       // guarded by mutex
-  std::vector<std::thread> threads;
+  std::deque<Item> queue;          // guarded by mutex
+  bool stopping = false;           // guarded by mutex
+  SteadyTime down_until{};         // guarded by mutex
+  Status down_reason;              // guarded by mutex
+  std::list<std::thread> threads;  // guarded by mutex, as is what follows
+  std::list<std::thread> ended;    // to be joined
+  size_t busy = 0;
+  size_t most_busy = 0;  // since `looked`
+  SteadyTime looked = SystemClock().Steady();
   metrics::Gauge waiting = metrics::GetGauge("dispatch_pg_queue", "Transactions that wait.");
   metrics::Histogram seconds = metrics::GetHistogram("dispatch_pg_transaction_seconds",
                                                      "Time of a transaction, its retries "
@@ -56,9 +67,8 @@ struct Pool::Impl {
 
 Pool::Pool(PoolOptions options, Executor& reply_to)
     : impl_(std::make_shared<Impl>(std::move(options), reply_to)) {
-  for (int i = 0; i < impl_->options.connections; ++i) {
-    impl_->threads.emplace_back([impl = impl_.get()] { impl->Work(); });
-  }
+  std::lock_guard lock(impl_->mutex);
+  impl_->StartThread();
 }
 
 Pool::~Pool() {
@@ -72,7 +82,9 @@ Pool::~Pool() {
   for (auto& item : left) {
     impl_->Reply(std::move(item.done), {Code::kCancelled, "the program is stopping"});
   }
+  // Nobody starts or ends any more.
   for (auto& thread : impl_->threads) thread.join();
+  for (auto& thread : impl_->ended) thread.join();
 }
 
 void Pool::Run(Work work, Done done) {
@@ -88,6 +100,11 @@ void Pool::Run(Work work, Done done) {
     } else {
       impl_->queue.push_back({std::move(work), std::move(done), SystemClock().Steady()});
       impl_->waiting.Set(static_cast<double>(impl_->queue.size()));
+      size_t threads = impl_->threads.size();
+      if (impl_->busy + impl_->queue.size() > threads &&
+          threads < static_cast<size_t>(impl_->options.connections)) {
+        impl_->StartThread();
+      }
       impl_->wake.notify_one();
     }
   }
@@ -95,6 +112,33 @@ void Pool::Run(Work work, Done done) {
     impl_->Reply(std::move(item.done), {Code::kUnavailable, "the database does not answer"});
   }
   if (!refused.ok()) impl_->Reply(std::move(done), std::move(refused));
+}
+
+void Pool::Impl::StartThread() {
+  for (auto& thread : ended) thread.join();
+  ended.clear();
+  auto self = threads.emplace(threads.end());
+  try {
+    *self = std::thread([this, self] { Work(self); });
+  } catch (const std::system_error& error) {
+    threads.erase(self);
+    if (threads.empty()) throw;
+    if (log::Sometimes("pg.thread")) {
+      log::Warning(
+          "no thread for another connection to PostgreSQL: raise the limit of processes "
+          "reason=\"{}\"",
+          error.what());
+    }
+  }
+}
+
+bool Pool::Impl::OneTooMany() {
+  SteadyTime now = SystemClock().Steady();
+  if (now - looked < options.connections_keep) return false;
+  if (threads.size() > std::max<size_t>(most_busy, 1)) return true;
+  looked = now;
+  most_busy = busy;
+  return false;
 }
 
 std::vector<Pool::Impl::Item> Pool::Impl::TakeOverdue() {
@@ -112,12 +156,13 @@ Status Pool::RunNow(const Work& work) {
   return session.Run(work);
 }
 
-void Pool::Impl::Work() {
+void Pool::Impl::Work(std::list<std::thread>::iterator self) {
   internal::Session session(options);
   std::unique_lock lock(mutex);
   for (;;) {
     wake.wait(lock, [this] { return stopping || !queue.empty(); });
     if (stopping) return;
+    most_busy = std::max(most_busy, ++busy);
     Item item = std::move(queue.front());
     queue.pop_front();
     waiting.Set(static_cast<double>(queue.size()));
@@ -129,6 +174,11 @@ void Pool::Impl::Work() {
     item.work = nullptr;
     Reply(std::move(item.done), std::move(status));
     lock.lock();
+    --busy;
+    if (!stopping && queue.empty() && OneTooMany()) {
+      ended.splice(ended.end(), threads, self);
+      return;
+    }
   }
 }
 

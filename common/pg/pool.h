@@ -66,7 +66,8 @@ class Transaction {
 
 struct PoolOptions {
   std::string url;  // postgresql://user@host:port/database?..., or key=value words; TLS by sslmode
-  int connections = 4;
+  int connections = 4;  // at most; one at first, more while that many transactions run at once
+  std::chrono::milliseconds connections_keep{30'000};  // those that were too many for so long go
   size_t max_queue = 10'000;                        // over it: kResourceExhausted at once
   std::chrono::milliseconds queue_timeout{20'000};  // waited longer: kUnavailable, never begun
   std::string application_name;
@@ -75,7 +76,7 @@ struct PoolOptions {
   std::chrono::milliseconds idle_in_transaction_timeout{60'000};
 };
 
-/// Blocking PostgreSQL behind a few threads, one connection each. A closure runs in one
+/// Blocking PostgreSQL behind as few threads as do, one connection each. A closure runs in one
 /// transaction; it is run again (up to 5 times, short backoff) after 40001 and 40P01, so it must
 /// not have effects outside. A lost connection is opened again on next use. Callbacks come through
 /// `reply_to`.

@@ -101,6 +101,14 @@ std::vector<Config::Setting> Settings() {
   settings.push_back({.name = "drivers-dir",
                       .help = "executables that driver types may name; empty: none are run",
                       .unit = "directory"});
+  settings.push_back({.name = "drivers-engine-socket",
+                      .help = "socket of a container engine with Docker's API, for driver types "
+                              "that name an image (/var/run/docker.sock); empty: there is none",
+                      .unit = "file"});
+  settings.push_back({.name = "registry-auth-file",
+                      .help = "credentials of the registries that the engine pulls images from, as "
+                              "`docker login` writes them (config.json), mode 0600; empty: none",
+                      .unit = "file"});
   settings.push_back({.name = "allow-private-sources",
                       .type = Config::Type::kBool,
                       .default_value = "false",
@@ -134,7 +142,9 @@ class EventManager {
         subscriptions_(*broker_, service.loop(), pool_, [this] { relay_.Nudge(); }),
         dry_runs_(*broker_, service.loop(), state_, {}),
         drivers_(service.loop(), pool_,
-                 {.drivers_dir = service.config().String("drivers-dir"), .service_key = key},
+                 {.drivers_dir = service.config().String("drivers-dir"),
+                  .engine = !service.config().String("drivers-engine-socket").empty(),
+                  .service_key = key},
                  [this] {
                    relay_.Nudge();
                    hosting_.Nudge();
@@ -250,6 +260,8 @@ class EventManager {
   static DriverSettings DriverLimits(const Config& config) {
     DriverSettings settings;
     settings.drivers_dir = config.String("drivers-dir");
+    settings.engine_socket = config.String("drivers-engine-socket");
+    settings.registry_file = config.String("registry-auth-file");
     settings.own_brokers = config.String("kafka-brokers");
     settings.allow_private = config.Bool("allow-private-sources");
     return settings;

@@ -89,6 +89,10 @@ std::vector<Config::Setting> Settings() {
                       .help = "socket of a container engine with Docker's API, for images that no "
                               "language worker runs (/var/run/docker.sock); empty: there is none",
                       .unit = "file"});
+  settings.push_back({.name = "registry-auth-file",
+                      .help = "credentials of the registries that the engine pulls images from, as "
+                              "`docker login` writes them (config.json), mode 0600; empty: none",
+                      .unit = "file"});
   settings.push_back({.name = "functions-network-allow",
                       .help = "IPv4 addresses and prefixes, by commas, that builds of images and "
                               "functions with a network reach besides public ones",
@@ -153,7 +157,7 @@ class FunctionManager {
                    invoker_.SubscriptionChanged(id);
                  }),
         vault_(pool_, functions_, SecretsKey(service)),
-        replies_(broker_->NewProducer({.delivery_timeout = kReplyTimeout})),
+        replies_(broker_->NewProducer({.delivery_timeout = kReplyTimeout, .shared = true})),
         sender_(service.loop(), ClientOptionsOf(service.config()), vault_, *replies_),
         processes_(service.loop(), RunnerOptions(service)),
         containers_(service.loop(), ContainerOptions(service), processes_),
@@ -325,6 +329,7 @@ class FunctionManager {
   static ContainerRunnerOptions ContainerOptions(Service& service) {
     const Config& config = service.config();
     ContainerRunnerOptions options{.socket = config.String("functions-engine-socket"),
+                                   .registry_file = config.String("registry-auth-file"),
                                    .owner = {},
                                    .idle = std::chrono::duration_cast<std::chrono::milliseconds>(
                                        config.GetDuration("functions-idle"))};

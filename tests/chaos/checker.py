@@ -78,6 +78,28 @@ def check_accepted(load: Load, truths: dict[tuple, Truth]) -> list[str]:
     return faults
 
 
+def statistics_of(clients: dict) -> dict[str, dict]:
+    """label -> statistics of all subscriptions, by an admin of each organisation; {} when they are not told."""
+    found = {}
+    for org, client in clients.items():
+        answer = client.get("/v1/lag")
+        if answer.status_code != 200:
+            return {}
+        found.update({f"{org}/{s['name']}": s for s in answer.json()["subscriptions"]})
+    return found
+
+
+def busy(subscriptions: list[Subscription], statistics: dict[str, dict]) -> list[Subscription]:
+    """Those that have something left to do, or that the statistics do not know."""
+    return [
+        s
+        for s in subscriptions
+        if s.label not in statistics
+        or total_pending(statistics[s.label]) != 0
+        or statistics[s.label]["unread"] != 0
+    ]
+
+
 def dead_letters_of(subscription: Subscription) -> list[dict]:
     found, path = [], f"/v1/event/subscriptions/{subscription.name}/dead-letters?limit=1000"
     while path:

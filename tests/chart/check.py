@@ -50,6 +50,8 @@ NOT_OFFERED = {
     "config": "the environment says it all",
     "instance-id": "all replicas would have one name",
     "functions-engine-socket": "the engine of a node is no sandbox for a pod",
+    "drivers-engine-socket": "the engine of a node is no sandbox for a pod",
+    "registry-auth-file": "there is no engine to pull",
 }
 
 

@@ -7,7 +7,8 @@ import time
 
 import pytest
 from lib.docker import DockerEngine
-from lib.fake_engine import DIGEST, IMAGE, FakeEngine
+from lib.fake_engine import DIGEST, IMAGE, PRIVATE_IMAGE, FakeEngine, write_credentials
+from lib.own_service import OwnService
 from lib.wait import eventually
 from test_functions import BASE, FUNCTION, archive, ready
 from test_functions import IMAGE as IMAGES
@@ -15,32 +16,6 @@ from test_functions import IMAGE as IMAGES
 pytestmark = pytest.mark.disruptive  # function-manager runs with other settings meanwhile
 
 RUNS = "/v1/runs"
-
-
-class Manager:
-    """function-manager, with an engine."""
-
-    def __init__(self, stack, socket):
-        self.stack = stack
-        self.settings = {"DISPATCH_FUNCTIONS_ENGINE_SOCKET": str(socket), "DISPATCH_FUNCTIONS_IDLE": "2s"}
-        self.process = stack.start_as_child("function-manager", **self.settings)
-        self.await_ready()
-
-    def await_ready(self):
-        eventually(lambda: self.stack.is_ready("function-manager"), "function-manager is ready", 30)
-
-    def kill_and_start(self):
-        self.process.kill()
-        self.process.wait()
-        arguments, environment = self.stack._command("function-manager")
-        environment.update({key.encode(): value.encode() for key, value in self.settings.items()})
-        self.process = self.stack._spawn("function-manager", arguments, environment)
-        self.await_ready()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
-        self.stack.restart("function-manager")
 
 
 @pytest.fixture(scope="module", params=["fake", pytest.param("docker", marks=pytest.mark.long)])
@@ -60,7 +35,10 @@ def engine(request, stack):
 
 @pytest.fixture(scope="module")
 def manager(engine, stack):
-    running = Manager(stack, engine.socket)
+    credentials = engine.credentials = stack.home / "registry.json"
+    write_credentials(credentials, known=False)
+    running = OwnService(stack, "function-manager", DISPATCH_FUNCTIONS_ENGINE_SOCKET=str(engine.socket),
+                         DISPATCH_FUNCTIONS_IDLE="2s", DISPATCH_REGISTRY_AUTH_FILE=str(credentials))  # fmt: skip
     yield running
     running.stop()
     eventually(lambda: not engine.running(), "no container is left")
@@ -234,6 +212,16 @@ def test_the_image_is_named_exactly(org, engine, make):
     engine.images.clear()  # as an engine that was cleaned up: it is pulled again
     eventually(lambda: not engine.running(), "all are scaled to zero", 20)
     assert output(org, called, "echo")["payload"]
+
+
+def test_a_private_image_is_pulled_with_its_registrys_credentials(org, engine, manager, name):
+    for known, expected in ((False, "ERROR"), (True, "READY")):
+        write_credentials(engine.credentials, known)
+        base = name("base")
+        org.post(BASE, {"name": base, "dockerUrl": PRIVATE_IMAGE, "language": "ruby"}, expect=201)
+        shown = ready(org, f"{BASE}/{base}")
+        assert shown["status"] == expected, shown
+        assert known or "cannot be pulled" in shown["reason"][0], shown
 
 
 def test_a_real_container_is_confined(org, engine, make):

@@ -30,7 +30,7 @@ def refused(answer, reason: str):
     assert field.startswith('Bearer error="invalid_token"') and reason in field
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+@pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512", "ES256", "ES384", "EdDSA"])
 def test_a_signed_token_opens_and_its_claims_reach_the_handler(guarded, ask, tmp_path, algorithm):
     signer = Signer(tmp_path, algorithm)
     by_pem = guarded(publicKeys=[signer.public])

@@ -39,7 +39,7 @@ def as_account(org, called: str, signer: Signer, **claims):
     return org.with_key(signer.token(**claims))
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+@pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512", "ES256", "ES384", "EdDSA"])
 def test_a_signed_token_may_what_policies_say(org, account, name, algorithm):
     called, signer = account("read", algorithm=algorithm)
     client = as_account(org, called, signer)

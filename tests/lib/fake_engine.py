@@ -1,7 +1,8 @@
-"""A container engine for tests: of Docker's API what function-manager may ask, over a unix socket. Its
+"""A container engine for tests: of Docker's API what our services may ask, over a unix socket. Its
 containers are processes in network namespaces of their own. Strict: what it does not know, or what would
 loosen a container, is refused and kept in `faults`."""
 
+import base64
 import contextlib
 import http.server
 import json
@@ -19,8 +20,15 @@ from pathlib import Path
 
 API = "1.41"
 SERVER = Path(__file__).with_name("container_server.py")
+DRIVER = Path(__file__).with_name("container_driver.py")
 DIGEST = "localhost/dispatch-test@sha256:" + "ab" * 32
 IMAGE = "localhost/dispatch-test:server"
+DRIVER_DIGEST = "localhost/dispatch-test@sha256:" + "ef" * 32
+DRIVER_IMAGE = "localhost/dispatch-test:driver"
+# Of a registry that asks who pulls: any port of loopback is one that a real engine asks without TLS.
+REGISTRY = "127.0.0.1:5000"
+PRIVATE_IMAGE = f"{REGISTRY}/private/driver:1"
+CREDENTIALS = {"username": "jon", "password": "only-for-the-registry", "serveraddress": REGISTRY}
 OWN_NETWORK = os.stat("/proc/self/ns/net").st_ino
 CONFINED = {
     "ReadonlyRootfs": True,
@@ -29,7 +37,16 @@ CONFINED = {
     "LogConfig": {"Type": "none"},
     "RestartPolicy": {"Name": "no"},
 }
-LIMITED = {"Memory", "MemorySwap", "NanoCpus", "PidsLimit", "NetworkMode", "Tmpfs", "Ulimits", "Binds"}
+LIMITED = {"Memory", "MemorySwap", "NanoCpus", "PidsLimit", "NetworkMode", "Tmpfs", "Ulimits"}
+FIELDS = {"Image", "Env", "Labels", "AttachStdout", "AttachStderr", "HostConfig"}
+
+
+def write_credentials(file: Path, known: bool):
+    """As `docker login` keeps them; those of CREDENTIALS, or none."""
+    pair = f"{CREDENTIALS['username']}:{CREDENTIALS['password']}"
+    entry = {REGISTRY: {"auth": base64.b64encode(pair.encode()).decode()}}
+    file.touch(0o600)
+    file.write_text(json.dumps({"auths": entry if known else {}}))
 
 
 class Refused(Exception):
@@ -50,10 +67,12 @@ class Container:
     def start(self):
         environment = dict(entry.split("=", 1) for entry in self.spec["Env"])
         command = "ip link set lo up && exec \"$0\" \"$@\""
+        program = [sys.executable, str(DRIVER if "Cmd" in self.spec else SERVER), *self.spec.get("Cmd", [])]
+        for bound in self.spec["HostConfig"].get("Binds", []):
+            environment["FAKE_FUNCTION"] = bound.split(":")[0]
         self.process = subprocess.Popen(
-            ["unshare", "-n", "sh", "-c", command, sys.executable, str(SERVER)],
-            env={**environment, "PATH": os.environ["PATH"],
-                 "FAKE_FUNCTION": self.spec["HostConfig"]["Binds"][0].split(":")[0]},
+            ["unshare", "-n", "sh", "-c", command, *program],
+            env={**environment, "PATH": os.environ["PATH"]},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         # An engine says that it started what is in its namespaces already.
@@ -99,7 +118,7 @@ class FakeEngine:
     def __init__(self, socket: Path):
         self.socket, self.containers, self.faults, self.asked = Path(socket), {}, [], []
         self.images = {}  # reference -> RepoDigests
-        self.registry = {IMAGE: [DIGEST]}
+        self.registry = {IMAGE: [DIGEST], DRIVER_IMAGE: [DRIVER_DIGEST], PRIVATE_IMAGE: [DRIVER_DIGEST]}
         self.is_away = False
         engine = self
 
@@ -218,15 +237,18 @@ class FakeEngine:
         if set(query) != {"all", "filters"} or query["all"] != "true":
             raise Refused(400, "a list without its filter")
         (label,) = json.loads(query["filters"])["label"]
-        key, _, value = label.partition("=")
-        self.send(http_, 200, [{"Id": each.id} for each in self.containers.values()
-                               if each.spec["Labels"].get(key) == value and value])  # fmt: skip
+        key, named, value = label.partition("=")
+        if not key or (named and not value):
+            raise Refused(400, "a filter for nothing")
+        self.send(http_, 200, [{"Id": each.id, "Labels": each.spec["Labels"]} for each in self.containers.values()
+                               if key in each.spec["Labels"] and (not named or each.spec["Labels"][key] == value)])  # fmt: skip
 
     def create(self, http_, spec):
         host = spec.get("HostConfig", {})
-        if set(spec) != {"Image", "Env", "Labels", "AttachStdout", "AttachStderr", "HostConfig"}:
+        driver = spec.get("Image") in (DRIVER_IMAGE, DRIVER_DIGEST, PRIVATE_IMAGE)
+        if set(spec) != FIELDS | ({"Cmd"} if driver else set()):
             raise Refused(400, f"fields {sorted(spec)}")
-        if set(host) - set(CONFINED) != LIMITED:
+        if set(host) - set(CONFINED) != LIMITED | (set() if driver else {"Binds"}):
             raise Refused(400, f"fields of HostConfig {sorted(host)}")
         for key, value in CONFINED.items():
             if host[key] != value:
@@ -235,10 +257,10 @@ class FakeEngine:
             raise Refused(400, "network or swap")
         if min(host["Memory"], host["NanoCpus"], host["PidsLimit"]) <= 0:
             raise Refused(400, "no limit")
-        (bound,) = host["Binds"]
-        source, target, mode = bound.split(":")
-        if target != "/function" or mode != "ro" or not os.path.isdir(source):
-            raise Refused(400, f"mounts {bound}")
+        for bound in host.get("Binds", []):
+            source, target, mode = bound.split(":")
+            if target != "/function" or mode != "ro" or not os.path.isdir(source):
+                raise Refused(400, f"mounts {bound}")
         if not any(spec["Image"] == name or spec["Image"] in digests for name, digests in self.images.items()):
             raise Refused(404, f"No such image: {spec['Image']}")
         container = Container(spec)
@@ -256,7 +278,12 @@ class FakeEngine:
         name = query["fromImage"]
         found = next((known for known, digests in self.registry.items() if name == known or name in digests), None)
         lines = [{"status": f"Pulling from {name}"}]
-        if found is None:
+        shown = json.loads(base64.urlsafe_b64decode(http_.headers.get("X-Registry-Auth", "e30=")))
+        if found == PRIVATE_IMAGE and shown != CREDENTIALS:
+            lines.append({"error": f"pull access denied for {name}, may require 'docker login'"})
+        elif found != PRIVATE_IMAGE and shown:
+            raise Refused(400, "credentials for another registry")
+        elif found is None:
             lines.append({"errorDetail": {"message": "x"}, "error": f"manifest for {name} not found"})
         else:
             self.images[found] = self.registry[found]

@@ -8,9 +8,13 @@ from pathlib import Path
 
 KINDS = {
     "RS256": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+    "RS384": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+    "RS512": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
     "ES256": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+    "ES384": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
     "EdDSA": ["-algorithm", "ED25519"],
 }
+CURVES = {"ES256": ("P-256", 32), "ES384": ("P-384", 48)}
 
 
 def base64url(data: bytes) -> str:
@@ -21,11 +25,11 @@ def _openssl(*words: str, input: bytes | None = None) -> bytes:
     return subprocess.run(["openssl", *words], input=input, capture_output=True, check=True).stdout
 
 
-def _raw_ecdsa(der: bytes) -> bytes:
-    """r and s, 32 bytes each, of SEQUENCE {INTEGER r, INTEGER s}."""
+def _raw_ecdsa(der: bytes, width: int) -> bytes:
+    """r and s, `width` bytes each, of SEQUENCE {INTEGER r, INTEGER s}."""
     size = der[3]
     r, s = der[4 : 4 + size], der[6 + size :]
-    return b"".join(int.from_bytes(n, "big").to_bytes(32, "big") for n in (r, s))
+    return b"".join(int.from_bytes(n, "big").to_bytes(width, "big") for n in (r, s))
 
 
 class Signer:
@@ -40,9 +44,10 @@ class Signer:
         own = {"kid": self.kid} if self.kid else {}
         if self.algorithm == "EdDSA":
             return {**own, "kty": "OKP", "crv": "Ed25519", "x": base64url(der[-32:])}
-        if self.algorithm == "ES256":
-            x, y = der[-64:-32], der[-32:]
-            return {**own, "kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y)}
+        if self.algorithm in CURVES:
+            curve, width = CURVES[self.algorithm]
+            x, y = der[-2 * width : -width], der[-width:]
+            return {**own, "kty": "EC", "crv": curve, "x": base64url(x), "y": base64url(y)}
         told = _openssl("rsa", "-in", str(self.file), "-noout", "-modulus").decode()
         modulus = bytes.fromhex(told.strip().split("=")[1])
         return {**own, "kty": "RSA", "n": base64url(modulus), "e": "AQAB", "use": "sig"}
@@ -57,7 +62,8 @@ class Signer:
             words = ["pkeyutl", "-sign", "-rawin", "-inkey", str(self.file), "-in", str(message)]
             signature = _openssl(*words)
         else:
-            signature = _openssl("dgst", "-sha256", "-sign", str(self.file), input=text.encode())
-        if self.algorithm == "ES256":
-            signature = _raw_ecdsa(signature)
+            digest = "-sha" + self.algorithm[2:]
+            signature = _openssl("dgst", digest, "-sign", str(self.file), input=text.encode())
+        if self.algorithm in CURVES:
+            signature = _raw_ecdsa(signature, CURVES[self.algorithm][1])
         return f"{text}.{base64url(signature)}"

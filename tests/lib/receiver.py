@@ -219,7 +219,8 @@ class _Connection(asyncio.Protocol):
 class Receiver:
     """`with Receiver() as receiver: receiver.endpoint()`."""
 
-    def __init__(self):
+    def __init__(self, host: str = "127.0.0.1"):
+        self.host = host
         self.loop = asyncio.new_event_loop()
         self.connections = set()
         self.hanging = set()
@@ -241,7 +242,7 @@ class Receiver:
     def _run(self):
         asyncio.set_event_loop(self.loop)
         server = self.loop.run_until_complete(
-            self.loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, backlog=1024)
+            self.loop.create_server(lambda: _Connection(self), self.host, 0, backlog=1024)
         )
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()

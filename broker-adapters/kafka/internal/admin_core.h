@@ -10,6 +10,7 @@
 
 #include "broker-adapters/broker.h"
 #include "broker-adapters/inspector.h"
+#include "broker-adapters/kafka/internal/adapters.h"
 #include "broker-adapters/kafka/internal/connection.h"
 #include "broker-adapters/kafka/internal/errors.h"
 #include "broker-adapters/kafka/internal/event_queue.h"
@@ -22,7 +23,7 @@ struct Description {
   bool all_led = true;
 };
 
-/// Requests go out on a handle of its own, made when first needed; the answers come as events.
+/// Requests go out on the handle of the shared producers; the answers come as events.
 class AdminCore : public std::enable_shared_from_this<AdminCore> {
  public:
   static constexpr int kTimeoutMs = 5'000;
@@ -40,6 +41,7 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
     if (events_) events_->Close();
     waiting_.clear();
     rk_.reset();
+    producer_.reset();
   }
 
   /// Sends one request. `on_result` gets its event; its error is looked at already.
@@ -197,15 +199,17 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
 
  private:
   Status Open() {
-    if (rk_) return OkStatus();
-    Conf conf(connection_, "");
-    conf.Events(0);
-    ASSIGN_OR_RETURN(rk_, conf.Open(RD_KAFKA_PRODUCER));
+    if (producer_ == nullptr) producer_ = NewSharedProducer(connection_, {});
+    if (rk_ && !waiting_.empty()) return OkStatus();
+    ASSIGN_OR_RETURN(RkPtr rk, producer_->Handle());
+    if (rk == rk_) return OkStatus();
+    if (events_) events_->Close();
+    rk_ = std::move(rk);
     auto on_event = [weak = weak_from_this()](EventPtr event) {
       if (auto self = weak.lock()) self->OnEvent(event.get());
     };
-    events_ = EventQueue::Open(connection_->loop, rk_, QueuePtr(rd_kafka_queue_get_main(rk_.get())),
-                               on_event);
+    events_ =
+        EventQueue::Open(connection_->loop, rk_, QueuePtr(rd_kafka_queue_new(rk_.get())), on_event);
     return OkStatus();
   }
 
@@ -217,10 +221,6 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
   }
 
   void OnEvent(rd_kafka_event_t* event) {
-    auto type = rd_kafka_event_type(event);
-    if (type == RD_KAFKA_EVENT_ERROR || type == RD_KAFKA_EVENT_LOG) {
-      return LogEvent(rk_.get(), event);
-    }
     auto it = waiting_.find(reinterpret_cast<uint64_t>(rd_kafka_event_opaque(event)));
     if (it == waiting_.end()) return;
     OnResult on_result = std::move(it->second);
@@ -279,7 +279,8 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
     bool closed = false;
   };
   std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
-  RkPtr rk_;
+  std::unique_ptr<LendingProducer> producer_;
+  RkPtr rk_;  // of it, when the requests under way were sent
   std::shared_ptr<EventQueue> events_;
   std::unordered_map<uint64_t, OnResult> waiting_;
   uint64_t next_id_ = 1;

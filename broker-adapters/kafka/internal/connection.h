@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "broker-adapters/kafka/internal/handles.h"
 #include "broker-adapters/kafka/kafka_broker.h"
@@ -32,6 +33,9 @@ struct Connection {
   // Which group protocol the cluster has, as far as it is known.
   bool consumer_protocol_seen = false;
   bool classic_only = false;
+  // The handles that several producers or readers share: theirs alone, not kept from here.
+  std::weak_ptr<void> shared_producer;
+  std::vector<std::weak_ptr<void>> shared_readers;
 
   Connection(EventLoop& l, KafkaOptions o) : loop(l), options(std::move(o)) {}
 };

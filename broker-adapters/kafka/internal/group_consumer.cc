@@ -38,8 +38,7 @@ class GroupCore : public Consumer {
         .Set("enable.auto.offset.store", "false")
         .Set("auto.offset.reset", "error")
         .Set("fetch.queue.backoff.ms", 20)
-        // A partition that is resumed is asked for when the fetch under way is answered.
-        .Set("fetch.wait.max.ms", 100)
+        .Set("fetch.wait.max.ms", options_.fetch_wait.count())
         .Set("statistics.interval.ms", 1'000)
         .Set("topic.metadata.refresh.interval.ms", 10'000)
         .Set("topic.metadata.propagation.max.ms", 5'000)

@@ -28,6 +28,15 @@ constexpr Duration kGatherTime{5'000};
 
 struct Topic;
 
+/// What one Producer has under way, of those that share a core.
+struct Port {
+  size_t max_records;
+  size_t max_bytes;
+  std::chrono::milliseconds delivery_timeout;
+  size_t records = 0;
+  size_t bytes = 0;
+};
+
 struct Held {
   ProduceRecord record;
   void* slot;
@@ -54,10 +63,12 @@ class Slots {
     Producer::Delivered delivered;
     Lane* lane = nullptr;
     size_t bytes = 0;
+    Port* port = nullptr;  // none: it has gone, and is told nothing
   };
 
   void* Take(Slot slot) {
-    bytes_ += slot.bytes;
+    ++slot.port->records;
+    slot.port->bytes += slot.bytes;
     size_t index;
     if (free_.empty()) {
       index = slots_.size();
@@ -72,16 +83,26 @@ class Slots {
   Slot Release(void* opaque) {
     size_t index = reinterpret_cast<size_t>(opaque) - 1;
     free_.push_back(index);
-    bytes_ -= slots_[index].bytes;
-    return std::exchange(slots_[index], Slot());
+    Slot slot = std::exchange(slots_[index], Slot());
+    if (slot.port != nullptr) {
+      --slot.port->records;
+      slot.port->bytes -= slot.bytes;
+    }
+    return slot;
   }
-  size_t used() const { return slots_.size() - free_.size(); }
-  size_t bytes() const { return bytes_; }
+  const Slot& Get(void* opaque) const { return slots_[reinterpret_cast<size_t>(opaque) - 1]; }
+  /// What is under way of `port` is reported to nobody.
+  void Orphan(const Port& port) {
+    for (Slot& slot : slots_) {
+      if (slot.port != &port) continue;
+      slot.port = nullptr;
+      slot.delivered = nullptr;
+    }
+  }
 
  private:
   std::vector<Slot> slots_;
   std::vector<size_t> free_;
-  size_t bytes_ = 0;
 };
 
 /// One rd_kafka_t. After a fatal error it takes nothing more and its records fail.
@@ -95,20 +116,28 @@ struct Handle {
   SteadyTime failed_at;
 };
 
+/// Writes what one Producer produces, or all that share it.
 class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
  public:
   ProducerCore(ConnectionPtr connection, ProducerOptions options)
       : connection_(std::move(connection)), options_(std::move(options)) {}
 
-  void Close() {
-    open_ = false;
-    connection_->loop.Cancel(gather_timer_);
-    for (Handle& handle : handles_) End(handle);
-    handles_.clear();
-    slots_ = Slots();
+  void Join() { ++ports_; }
+
+  /// What `port` gave and librdkafka has not is dropped; with the last port the handle ends.
+  void Leave(const Port& port) {
+    if (--ports_ == 0) return Close();
+    for (Handle& handle : handles_) DropHeld(handle, port);
+    slots_.Orphan(port);
   }
 
-  size_t in_flight() const { return slots_.used(); }
+  bool open() const { return open_; }
+
+  /// The handle in use; one that failed is not.
+  Result<RkPtr> Rk() {
+    if (handles_.empty() || handles_.back().failed) RETURN_IF_ERROR(OpenHandle());
+    return handles_.back().rk;
+  }
 
   // At once, not with the first record: librdkafka asks for an idempotent producer's id when it
   // opens, and again half a second later when it has no connection yet. Produce tries again.
@@ -117,7 +146,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     if (!status.ok()) log::Warning("producer not opened reason=\"{}\"", status.message());
   }
 
-  Status Produce(ProduceRecord record, Producer::Delivered delivered) {
+  Status Produce(Port& port, ProduceRecord record, Producer::Delivered delivered) {
     size_t bytes =
         (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
     if (bytes > static_cast<size_t>(options_.max_message_bytes)) {
@@ -130,18 +159,17 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
       }
       RETURN_IF_ERROR(OpenHandle());
     }
-    if (slots_.used() >= options_.max_queue_records ||
-        slots_.bytes() + bytes > options_.max_queue_bytes) {
+    if (port.records >= port.max_records || port.bytes + bytes > port.max_bytes) {
       return Status(Code::kResourceExhausted, "the producer's queue is full");
     }
     Handle& handle = handles_.back();
-    Topic* topic = FindTopic(handle, record.topic);
+    Topic* topic = FindTopic(handle, record.topic, port.delivery_timeout);
     if (topic == nullptr) {
       return Status(MakeError(rd_kafka_last_error(), "topic " + record.topic));
     }
     Lane& lane = topic->lanes[record.partition];
     lane.topic = topic;
-    void* slot = slots_.Take({std::move(delivered), &lane, bytes});
+    void* slot = slots_.Take({std::move(delivered), &lane, bytes, &port});
     if (options_.linger.count() > 0) {
       Status status = Send(handle, lane, record, slot, false);
       if (!status.ok()) slots_.Release(slot);
@@ -198,12 +226,38 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     return OkStatus();
   }
 
-  static Topic* FindTopic(Handle& handle, const std::string& name) {
+  // The first that writes to a topic says how long its records are tried.
+  static Topic* FindTopic(Handle& handle, const std::string& name,
+                          std::chrono::milliseconds delivery_timeout) {
     auto it = handle.topics.find(name);
     if (it != handle.topics.end()) return &it->second;
-    TopicPtr topic(rd_kafka_topic_new(handle.rk.get(), name.c_str(), nullptr));
+    rd_kafka_topic_conf_t* conf = rd_kafka_default_topic_conf_dup(handle.rk.get());
+    char text[256];
+    rd_kafka_topic_conf_set(conf, "message.timeout.ms",
+                            std::to_string(delivery_timeout.count()).c_str(), text, sizeof text);
+    TopicPtr topic(rd_kafka_topic_new(handle.rk.get(), name.c_str(), conf));
     if (topic == nullptr) return nullptr;
     return &handle.topics.emplace(name, Topic{std::move(topic), {}}).first->second;
+  }
+
+  void DropHeld(Handle& handle, const Port& port) {
+    for (auto& [name, topic] : handle.topics) {
+      for (auto& [partition, lane] : topic.lanes) {
+        std::erase_if(lane.held, [&, &lane = lane](const Held& held) {
+          if (slots_.Get(held.slot).port != &port) return false;
+          lane.held_bytes -= slots_.Release(held.slot).bytes;
+          return true;
+        });
+      }
+    }
+  }
+
+  void Close() {
+    open_ = false;
+    connection_->loop.Cancel(gather_timer_);
+    for (Handle& handle : handles_) End(handle);
+    handles_.clear();
+    slots_ = Slots();
   }
 
   // At the end of this turn of the loop, with what it brings for the same partition: librdkafka's
@@ -317,7 +371,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
 
   void OnReport(Handle& handle, const rd_kafka_message_t& message) {
     --handle.in_flight;
-    auto [delivered, lane, bytes] = slots_.Release(message._private);
+    auto [delivered, lane, bytes, port] = slots_.Release(message._private);
     if (--lane->in_flight == 0 && !lane->held.empty()) answered_.push_back(lane);
     if (!delivered) return;
     if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -383,6 +437,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
 
   ConnectionPtr connection_;
   ProducerOptions options_;
+  size_t ports_ = 0;
   bool open_ = true;
   std::list<Handle> handles_;  // the last one is in use; event handlers point to them
   Slots slots_;
@@ -390,25 +445,51 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
   TimerId gather_timer_ = kNoTimer;
 };
 
-class KafkaProducer : public Producer {
+class KafkaProducer : public LendingProducer {
  public:
-  explicit KafkaProducer(std::shared_ptr<ProducerCore> core) : core_(std::move(core)) {}
-  ~KafkaProducer() override { core_->Close(); }
-  Status Produce(ProduceRecord record, Delivered delivered) override {
-    return core_->Produce(std::move(record), std::move(delivered));
+  KafkaProducer(std::shared_ptr<ProducerCore> core, const ProducerOptions& options)
+      : core_(std::move(core)),
+        port_{.max_records = options.max_queue_records,
+              .max_bytes = options.max_queue_bytes,
+              .delivery_timeout = options.delivery_timeout} {
+    core_->Join();
   }
-  size_t in_flight() const override { return core_->in_flight(); }
+  ~KafkaProducer() override { core_->Leave(port_); }
+  Status Produce(ProduceRecord record, Delivered delivered) override {
+    return core_->Produce(port_, std::move(record), std::move(delivered));
+  }
+  size_t in_flight() const override { return port_.records; }
+  Result<RkPtr> Handle() override { return core_->Rk(); }
 
  private:
   std::shared_ptr<ProducerCore> core_;
+  Port port_;
 };
+
+std::shared_ptr<ProducerCore> SharedCore(const ConnectionPtr& connection) {
+  auto core = std::static_pointer_cast<ProducerCore>(connection->shared_producer.lock());
+  if (core != nullptr && core->open()) return core;
+  // The bounds are each producer's own.
+  core = std::make_shared<ProducerCore>(
+      connection, ProducerOptions{.max_queue_records = 1'000'000, .max_queue_bytes = 1 << 30});
+  core->Open();
+  connection->shared_producer = core;
+  return core;
+}
 
 }  // namespace
 
 std::unique_ptr<Producer> NewProducer(ConnectionPtr connection, ProducerOptions options) {
-  auto core = std::make_shared<ProducerCore>(std::move(connection), std::move(options));
+  if (options.shared) return NewSharedProducer(connection, options);
+  auto core = std::make_shared<ProducerCore>(std::move(connection), options);
   core->Open();
-  return std::make_unique<KafkaProducer>(std::move(core));
+  return std::make_unique<KafkaProducer>(std::move(core), options);
+}
+
+std::unique_ptr<LendingProducer> NewSharedProducer(const ConnectionPtr& connection,
+                                                   const ProducerOptions& options) {
+  DISPATCH_CHECK(options.delivery_timeout.count() > 0);  // a gapless one fails as a whole
+  return std::make_unique<KafkaProducer>(SharedCore(connection), options);
 }
 
 }  // namespace dispatch::broker::kafka

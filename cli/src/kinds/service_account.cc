@@ -23,7 +23,7 @@ Kind ServiceAccountKind() {
           .path = "/v1/iam/serviceaccount",
           .flags = {{.name = "public-key",
                      .value = "FILE",
-                     .help = "in PEM: RSA, P-256 or Ed25519; two while one is rotated"},
+                     .help = "in PEM: RSA, P-256, P-384 or Ed25519; two while one is rotated"},
                     {.name = "audience", .value = "TEXT", .help = "what its tokens must be for"},
                     TagFlag()},
           .fill = Fill,

@@ -43,7 +43,7 @@ void ProgressTable::Open() {
     }
     partitions_ = info->partitions;
     broker::Reader::Listener& listener = *this;
-    reader_ = broker_.NewReader("dispatch-progress", listener);
+    reader_ = broker_.NewSharedReader(listener);
     for (int32_t p = 0; p < partitions_; ++p) {
       reader_->Add({broker::kProgressTopic, p}, broker::kEarliest);
     }

@@ -12,6 +12,10 @@ namespace dispatch {
 namespace {
 
 constexpr int64_t kStallAfter = 30'000;  // nothing settled for so long, ms
+constexpr int64_t kStallSoon = 4'000;    // the same, when that many were to be expected meanwhile
+constexpr double kExpected = 10;
+constexpr int64_t kSkewLeast = 1'000;    // events unread
+constexpr double kSkewShare = 0.8;       // of them in one partition
 constexpr double kRetentionShare = 0.7;  // of the retention; then the log may pass us
 constexpr double kStillRate = 0.01;      // a second; slower is standing still
 
@@ -191,10 +195,37 @@ LagVerdict Idle(const LagSituation& s) {
   return verdict;
 }
 
+// At the rate of before, several would have been settled since the last one was.
+bool StandsStill(const LagTrend& trend) {
+  if (trend.unmoved_ms >= kStallAfter && !trend.cleared_lately) return true;
+  int64_t moving_ms = trend.span_ms - trend.unmoved_ms;
+  if (trend.unmoved_ms < kStallSoon || moving_ms <= 0) return false;
+  double settled = trend.settled_rate * static_cast<double>(trend.span_ms) / 1'000;
+  return settled * static_cast<double>(trend.unmoved_ms) >=
+         kExpected * static_cast<double>(moving_ms);
+}
+
+// More readers or partitions would not help it.
+std::optional<LagVerdict> Skewed(const LagSituation& s, const std::string& eta) {
+  const auto& partitions = s.figures.partitions;
+  if (partitions.size() < 2 || s.figures.unread < kSkewLeast) return std::nullopt;
+  auto fullest = std::max_element(partitions.begin(), partitions.end(),
+                                  [](auto& a, auto& b) { return a.unread() < b.unread(); });
+  if (static_cast<double>(fullest->unread()) <=
+      kSkewShare * static_cast<double>(s.figures.unread)) {
+    return std::nullopt;
+  }
+  std::string cause =
+      fmt::format("partition {} has {} of {} unread events", fullest - partitions.begin(),
+                  fullest->unread(), s.figures.unread);
+  return Make(LagState::kSkewed, "skewed: " + cause + Oldest(s) + eta, cause);
+}
+
 LagVerdict Moving(const LagSituation& s, std::optional<double> drain) {
   const auto& trend = s.trend;
   std::string left = Count(s.figures.outstanding());
-  if (trend.unmoved_ms >= kStallAfter && !trend.cleared_lately) {
+  std::string eta = drain ? ", done in about " + Span(*drain) : "";
+  if (StandsStill(trend)) {
     int64_t since = s.now_ms - trend.unmoved_ms;
     std::string cause = s.figures.in_flight > 0
                             ? fmt::format("{} in flight without an answer", s.figures.in_flight)
@@ -204,6 +235,7 @@ LagVerdict Moving(const LagSituation& s, std::optional<double> drain) {
                             cause.empty() ? "" : ", ", cause, left, Oldest(s)),
                 cause, since);
   }
+  if (auto skewed = Skewed(s, eta)) return *skewed;
   double age = AgeSeconds(s);
   bool old = age * 1000 > static_cast<double>(s.target_age_ms);
   if (trend.never_lower && !trend.cleared_lately && old) {
@@ -213,7 +245,6 @@ LagVerdict Moving(const LagSituation& s, std::optional<double> drain) {
                     std::max(0.0, trend.arrival_rate), trend.settled_rate, left, Oldest(s)));
   }
   if (old || s.figures.mode == LagMode::kCatchingUp) {
-    std::string eta = drain ? ", done in about " + Span(*drain) : "";
     return Make(LagState::kBusy, fmt::format("catching up: {} left{}{}", left, Oldest(s), eta));
   }
   return Make(LagState::kOk, left + " under way" + Oldest(s));
@@ -231,6 +262,8 @@ const char* LagStateName(LagState state) {
       return "BUSY";
     case LagState::kSlow:
       return "SLOW";
+    case LagState::kSkewed:
+      return "SKEWED";
     case LagState::kFailing:
       return "FAILING";
     case LagState::kStalled:
@@ -257,6 +290,7 @@ int LagSeverity(LagState state) {
     case LagState::kBusy:
       return 2;
     case LagState::kSlow:
+    case LagState::kSkewed:
     case LagState::kFailing:
       return 3;
     case LagState::kStalled:

@@ -30,6 +30,7 @@ enum class LagState {
   kPaused,
   kBusy,           // behind, and catching up
   kSlow,           // behind, and falling further
+  kSkewed,         // what is unread is nearly all in one partition
   kFailing,        // some attempts fail, others do not
   kStalled,        // nothing gets through
   kRetentionRisk,  // the log will drop the oldest before it is read

@@ -111,6 +111,39 @@ const std::vector<Case>& Cases() {
          s.figures.in_flight = 4;
        },
        LagState::kStalled, "4 in flight without an answer"},
+      {"stalled soon, as more was to be expected",
+       [](auto& s) {
+         s.trend.unmoved_ms = 5 * kSecond;
+         s.trend.cleared_lately = true;
+         s.figures.in_flight = 4;
+       },
+       LagState::kStalled, "nothing delivered since 07:59 UTC, 4 in flight without an answer"},
+      {"still for a moment, as it often is",
+       [](auto& s) {
+         s.trend.unmoved_ms = 5 * kSecond;
+         s.trend.settled_rate = 0.5;
+       },
+       LagState::kOk, "under way"},
+      {"skewed",
+       [](auto& s) {
+         s.figures.unread = 2'000;
+         s.figures.partitions = {{.next = 5, .end = 105}, {.next = 100, .end = 2'000}};
+       },
+       LagState::kSkewed,
+       "skewed: partition 1 has 1900 of 2000 unread events, the oldest 2 s old, done in about 7 "
+       "min"},
+      {"even enough",
+       [](auto& s) {
+         s.figures.unread = 2'000;
+         s.figures.partitions = {{.next = 0, .end = 500}, {.next = 0, .end = 1'500}};
+       },
+       LagState::kOk, "under way"},
+      {"one partition, so never skewed",
+       [](auto& s) {
+         s.figures.unread = 2'000;
+         s.figures.partitions = {{.next = 0, .end = 2'000}};
+       },
+       LagState::kOk, "under way"},
       {"unmoved, but it was all done a moment ago",
        [](auto& s) {
          s.trend.unmoved_ms = 60 * kSecond;

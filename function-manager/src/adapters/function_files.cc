@@ -82,7 +82,6 @@ struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
         }
       }
     }
-    for (int i = 0; i < kThreads; ++i) threads.emplace_back([this] { Work(); });
   }
 
   ~Impl() {
@@ -119,6 +118,7 @@ struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
               if (!weak.expired()) done(status);
             });
           });
+      if (threads.size() < kThreads) threads.emplace_back([this] { Work(); });
     }
     wake.notify_one();
   }

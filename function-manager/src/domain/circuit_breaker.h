@@ -23,7 +23,7 @@ class CircuitBreaker {
     int32_t least = 20;  // answers in the window
     Duration slice = std::chrono::seconds(1);
     Duration first_hold = std::chrono::seconds(1);
-    Duration longest_hold = std::chrono::seconds(60);
+    Duration longest_hold = std::chrono::seconds(3);
     double jitter = 0.2;                       // the hold is drawn from [1 - jitter, 1 + jitter]
     int32_t good_to_close = 5;                 // answers while half-open
     Duration calm = std::chrono::seconds(30);  // closed for so long: the next hold is the first

@@ -33,12 +33,6 @@ bool ManySettled(InvocationPartition& books) {
                      [](const auto& item) { return item.second.untold() >= kManySettled; });
 }
 
-broker::ProducerOptions BulkOptions() {
-  broker::ProducerOptions options;
-  options.linger = std::chrono::milliseconds(5);
-  return options;
-}
-
 }  // namespace
 
 Invoker::Invoker(broker::Broker& broker, Loop& loop, InvokeStore& store, const Catalog& catalog,
@@ -50,7 +44,7 @@ Invoker::Invoker(broker::Broker& broker, Loop& loop, InvokeStore& store, const C
       catalog_(catalog),
       disable_(std::move(disable)),
       options_(std::move(options)),
-      producer_(broker.NewProducer(BulkOptions())) {
+      producer_(broker.NewProducer({.shared = true})) {
   Dispatcher::Host& host = *this;
   dispatcher_ = std::make_unique<Dispatcher>(loop, host, *producer_, catalog, sender, attempts,
                                              std::move(random), options_.dispatcher);

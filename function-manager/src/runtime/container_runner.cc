@@ -4,27 +4,21 @@
 
 #include <filesystem>
 #include <fstream>
-#include <vector>
 
-#include "common/log.h"
+#include "common/container/connection.h"
+#include "common/container/spec.h"
 #include "common/uuid.h"
 #include "function-manager/src/domain/languages.h"
-#include "function-manager/src/runtime/internal/container_engine.h"
 #include "function-manager/src/runtime/internal/container_worker.h"
-#include "function-manager/src/runtime/internal/network_namespace.h"
 #include "function-manager/src/runtime/internal/worker_pool.h"
 
 namespace dispatch {
 
-using runtime::ContainerEngine;
 using runtime::ContainerWorker;
-using runtime::NetworkNamespace;
 using runtime::PoolWorker;
 using runtime::WorkerPool;
 
 namespace {
-
-constexpr Duration kConnectAgain = std::chrono::seconds(2);
 
 Status NoEngine() {
   return {Code::kUnprocessable,
@@ -37,39 +31,23 @@ bool IsContainer(const FunctionVersion& version) { return version.language == kC
 
 }  // namespace
 
-/// The engine, and whether it can be used: it is asked again and again until it answers, and what
-/// an instance of this name left is removed before anything is started. What comes before the first
-/// answer waits for it.
 class ContainerRunner::Impl : public runtime::WorkerMaker {
  public:
   Impl(EventLoop& loop, ContainerRunnerOptions options)
-      : loop_(loop), options_(std::move(options)), engine_(loop, options_.socket) {
-    if (options_.socket.empty()) {
-      usable_ = NoEngine();
-    } else if (usable_ = NetworkNamespace::Allowed(); !usable_.ok()) {
-      log::Warning("containers are refused reason=\"{}\"", usable_.message());
-    } else {
-      usable_ = {Code::kUnavailable, "the container engine was not asked yet"};
-      asked_first_ = false;
-      Connect();
-    }
-  }
-  ~Impl() override { loop_.Cancel(timer_); }
+      : loop_(loop), options_(std::move(options)) {}
 
   WorkerPool& pool() { return pool_; }
-  ContainerEngine& engine() { return engine_; }
+  container::Engine& engine() { return connection_.engine(); }
 
-  Status Usable() const override { return usable_; }
+  Status Usable() const override { return connection_.usable(); }
   Result<std::unique_ptr<PoolWorker>> Make(const FunctionVersion& version, int /*number*/,
                                            PoolWorker::Events events) override {
     return std::unique_ptr<PoolWorker>(
-        std::make_unique<ContainerWorker>(loop_, engine_, options_, version, std::move(events)));
+        std::make_unique<ContainerWorker>(loop_, engine(), options_, version, std::move(events)));
   }
 
-  void WhenAsked(std::function<void()> task) {
-    if (asked_first_) return task();
-    waiting_.push_back(std::move(task));
-  }
+  // As many wait as runs may be under way.
+  void WhenAsked(std::function<void()> task) { connection_.WhenAsked(std::move(task)); }
 
   void Later(std::function<void()> task) {
     loop_.Post([alive = std::weak_ptr<int>(alive_), task = std::move(task)] {
@@ -78,56 +56,15 @@ class ContainerRunner::Impl : public runtime::WorkerMaker {
   }
 
  private:
-  void Connect() {
-    engine_.Connect([this](const Result<std::string>& what) {
-      if (!what.ok()) return Connected(what.status());
-      engine_.List(fmt::format("{}={}", kOwnerLabel, options_.owner),
-                   [this, what = *what](Result<std::vector<std::string>> left) {
-                     if (!left.ok()) return Connected(left.status());
-                     if (!left->empty()) {
-                       log::Info("containers of the instance before are removed count={}",
-                                 left->size());
-                     }
-                     RemoveLeft(std::move(*left), what);
-                   });
-    });
-  }
-
-  void RemoveLeft(std::vector<std::string> ids, const std::string& what) {
-    if (ids.empty()) {
-      log::Info("functions run in containers engine=\"{}\" socket={}", what, options_.socket);
-      return Connected(OkStatus());
-    }
-    std::string id = std::move(ids.back());
-    ids.pop_back();
-    engine_.Remove(id, [this, ids, what](const Status& removed) {
-      if (!removed.ok()) return Connected(removed);
-      RemoveLeft(ids, what);
-    });
-  }
-
-  void Connected(const Status& status) {
-    if (!status.ok()) {
-      if (status.message() != usable_.message()) {
-        log::Warning("containers are refused reason=\"{}\"", status.message());
-      }
-      timer_ = loop_.After(kConnectAgain, [this] {
-        timer_ = kNoTimer;
-        Connect();
-      });
-    }
-    usable_ = status;
-    asked_first_ = true;
-    for (auto& task : std::exchange(waiting_, {})) task();
-  }
-
   EventLoop& loop_;
   const ContainerRunnerOptions options_;
-  ContainerEngine engine_;
-  Status usable_;
-  bool asked_first_ = true;
-  std::vector<std::function<void()>> waiting_;  // as many as runs may be under way
-  TimerId timer_ = kNoTimer;
+  container::Connection connection_{
+      loop_,
+      {.socket = options_.socket,
+       .registry_file = options_.registry_file,
+       .none = NoEngine(),
+       .what = "functions",
+       .label = fmt::format("{}={}", container::kOwnerLabel, options_.owner)}};
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   WorkerPool pool_{loop_,
                    {.max_workers = options_.max_containers,

@@ -13,7 +13,8 @@ namespace dispatch {
 
 /// Settings of ContainerRunner.
 struct ContainerRunnerOptions {
-  std::string socket;  // the engine's; empty: there is none
+  std::string socket;         // the engine's; empty: there is none
+  std::string registry_file;  // of credentials for pulls, as `docker login` writes it; empty: none
   /// The name under which this instance's containers are known again after a crash.
   std::string owner;
 

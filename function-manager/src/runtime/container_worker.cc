@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/check.h"
+#include "common/container/network_namespace.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "function-manager/src/domain/run.h"
@@ -39,7 +40,7 @@ bool CutLines(std::vector<std::string>& lines, size_t& left) {
 
 }  // namespace
 
-ContainerWorker::ContainerWorker(EventLoop& loop, ContainerEngine& engine,
+ContainerWorker::ContainerWorker(EventLoop& loop, container::Engine& engine,
                                  const ContainerRunnerOptions& options,
                                  const FunctionVersion& version, Events events)
     : loop_(loop),
@@ -100,11 +101,11 @@ void ContainerWorker::OnCreated(std::string id) {
 }
 
 void ContainerWorker::OnStarted() {
-  engine_.Inspect(id_, Guard([this](const Result<ContainerState>& found) {
+  engine_.Inspect(id_, Guard([this](const Result<container::State>& found) {
                     if (state_ != State::kStarting) return;
                     if (!found.ok()) return Break(Fault(kSystemError, found.message()));
                     if (!found->running) return;  // the wait tells
-                    auto inside = NetworkNamespace::Of(found->pid);
+                    auto inside = container::NetworkNamespace::Of(found->pid);
                     if (!inside.ok()) return Break(Fault(kSystemError, inside.message()));
                     http::ClientOptions client;
                     client.dial = [network = *inside] { return network->Dial(kContainerPort); };
@@ -115,7 +116,7 @@ void ContainerWorker::OnStarted() {
                     // Whether the number is still the container's, which a next process could have
                     // got.
                     engine_.Inspect(
-                        id_, Guard([this, pid = found->pid](const Result<ContainerState>& again) {
+                        id_, Guard([this, pid = found->pid](const Result<container::State>& again) {
                           if (state_ != State::kStarting) return;
                           bool same = again.ok() && again->running && again->pid == pid;
                           if (!same) return Explain("ended");
@@ -145,8 +146,8 @@ void ContainerWorker::AskHealth() {
   });
 }
 
-LogFrames ContainerWorker::Frames() {
-  return LogFrames([this](bool err, std::string_view text) {
+container::LogFrames ContainerWorker::Frames() {
+  return container::LogFrames([this](bool err, std::string_view text) {
     if (log_) log_->Append(err, text);
   });
 }
@@ -155,7 +156,7 @@ void ContainerWorker::Attach() {
   attached_ = true;
   unread_ = 0;
   frames_ = Frames();
-  engine_.Attach(
+  output_ = engine_.Attach(
       id_,
       [this, alive = std::weak_ptr(alive_)](std::string_view data) {
         return !alive.expired() && OnOutput(data);
@@ -248,7 +249,7 @@ void ContainerWorker::Answer(RunOutcome outcome, bool has_logs) {
 void ContainerWorker::Explain(const std::string& otherwise) {
   if (state_ == State::kEnding) return;
   engine_.Inspect(
-      id_, Guard([this, otherwise](const Result<ContainerState>& found) {
+      id_, Guard([this, otherwise](const Result<container::State>& found) {
         if (state_ == State::kEnding) return;
         if (found.ok() && found->out_of_memory) {
           return Break(Fault(kFunctionError,

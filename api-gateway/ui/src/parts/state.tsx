@@ -5,6 +5,7 @@ const TONES: Record<string, [tone: string, mark: string, word: string]> = {
   DISABLED: ["quiet", "⊘", "Disabled"],
   BUSY: ["info", "▸", "Busy"],
   SLOW: ["warn", "▾", "Slow"],
+  SKEWED: ["warn", "◣", "Skewed"],
   FAILING: ["warn", "!", "Failing"],
   STALLED: ["bad", "■", "Stalled"],
   RETENTION_RISK: ["bad", "◔", "At risk"],

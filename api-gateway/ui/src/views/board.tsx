@@ -72,6 +72,7 @@ export function nextStep(row: LagRow): { word: string; href: string } {
     case "SLOW":
     case "BUSY":
       return { word: "See latency", href: here("attempts") };
+    case "SKEWED":
     case "RETENTION_RISK":
     case "LOSING":
       return { word: "See partitions", href: here("partitions") };

@@ -14,7 +14,6 @@ namespace dispatch {
 
 namespace {
 
-constexpr size_t kMaxLine = 4096;
 constexpr int kReads = 8;  // of a pipe at a turn
 
 /// Its ends to read, which does not block, and to write, which does, as programs expect.
@@ -90,16 +89,10 @@ void ChildProcess::Read(Pipe& pipe) {
     ssize_t size = read(pipe.fd.get(), text, sizeof(text));
     if (size < 0) return;  // nothing more now
     if (size == 0) {
-      if (!pipe.rest.empty()) on_line_(pipe.stream, std::exchange(pipe.rest, {}));
+      pipe.lines.Finish();
       return Close(pipe);
     }
-    pipe.rest.append(text, static_cast<size_t>(size));
-    size_t begin = 0;
-    for (size_t end; (end = pipe.rest.find('\n', begin)) != std::string::npos; begin = end + 1) {
-      on_line_(pipe.stream, pipe.rest.substr(begin, end - begin));
-    }
-    pipe.rest.erase(0, begin);
-    if (pipe.rest.size() > kMaxLine) on_line_(pipe.stream, std::exchange(pipe.rest, {}));
+    pipe.lines.Append({text, static_cast<size_t>(size)});
   }
 }
 

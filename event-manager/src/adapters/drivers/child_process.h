@@ -11,6 +11,7 @@
 #include "common/process/cgroups.h"
 #include "common/process/spawn.h"
 #include "common/result.h"
+#include "event-manager/src/adapters/drivers/line_splitter.h"
 
 namespace dispatch {
 
@@ -45,12 +46,14 @@ class ChildProcess {
  private:
   struct Pipe {
     Fd fd;
-    const char* stream = "";
-    std::string rest;
+    LineSplitter lines;
   };
 
   ChildProcess(EventLoop& loop, Line on_line, Exited on_exit)
       : loop_(loop), on_line_(std::move(on_line)), on_exit_(std::move(on_exit)) {}
+  LineSplitter LinesOf(const char* stream) {
+    return LineSplitter([this, stream](std::string line) { on_line_(stream, std::move(line)); });
+  }
   void Read(Pipe& pipe);
   void OnExit();
   void Close(Pipe& pipe);
@@ -61,8 +64,8 @@ class ChildProcess {
   pid_t pid_ = -1;
   Fd pidfd_;
   std::unique_ptr<Cgroup> group_;
-  Pipe out_{.fd = {}, .stream = "stdout", .rest = {}};
-  Pipe err_{.fd = {}, .stream = "stderr", .rest = {}};
+  Pipe out_{.fd = {}, .lines = LinesOf("stdout")};
+  Pipe err_{.fd = {}, .lines = LinesOf("stderr")};
 };
 
 }  // namespace dispatch

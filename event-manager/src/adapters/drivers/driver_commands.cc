@@ -258,6 +258,7 @@ DriverCommands::Responder DriverCommands::WithToken(Responder respond) {
 Status DriverCommands::CheckImage(const json::object& type) const {
   std::string image = json::GetString(type, "image");
   ASSIGN_OR_RETURN(DriverKind kind, KindOfImage(image));
+  if (kind == DriverKind::kContainer && !options_.engine) return NoDriverEngine(image);
   if (kind != DriverKind::kExecutable) return {};
   auto fault = [](std::string message) {
     return Error{Code::kUnprocessable, message, false, {{"image", std::move(message)}}};

@@ -18,6 +18,7 @@ class DriverCommands {
  public:
   struct Options {
     std::string drivers_dir;  // executables that types may name; empty: none
+    bool engine = false;      // whether types may name images
     std::string service_key;  // what the tokens of webhooks are made from
   };
   DriverCommands(Loop& loop, pg::Pool& pool, Options options, std::function<void()> committed)

@@ -2,14 +2,13 @@
 
 #include "common/log.h"
 #include "common/process/seccomp_filter.h"
+#include "event-manager/src/domain/drivers/driver_limits.h"
 
 namespace dispatch {
 
 namespace {
 
 constexpr Duration kDig = std::chrono::seconds(1);
-constexpr int32_t kCpuMillis = 1000;
-constexpr int32_t kProcesses = 512;
 
 }  // namespace
 
@@ -25,8 +24,9 @@ Status DriverConfinement::Confine(ChildSpec& spec) {
   groups_.Tidy();
   if (!filter_.ok()) return filter_.status();
   ASSIGN_OR_RETURN(spec.filter, SeccompFile(*filter_));
-  auto group = groups_.Make(
-      {.memory_bytes = kDriverMemoryBytes, .cpu_millis = kCpuMillis, .processes = kProcesses});
+  auto group = groups_.Make({.memory_bytes = kDriverMemoryBytes,
+                             .cpu_millis = kDriverCpuMillis,
+                             .processes = kDriverProcesses});
   if (group.ok()) {
     spec.group = std::move(*group);
   } else {

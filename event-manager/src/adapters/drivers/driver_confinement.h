@@ -37,8 +37,6 @@ class DriverConfinement {
   std::vector<std::unique_ptr<Cgroup>> graves_;
 };
 
-/// Of one executable.
-inline constexpr int64_t kDriverMemoryBytes = int64_t{1} << 30;
 /// The descriptor at which bubblewrap finds the filter.
 inline constexpr int kDriverFilterFd = 3;
 

@@ -1,5 +1,6 @@
 #include "event-manager/src/adapters/drivers/driver_factory.h"
 
+#include "event-manager/src/adapters/drivers/container_driver.h"
 #include "event-manager/src/adapters/drivers/kafka_driver.h"
 #include "event-manager/src/adapters/drivers/postgres_driver.h"
 #include "event-manager/src/adapters/drivers/process_driver.h"
@@ -14,7 +15,13 @@ DriverFactory MakeDrivers(EventLoop& loop, broker::Broker& broker, SecretClient&
   // Its control groups are made, and those of who was killed removed, where there are executables.
   std::shared_ptr<DriverConfinement> confinement;
   if (!settings.drivers_dir.empty()) confinement = std::make_shared<DriverConfinement>(loop);
-  factory.make = [&loop, &broker, confinement, settings = std::move(settings)](
+  std::shared_ptr<DriverContainers> containers;
+  if (!settings.engine_socket.empty()) {
+    containers =
+        std::make_shared<DriverContainers>(loop, settings.engine_socket, settings.registry_file);
+    factory.close = [containers](auto done) { containers->Close(std::move(done)); };
+  }
+  factory.make = [&loop, &broker, confinement, containers, settings = std::move(settings)](
                      DriverHost& host, DriverSetup setup) -> Made {
     switch (setup.kind) {
       case DriverKind::kTicker:
@@ -27,6 +34,11 @@ DriverFactory MakeDrivers(EventLoop& loop, broker::Broker& broker, SecretClient&
       case DriverKind::kExecutable:
         return Made(
             std::make_unique<ProcessDriver>(host, loop, settings, confinement, std::move(setup)));
+      case DriverKind::kContainer:
+        if (containers == nullptr) {
+          return NoDriverEngine(json::GetString(setup.claimed.document, "image"));
+        }
+        return Made(std::make_unique<ContainerDriver>(host, loop, containers, std::move(setup)));
       case DriverKind::kWebhook:
         break;
     }

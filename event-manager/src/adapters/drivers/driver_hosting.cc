@@ -28,11 +28,11 @@ metrics::Gauge RunningGauge() {
 
 DriverHosting::DriverHosting(broker::Broker& broker, Loop& loop, DriverStore& store,
                              DriverFactory factory, std::function<void()> committed)
-    : loop_(loop),
+    : broker_(broker),
+      loop_(loop),
       store_(store),
       factory_(std::move(factory)),
-      committed_(std::move(committed)),
-      producer_(broker.NewProducer(ProducerSettings())) {}
+      committed_(std::move(committed)) {}
 
 DriverHosting::~DriverHosting() {
   loop_.Cancel(timer_);
@@ -96,6 +96,7 @@ void DriverHosting::Take(std::vector<ClaimedDriver> owned, SteadyTime until) {
     if (!same) {
       if (found != seats_.end()) seats_.erase(found);
       Uuid uuid = driver.uuid;
+      if (producer_ == nullptr) producer_ = broker_.NewProducer(ProducerSettings());
       log::Info("driver taken org={} driver={} epoch={}", driver.org, driver.name, driver.epoch);
       auto seat = std::make_unique<DriverSeat>(loop_, *producer_, store_, factory_,
                                                std::move(driver), committed_);
@@ -136,7 +137,9 @@ void DriverHosting::Stop(std::function<void()> done) {
   stopped_ = true;
   loop_.Cancel(timer_);
   seats_.clear();
-  store_.ReleaseAll(std::move(done));
+  auto release = [this, done = std::move(done)] { store_.ReleaseAll(done); };
+  if (factory_.close == nullptr) return release();
+  factory_.close(std::move(release));
 }
 
 }  // namespace dispatch

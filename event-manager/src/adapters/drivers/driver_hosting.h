@@ -32,11 +32,12 @@ class DriverHosting {
   void DropExpired();
   void Watch();
 
+  broker::Broker& broker_;
   Loop& loop_;
   DriverStore& store_;
   const DriverFactory factory_;
   const std::function<void()> committed_;
-  std::unique_ptr<broker::Producer> producer_;
+  std::unique_ptr<broker::Producer> producer_;  // made for the first driver
   std::map<Uuid, std::unique_ptr<DriverSeat>> seats_;
   TimerId timer_ = kNoTimer;
   TimerId watch_ = kNoTimer;

@@ -17,6 +17,8 @@ struct DriverFactory {
   std::function<void(const std::string& org, const std::vector<std::string>& names,
                      std::function<void(Result<std::map<std::string, std::string>>)> done)>
       secrets;
+  /// Ends what drivers leave running when they are gone. Null: nothing.
+  std::function<void(std::function<void()> done)> close = nullptr;
 };
 
 /// One driver that this instance has the lease of: makes it, makes it again when it failed, with a

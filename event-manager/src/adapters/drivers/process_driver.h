@@ -2,11 +2,10 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "common/http/server.h"
 #include "event-manager/src/adapters/drivers/child_process.h"
 #include "event-manager/src/adapters/drivers/driver_confinement.h"
+#include "event-manager/src/adapters/drivers/driver_endpoint.h"
 #include "event-manager/src/adapters/drivers/driver_factory.h"
 
 namespace dispatch {
@@ -24,9 +23,6 @@ class ProcessDriver : public RunningDriver {
   void Begin();
   /// With `groups` in control groups of its own.
   Status StartChild(uint16_t port, bool groups);
-  void Handle(http::Request request, std::shared_ptr<http::ResponseWriter> writer);
-  void Publish(std::vector<cloudevents::Event> events,
-               std::shared_ptr<http::ResponseWriter> writer);
   void Fail(const std::string& reason);
 
   DriverHost& host_;
@@ -34,13 +30,10 @@ class ProcessDriver : public RunningDriver {
   const DriverSettings settings_;
   const std::shared_ptr<DriverConfinement> confinement_;
   const DriverSetup setup_;
-  const std::string token_;
-  std::unique_ptr<http::Server> server_;
+  DriverEndpoint endpoint_;
   std::unique_ptr<ChildProcess> child_;
   TimerId timer_ = kNoTimer;
-  size_t in_flight_ = 0;
   bool failed_ = false;
-  std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 
 }  // namespace dispatch

@@ -31,13 +31,18 @@ TEST(DriverRequest, TakesWhatVMwaresClientSends) {
   EXPECT_EQ(json::GetString(*driver, "image"), "kars7e/timer:latest");
 }
 
-TEST(DriverRequest, ImagesAreBuiltInVMwaresOrExecutables) {
+TEST(DriverRequest, ImagesAreBuiltInVMwaresExecutablesOrContainers) {
   EXPECT_EQ(KindOfImage("builtin/kafka").value(), DriverKind::kKafka);
   EXPECT_EQ(KindOfImage("dispatchframework/dispatch-events-ticker:0.1").value(),
             DriverKind::kTicker);
   EXPECT_EQ(KindOfImage("vmware/event-driver-cron").value(), DriverKind::kCron);
   EXPECT_EQ(KindOfImage("weather.py").value(), DriverKind::kExecutable);
-  EXPECT_THAT(KindOfImage("example/other:1").message(), HasSubstr("no container engine"));
+  EXPECT_EQ(KindOfImage("kars7e/timer@sha256:0123").value(), DriverKind::kTicker);
+  for (const char* image : {"example/other:1", "weather:2", "example/stock-ticker:1"}) {
+    EXPECT_EQ(KindOfImage(image).value(), DriverKind::kContainer) << image;
+  }
+  EXPECT_THAT(NoDriverEngine("example/other:1").message, HasSubstr("drivers-engine-socket"));
+  EXPECT_THAT(KindOfImage("example//other").message(), HasSubstr("no reference of an image"));
   EXPECT_FALSE(KindOfImage("../up").ok());
   EXPECT_FALSE(KindOfImage(".hidden").ok());
   EXPECT_FALSE(KindOfImage("a b").ok());

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/container/spec.h"
 #include "event-manager/src/domain/drivers/cron.h"
 #include "schema/objects.h"
 #include "schema/request_reader.h"
@@ -177,16 +178,28 @@ Result<DriverKind> KindOfImage(const std::string& image) {
       {"cron", DriverKind::kCron},
       {"cloudevents", DriverKind::kWebhook},
       {"azure-eventgrid", DriverKind::kWebhook}};
+  constexpr const char* kBefore[] = {"", "events-", "event-driver-", "dispatch-events-",
+                                     "dispatch-event-driver-"};
   for (const auto& [word, kind] : kKnown) {
-    if (last == word || last.ends_with(std::string("-") + word)) return kind;
+    for (const char* before : kBefore) {
+      if (last == std::string(before) + word) return kind;
+    }
   }
-  return Error{Code::kUnprocessable,
-               fmt::format("image '{}' cannot be run: there is no container engine here. Name an "
-                           "executable of the setting drivers-dir, or a built-in type (builtin/"
-                           "ticker, cron, webhook, kafka, postgres)",
-                           image),
-               false,
-               {{"image", "must be an executable or a built-in type"}}};
+  if (Status good = container::CheckImageReference(image); !good.ok()) {
+    return Error{Code::kUnprocessable, good.message(), false, {{"image", good.message()}}};
+  }
+  return DriverKind::kContainer;
+}
+
+Error NoDriverEngine(const std::string& image) {
+  return {Code::kUnprocessable,
+          fmt::format("image '{}' cannot be run: there is no container engine here, the operator "
+                      "has not set drivers-engine-socket. Name an executable of the setting "
+                      "drivers-dir, or a built-in type (builtin/ticker, cron, webhook, kafka, "
+                      "postgres)",
+                      image),
+          false,
+          {{"image", "must be an executable or a built-in type"}}};
 }
 
 DriverConfig ReadConfig(const json::object& document) {
@@ -232,7 +245,7 @@ std::string TopicOf(const DriverConfig& config) {
 }
 
 Status CheckConfig(DriverKind kind, const DriverConfig& config) {
-  if (kind == DriverKind::kExecutable) {
+  if (kind == DriverKind::kExecutable || kind == DriverKind::kContainer) {
     if (schema::IsTopicName(TopicOf(config))) return {};
     return Error{Code::kUnprocessable,
                  "config.topic must be the name of a topic",
@@ -264,6 +277,7 @@ Status CheckConfig(DriverKind kind, const DriverConfig& config) {
       CheckPostgres(checker);
       break;
     case DriverKind::kExecutable:
+    case DriverKind::kContainer:
       break;
   }
   return checker.Finish();

@@ -12,7 +12,7 @@
 namespace dispatch {
 
 /// What a driver is made of, by its type's image.
-enum class DriverKind { kTicker, kCron, kWebhook, kKafka, kPostgres, kExecutable };
+enum class DriverKind { kTicker, kCron, kWebhook, kKafka, kPostgres, kExecutable, kContainer };
 
 /// Types that every organisation has without making them: ticker, cron, webhook, kafka, postgres.
 struct BuiltInType {
@@ -26,9 +26,12 @@ const std::vector<BuiltInType>& BuiltInTypes();
 const BuiltInType* FindBuiltIn(std::string_view name);
 
 /// What an image of a driver type means: one of the built-in ones, by its own name or because the
-/// image is one of VMware's (vmware/dispatch-events-ticker...), or the name of an executable.
-/// kUnprocessable for other images: there is no container engine.
+/// image is one of VMware's (vmware/dispatch-events-ticker...), the name of an executable, or, when
+/// there is a '/', ':' or '@' in it, the reference of a container's image. Else kUnprocessable.
 Result<DriverKind> KindOfImage(const std::string& image);
+
+/// Why images are refused where there is no engine, and what to do.
+Error NoDriverEngine(const std::string& image);
 
 /// `config` of a type or a driver: keys and values in order, the last of each key counts.
 using DriverConfig = std::vector<std::pair<std::string, std::string>>;
@@ -43,7 +46,7 @@ std::string ConfigValue(const DriverConfig& config, std::string_view key,
 std::string TopicOf(const DriverConfig& config);
 
 /// Checks the config of a built-in kind: kUnprocessable naming every fault as config.<key>.
-/// Executables may have any.
+/// Executables and images may have any.
 Status CheckConfig(DriverKind kind, const DriverConfig& config);
 
 /// How many missed ticks are made up for (`catch-up`).

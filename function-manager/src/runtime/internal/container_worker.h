@@ -4,13 +4,13 @@
 #include <optional>
 #include <string>
 
+#include "common/container/engine.h"
+#include "common/container/log_frames.h"
 #include "common/event_loop.h"
 #include "common/http/client.h"
 #include "function-manager/src/domain/container.h"
 #include "function-manager/src/domain/function_answer.h"
 #include "function-manager/src/runtime/container_runner.h"
-#include "function-manager/src/runtime/internal/container_engine.h"
-#include "function-manager/src/runtime/internal/network_namespace.h"
 #include "function-manager/src/runtime/internal/run_log.h"
 #include "function-manager/src/runtime/internal/worker_pool.h"
 
@@ -20,7 +20,7 @@ namespace dispatch::runtime {
 /// server writes is the run's log, unless its answer has one. Owned by the pool, on its loop.
 class ContainerWorker : public PoolWorker {
  public:
-  ContainerWorker(EventLoop& loop, ContainerEngine& engine, const ContainerRunnerOptions& options,
+  ContainerWorker(EventLoop& loop, container::Engine& engine, const ContainerRunnerOptions& options,
                   const FunctionVersion& version, Events events);
   ~ContainerWorker() override;
 
@@ -37,7 +37,7 @@ class ContainerWorker : public PoolWorker {
   void OnCreated(std::string id);
   void OnStarted();
   void AskHealth();
-  LogFrames Frames();
+  container::LogFrames Frames();
   void Attach();
   bool OnOutput(std::string_view data);
   void OnAnswer(uint64_t run, const http::Client::Outcome& answer);
@@ -51,7 +51,7 @@ class ContainerWorker : public PoolWorker {
   auto Guard(Task task);
 
   EventLoop& loop_;
-  ContainerEngine& engine_;
+  container::Engine& engine_;
   const ContainerRunnerOptions& options_;
   const FunctionVersion version_;
   Events events_;
@@ -60,7 +60,8 @@ class ContainerWorker : public PoolWorker {
   bool asked_ = false;  // to make it
   std::unique_ptr<http::Client> server_;
   TimerId timer_ = kNoTimer;
-  LogFrames frames_;
+  container::LogFrames frames_;
+  std::unique_ptr<container::Output> output_;
   bool attached_ = false;
   size_t unread_ = 0;  // bytes of output that are nobody's
   std::optional<RunLog> log_;

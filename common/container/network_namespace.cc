@@ -1,4 +1,4 @@
-#include "function-manager/src/runtime/internal/network_namespace.h"
+#include "common/container/network_namespace.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -13,12 +13,21 @@
 
 #include "common/check.h"
 
-namespace dispatch::runtime {
+namespace dispatch::container {
 namespace {
 
 constexpr char kOwn[] = "/proc/thread-self/ns/net";
+constexpr int kBacklog = 64;
 
 Fd Open(const std::string& path) { return Fd(open(path.c_str(), O_RDONLY | O_CLOEXEC)); }
+
+sockaddr_in Loopback(uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
 
 bool Same(const Fd& a, const Fd& b) {
   struct stat of_a{};
@@ -32,11 +41,11 @@ bool Same(const Fd& a, const Fd& b) {
 Status NetworkNamespace::Allowed() {
   Fd own = Open(kOwn);
   if (own && setns(own.get(), CLONE_NEWNET) == 0) return OkStatus();
-  return {Code::kUnavailable,
-          fmt::format("containers of functions are reached through their network namespaces, which "
-                      "this process may not enter ({}): run function-manager as root on the "
-                      "engine's machine",
-                      std::strerror(errno))};
+  return {
+      Code::kUnavailable,
+      fmt::format("containers are reached through their network namespaces, which this process may "
+                  "not enter ({}): run it as root on the engine's machine",
+                  std::strerror(errno))};
 }
 
 Result<std::shared_ptr<NetworkNamespace>> NetworkNamespace::Of(pid_t pid) {
@@ -52,7 +61,7 @@ Result<std::shared_ptr<NetworkNamespace>> NetworkNamespace::Of(pid_t pid) {
   return std::shared_ptr<NetworkNamespace>(new NetworkNamespace(std::move(fd)));
 }
 
-Result<int> NetworkNamespace::Dial(uint16_t port) const {
+Result<Fd> NetworkNamespace::MakeSocket() const {
   Fd own = Open(kOwn);
   if (!own || setns(fd_.get(), CLONE_NEWNET) != 0) {
     return {Code::kUnavailable,
@@ -60,13 +69,29 @@ Result<int> NetworkNamespace::Dial(uint16_t port) const {
   }
   Fd made(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   int error = errno;
-  // A socket stays where it was made; a thread of the service that stayed too would be lost.
+  // A thread of the service that stayed there would be lost.
   DISPATCH_CHECK(setns(own.get(), CLONE_NEWNET) == 0);
   if (!made) return {Code::kUnavailable, std::strerror(error)};
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return made;
+}
+
+Result<Fd> NetworkNamespace::Listen(uint16_t port) const {
+  ASSIGN_OR_RETURN(Fd made, MakeSocket());
+  sockaddr_in address = Loopback(port);
+  int one = 1;
+  setsockopt(made.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+  if (bind(made.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+      listen(made.get(), kBacklog) != 0) {
+    return {
+        errno == EADDRINUSE ? Code::kConflict : Code::kUnavailable,
+        fmt::format("cannot listen at port {} in the container: {}", port, std::strerror(errno))};
+  }
+  return made;
+}
+
+Result<int> NetworkNamespace::Dial(uint16_t port) const {
+  ASSIGN_OR_RETURN(Fd made, MakeSocket());
+  sockaddr_in address = Loopback(port);
   if (connect(made.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 &&
       errno != EINPROGRESS) {
     return {Code::kUnavailable, std::strerror(errno)};
@@ -74,4 +99,4 @@ Result<int> NetworkNamespace::Dial(uint16_t port) const {
   return made.Release();
 }
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch::container

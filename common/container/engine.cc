@@ -1,10 +1,11 @@
-#include "function-manager/src/runtime/internal/container_engine.h"
+#include "common/container/engine.h"
 
 #include <fmt/format.h>
 
-#include "function-manager/src/domain/container.h"
+#include "common/container/registry_auth.h"
+#include "common/container/spec.h"
 
-namespace dispatch::runtime {
+namespace dispatch::container {
 namespace {
 
 using std::chrono::milliseconds;
@@ -40,13 +41,32 @@ Error ErrorOf(const http::ClientResponse& response) {
                             message.empty() ? "no reason given" : message)};
 }
 
+struct AttachedOutput : Output {
+  AttachedOutput(EventLoop& loop, const std::string& socket) : client(loop, OptionsFor(socket)) {}
+
+  http::Client client;
+};
+
+Listed ReadListed(const json::object& one) {
+  Listed listed{.id = json::GetString(one, "Id"), .labels = {}};
+  if (const auto* labels = json::GetObject(one, "Labels")) {
+    for (const auto& [name, value] : *labels) {
+      if (value.is_string()) listed.labels[name] = value.as_string();
+    }
+  }
+  return listed;
+}
+
 }  // namespace
 
-ContainerEngine::ContainerEngine(EventLoop& loop, const std::string& socket)
-    : socket_(socket), client_(loop, OptionsFor(socket)) {}
+Engine::Engine(EventLoop& loop, const std::string& socket, std::string registry_file)
+    : loop_(loop),
+      socket_(socket),
+      registry_file_(std::move(registry_file)),
+      client_(loop, OptionsFor(socket)) {}
 
-void ContainerEngine::Call(const std::string& method, const std::string& path,
-                           const json::object* body, milliseconds timeout, Done<json::value> done) {
+void Engine::Call(const std::string& method, const std::string& path, const json::object* body,
+                  milliseconds timeout, Done<json::value> done) {
   http::ClientRequest request;
   request.method = method;
   request.url = Url(path);
@@ -74,7 +94,7 @@ void ContainerEngine::Call(const std::string& method, const std::string& path,
   });
 }
 
-void ContainerEngine::Connect(Done<std::string> done) {
+void Engine::Connect(Done<std::string> done) {
   prefix_.clear();
   Call("GET", "/version", nullptr, kCall, [this, done](Result<json::value> answer) {
     if (!answer.ok()) return done(answer.error());
@@ -90,21 +110,21 @@ void ContainerEngine::Connect(Done<std::string> done) {
   });
 }
 
-void ContainerEngine::List(const std::string& label, Done<std::vector<std::string>> done) {
+void Engine::List(const std::string& label, Done<std::vector<Listed>> done) {
   std::string filters = json::Serialize(json::object{{"label", json::array{label}}});
   Call("GET", "/containers/json?all=true&filters=" + Escape(filters), nullptr, kCall,
        [done](Result<json::value> answer) {
          if (!answer.ok()) return done(answer.error());
-         std::vector<std::string> ids;
+         std::vector<Listed> found;
          const auto* list = answer->if_array();
          for (const auto& one : list != nullptr ? *list : json::array()) {
-           if (one.is_object()) ids.push_back(json::GetString(one.as_object(), "Id"));
+           if (one.is_object()) found.push_back(ReadListed(one.as_object()));
          }
-         done(std::move(ids));
+         done(std::move(found));
        });
 }
 
-void ContainerEngine::Image(const std::string& reference, Done<std::string> done) {
+void Engine::Image(const std::string& reference, Done<std::string> done) {
   if (Status good = CheckImageReference(reference); !good.ok()) return done(good.error());
   Call("GET", "/images/" + reference + "/json", nullptr, kCall,
        [this, reference, done](Result<json::value> answer) {
@@ -124,7 +144,7 @@ void ContainerEngine::Image(const std::string& reference, Done<std::string> done
 }
 
 // The engine tells progress line by line, errors too: the status was 200 before it knew.
-void ContainerEngine::Pull(const std::string& reference, Done<std::string> done) {
+void Engine::Pull(const std::string& reference, Done<std::string> done) {
   struct Progress {
     std::string line;
     std::string error;
@@ -139,7 +159,14 @@ void ContainerEngine::Pull(const std::string& reference, Done<std::string> done)
   bool tagged = reference.find('@') != std::string::npos ||
                 reference.find(':', reference.rfind('/') + 1) != std::string::npos;
   if (!tagged) name += ":latest";  // without one, the engine would pull them all
+  auto refused = [reference, done](const std::string& why) {
+    done(Error{Code::kUnprocessable,
+               fmt::format("the image {} cannot be pulled: {}", reference, why)});
+  };
+  auto credentials = RegistryAuthOfFile(registry_file_, reference);
+  if (!credentials.ok()) return refused(credentials.message());
   http::ClientRequest request;
+  if (!credentials->empty()) request.headers.Add("X-Registry-Auth", *credentials);
   request.url = Url("/images/create?fromImage=" + Escape(name));
   request.timeout = kPull;
   request.on_piece = [progress, read](std::string_view piece) {
@@ -152,16 +179,13 @@ void ContainerEngine::Pull(const std::string& reference, Done<std::string> done)
     }
     return true;
   };
-  client_.Send(std::move(request), [this, reference, progress, read,
+  client_.Send(std::move(request), [this, reference, progress, read, refused,
                                     done](const http::Client::Outcome& outcome) {
     read();
     bool answered = outcome.failure == http::FailureKind::kNone;
     std::string why = !answered ? outcome.message : progress->error;
     if (answered && outcome.response.status != 200) why = ErrorOf(outcome.response).message;
-    if (!why.empty()) {
-      return done(Error{Code::kUnprocessable,
-                        fmt::format("the image {} cannot be pulled: {}", reference, why)});
-    }
+    if (!why.empty()) return refused(why);
     Call("GET", "/images/" + reference + "/json", nullptr, kCall,
          [this, reference, done](const Result<json::value>& there) {
            if (!there.ok()) return done(there.error());
@@ -170,7 +194,7 @@ void ContainerEngine::Pull(const std::string& reference, Done<std::string> done)
   });
 }
 
-void ContainerEngine::Create(const json::object& spec, Done<std::string> done) {
+void Engine::Create(const json::object& spec, Done<std::string> done) {
   Call("POST", "/containers/create", &spec, kCall, [done](Result<json::value> answer) {
     if (!answer.ok()) return done(answer.error());
     std::string id = answer->is_object() ? json::GetString(answer->as_object(), "Id") : "";
@@ -179,12 +203,12 @@ void ContainerEngine::Create(const json::object& spec, Done<std::string> done) {
   });
 }
 
-void ContainerEngine::Start(const std::string& id, Told done) {
+void Engine::Start(const std::string& id, Told done) {
   Call("POST", "/containers/" + id + "/start", nullptr, kCall,
        [done](const Result<json::value>& answer) { done(answer.status()); });
 }
 
-void ContainerEngine::Inspect(const std::string& id, Done<ContainerState> done) {
+void Engine::Inspect(const std::string& id, Done<State> done) {
   Call("GET", "/containers/" + id + "/json", nullptr, kCall, [done](Result<json::value> answer) {
     if (!answer.ok()) return done(answer.error());
     const auto* container = answer->if_object();
@@ -192,29 +216,34 @@ void ContainerEngine::Inspect(const std::string& id, Done<ContainerState> done) 
     if (state == nullptr) {
       return done(Error{Code::kUnavailable, "the container engine tells no state"});
     }
-    done(ContainerState{.running = json::GetBool(*state, "Running"),
-                        .out_of_memory = json::GetBool(*state, "OOMKilled"),
-                        .exit_code = json::GetInt(*state, "ExitCode"),
-                        .pid = static_cast<pid_t>(json::GetInt(*state, "Pid"))});
+    done(State{.running = json::GetBool(*state, "Running"),
+               .out_of_memory = json::GetBool(*state, "OOMKilled"),
+               .exit_code = json::GetInt(*state, "ExitCode"),
+               .pid = static_cast<pid_t>(json::GetInt(*state, "Pid"))});
   });
 }
 
-void ContainerEngine::Wait(const std::string& id, Told done) {
+void Engine::Wait(const std::string& id, Told done) {
   Call("POST", "/containers/" + id + "/wait", nullptr, kForever,
        [done](const Result<json::value>& answer) { done(answer.status()); });
 }
 
-void ContainerEngine::Attach(const std::string& id, std::function<bool(std::string_view)> piece,
-                             std::function<void()> ended) {
+std::unique_ptr<Output> Engine::Attach(const std::string& id,
+                                       std::function<bool(std::string_view)> piece,
+                                       std::function<void()> ended) {
+  // With a client of its own: an engine may tell nothing of a container that never started and is
+  // gone, and what is not read on any more must not stay open.
+  auto output = std::make_unique<AttachedOutput>(loop_, socket_);
   http::ClientRequest request;
   request.url = Url("/containers/" + id + "/attach?stream=1&stdout=1&stderr=1");
   request.timeout = kForever;
   request.on_piece = std::move(piece);
-  client_.Send(std::move(request),
-               [ended = std::move(ended)](const http::Client::Outcome&) { ended(); });
+  output->client.Send(std::move(request),
+                      [ended = std::move(ended)](const http::Client::Outcome&) { ended(); });
+  return output;
 }
 
-void ContainerEngine::Remove(const std::string& id, Told done) {
+void Engine::Remove(const std::string& id, Told done) {
   Call("DELETE", "/containers/" + id + "?force=true&v=true", nullptr, kCall,
        [done](const Result<json::value>& answer) {
          bool gone = answer.ok() || answer.code() == Code::kNotFound;
@@ -222,4 +251,4 @@ void ContainerEngine::Remove(const std::string& id, Told done) {
        });
 }
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch::container

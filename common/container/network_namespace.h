@@ -8,9 +8,10 @@
 #include "common/process/spawn.h"
 #include "common/result.h"
 
-namespace dispatch::runtime {
+namespace dispatch::container {
 
-/// The network of another process, to connect to servers in it that nobody else reaches. Needs
+/// The network of another process, to connect to servers in it that nobody else reaches, and to
+/// listen to what it alone sends. Needs
 /// CAP_SYS_ADMIN. To be used on one thread.
 class NetworkNamespace {
  public:
@@ -21,11 +22,16 @@ class NetworkNamespace {
 
   /// A stream socket in it that does not block, whose connect to a port of its 127.0.0.1 was begun.
   Result<int> Dial(uint16_t port) const;
+  /// A stream socket that does not block and listens at a port of its 127.0.0.1. kConflict when the
+  /// port is taken.
+  Result<Fd> Listen(uint16_t port) const;
 
  private:
+  /// A socket of it: a socket stays where it was made.
+  Result<Fd> MakeSocket() const;
   explicit NetworkNamespace(Fd fd) : fd_(std::move(fd)) {}
 
   Fd fd_;
 };
 
-}  // namespace dispatch::runtime
+}  // namespace dispatch::container
