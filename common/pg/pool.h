@@ -68,8 +68,8 @@ struct PoolOptions {
   std::string url;  // postgresql://user@host:port/database?..., or key=value words; TLS by sslmode
   int connections = 4;  // at most; one at first, more while that many transactions run at once
   std::chrono::milliseconds connections_keep{30'000};  // those that were too many for so long go
-  size_t max_queue = 10'000;                        // over it: kResourceExhausted at once
-  std::chrono::milliseconds queue_timeout{20'000};  // waited longer: kUnavailable, never begun
+  size_t max_queue = 10'000;                           // over it: kResourceExhausted at once
+  std::chrono::milliseconds queue_timeout{20'000};     // waited longer: kUnavailable, never begun
   std::string application_name;
   std::chrono::milliseconds connect_timeout{3'000};  // whole seconds, at least 2: libpq's
   std::chrono::milliseconds statement_timeout{30'000};
