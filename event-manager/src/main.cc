@@ -149,7 +149,7 @@ class EventManager {
                  [this] { relay_.Nudge(); }),
         losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         survey_(*broker_, service.loop(), pool_, state_, progress_,
-                service.config().Int("max-scheduled")),
+                EngineOptions(service.config()).allowance),
         lag_(service.loop(), state_, survey_),
         replays_(
             *broker_, service.loop(), pool_, state_, survey_, [this] { return relay_.leading(); },

@@ -10,8 +10,6 @@ namespace dispatch::gateway {
 
 namespace {
 
-constexpr std::chrono::milliseconds kLagTime{5'000};
-
 json::object TableStatus(const char* service, const broker::StateTable& table) {
   json::object status{{"name", service}, {"ready", table.ready()}};
   // Before the first word of a service its age means nothing.
@@ -22,7 +20,7 @@ json::object TableStatus(const char* service, const broker::StateTable& table) {
 }
 
 void SendStatus(const CallPtr& call, Backend& backend) {
-  constexpr Duration kSilent = std::chrono::seconds(10);
+  constexpr Duration kSilent = std::chrono::seconds(4);
   json::array services;
   bool all = true;
   auto add = [&](const char* name, const broker::StateTable& table) {
@@ -71,14 +69,17 @@ void SendLag(const CallPtr& call, Backend& backend) {
     return backend.lag_streams.Follow(
         call, [&backend](const Call& during) { return StillReads(during, backend); });
   }
-  AskForLag(backend.services, call, kLagTime, [call, &backend](Result<json::object> lag) {
-    if (!lag.ok()) {
-      return call->Fail(backend.services.Explain(*call, kEventManager, lag.error()));
-    }
-    KeepReadable(*call, schema::kSubscriptionKind, &(*lag)["subscriptions"]);
-    KeepReadable(*call, schema::kTopicKind, &(*lag)["topics"]);
-    call->SendJson(200, json::value(std::move(*lag)));
-  });
+  std::chrono::milliseconds timeout = LookTime(backend.tables.events);
+  AskForLag(backend.loop, backend.services, call, timeout,
+            [call, &backend](Result<json::object> lag) {
+              if (!lag.ok()) {
+                return call->Fail(ExplainLag(backend.services, *call, backend.tables.events,
+                                             backend.loop.Now(), lag.error()));
+              }
+              KeepReadable(*call, schema::kSubscriptionKind, &(*lag)["subscriptions"]);
+              KeepReadable(*call, schema::kTopicKind, &(*lag)["topics"]);
+              call->SendJson(200, json::value(std::move(*lag)));
+            });
 }
 
 json::object VersionDocument(const Version& version) {
