@@ -116,12 +116,10 @@ Error ExplainLag(const ServiceClient& services, const Call& call, const broker::
                  WallTime now, Error error) {
   bool unanswered = error.code == Code::kDeadlineExceeded || error.code == Code::kUnavailable;
   auto since = SilentSince(events, now);
-  error = services.Explain(call, kOwner, std::move(error));
-  if (unanswered && since) {
-    error.message = fmt::format("event-manager was not heard since {}: see whether it runs",
-                                schema::FormatRfc3339(*since));
-  }
-  return error;
+  if (!unanswered || !since) return services.Explain(call, kOwner, std::move(error));
+  return {Code::kUnavailable,
+          fmt::format("event-manager was not heard since {}: see whether it runs",
+                      schema::FormatRfc3339(*since))};
 }
 
 }  // namespace dispatch::gateway

@@ -141,16 +141,13 @@ TEST_F(LagStreamsTest, OneThatIsNotHeardIsToldWithSinceWhenAndIsBackAtOnce) {
 }
 
 TEST_F(LagStreamsTest, WhatADeadInstanceDoesNotAnswerIsAskedAgain) {
-  auto& server = servers_[kEventManager];
-  server = std::make_unique<broker::RpcServer>(*services_, loop_, signer_, kEventManager);
-  server->Handle("lag.get", [this](const schema::Request&, broker::RpcServer::Responder respond) {
-    if (++asked_ < 3) return;
-    broker::RpcReply reply;
-    reply.body = json::object{{"subscriptions", json::array()}, {"topics", json::array()}};
-    respond(std::move(reply));
-  });
-  server->Start();
-  ASSERT_TRUE(loop_.RunUntil([&] { return server->ready(); }));
+  servers_[kEventManager]->Handle(
+      "lag.get", [this](const schema::Request&, broker::RpcServer::Responder respond) {
+        if (++asked_ < 3) return;
+        broker::RpcReply reply;
+        reply.body = json::object{{"subscriptions", json::array()}, {"topics", json::array()}};
+        respond(std::move(reply));
+      });
   EXPECT_EQ(Send("GET", "/v1/lag").status, 200);
   EXPECT_EQ(asked_, 3);
   loop_.RunFor(5s);
