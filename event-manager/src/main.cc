@@ -17,6 +17,7 @@
 #include "event-manager/src/adapters/drivers/driver_hosting.h"
 #include "event-manager/src/adapters/drivers/secret_client.h"
 #include "event-manager/src/adapters/dry_runs.h"
+#include "event-manager/src/adapters/group_report.h"
 #include "event-manager/src/adapters/lag_monitor.h"
 #include "event-manager/src/adapters/lag_report.h"
 #include "event-manager/src/adapters/lag_survey.h"
@@ -151,6 +152,7 @@ class EventManager {
         survey_(*broker_, service.loop(), pool_, state_, progress_,
                 EngineOptions(service.config()).allowance),
         lag_(service.loop(), state_, survey_),
+        groups_(*broker_, service.loop()),
         replays_(
             *broker_, service.loop(), pool_, state_, survey_, [this] { return relay_.leading(); },
             [this] { relay_.Nudge(); }, {}),
@@ -188,6 +190,7 @@ class EventManager {
     subscriptions_.Register(rpc_);
     dry_runs_.Register(rpc_);
     lag_.Register(rpc_);
+    groups_.Register(rpc_);
     replays_.Register(rpc_);
     drivers_.Register(rpc_);
     functions_.OnChanged([this](const std::string& kind, const std::string& key, const auto& before,
@@ -313,6 +316,7 @@ class EventManager {
   LossNotes losses_;
   LagSurvey survey_;
   LagReport lag_;
+  GroupReport groups_;
   Replays replays_;
   LagMonitor monitor_;
 };

@@ -82,6 +82,32 @@ void SendLag(const CallPtr& call, Backend& backend) {
             });
 }
 
+constexpr char kGroupKind[] = "consumer-group";
+
+// Groups belong to the cluster and to no organisation: they are shown to who acts in all of them.
+bool MayReadGroups(const CallPtr& call, const std::string& name) {
+  if (!call->principal->global) {
+    call->Fail({Code::kPermissionDenied,
+                "consumer groups are of the whole installation: use a key that may act in every "
+                "organisation"});
+    return false;
+  }
+  return call->Require({auth::kRead}, fmt::format("{}/{}", kGroupKind, name));
+}
+
+void SendGroups(const CallPtr& call, Backend& backend) {
+  if (!MayReadGroups(call, "*")) return;
+  backend.services.Ask(call, kEventManager, "groups.list", json::object(),
+                       [call](broker::RpcReply reply) { call->SendJson(200, reply.body); });
+}
+
+void SendGroup(const CallPtr& call, Backend& backend) {
+  std::string name = call->request.Param("name");
+  if (!MayReadGroups(call, name)) return;
+  backend.services.Ask(call, kEventManager, "groups.get", json::object{{"name", name}},
+                       [call](broker::RpcReply reply) { call->SendJson(200, reply.body); });
+}
+
 json::object VersionDocument(const Version& version) {
   return {{"version", version.number},
           {"commit", version.commit},
@@ -115,6 +141,13 @@ void AddOperationRoutes(Gateway& gateway, Backend& backend, std::string openapi,
                "/v1/lag",
                {Access::Check::kSome, {auth::kRead}, schema::kSubscriptionKind},
                [&backend](CallPtr call) { SendLag(call, backend); }});
+  gateway.Add({"GET", "/v1/consumer-groups", {Access::Check::kKey}, [&backend](CallPtr call) {
+                 SendGroups(call, backend);
+               }});
+  gateway.Add(
+      {"GET", "/v1/consumer-groups/{name}", {Access::Check::kKey}, [&backend](CallPtr call) {
+         SendGroup(call, backend);
+       }});
 }
 
 void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Version& version) {
