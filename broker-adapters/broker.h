@@ -139,7 +139,20 @@ struct GroupInfo {
     std::string client_id;
     std::vector<TopicPartition> partitions;
   };
-  std::vector<Member> members;
+  std::string state = {};  // as GroupSummary's; empty: nobody knows the group
+  std::vector<Member> members = {};
+};
+
+/// A consumer group of the cluster, whoever's it is.
+struct GroupSummary {
+  std::string name;
+  std::string state;  // "stable", "empty", "rebalancing", "dead" or "unknown"
+};
+
+/// What a group committed: the next offset to read.
+struct GroupOffset {
+  TopicPartition partition;
+  int64_t committed = 0;
 };
 
 /// Topic administration. Callbacks on the owner's loop. Unreachable brokers: kUnavailable.
@@ -166,6 +179,10 @@ class Admin {
   virtual void OffsetsForTime(std::string topic, int64_t timestamp_ms,
                               Done<std::vector<int64_t>> done) = 0;
   virtual void DescribeGroup(std::string group, Done<GroupInfo> done) = 0;
+  /// All groups that consume or have committed something, by name.
+  virtual void ListGroups(Done<std::vector<GroupSummary>> done) = 0;
+  /// By topic and partition, where something is committed. None for a group that nobody knows.
+  virtual void ListGroupOffsets(std::string group, Done<std::vector<GroupOffset>> done) = 0;
 };
 
 constexpr Duration kNameContested = std::chrono::seconds(60);

@@ -92,7 +92,7 @@ struct App {
         browser(loop, broker, {}),
         run_streams(loop, services, {}),
         source_uploads(loop, services),
-        lag_streams(loop, services, {}),
+        lag_streams(loop, services, events, {}),
         denials(loop, *bulk, signer),
         gateway(loop, directory, {identity, events, functions},
                 {.access_log = config.Bool("access-log"),

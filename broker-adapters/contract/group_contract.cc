@@ -410,6 +410,44 @@ TEST_P(GroupTest, AdminDescribesMembersAndWhatTheyOwn) {
   EXPECT_TRUE(becomes(0, 0));
 }
 
+TEST_P(GroupTest, AdminListsGroupsAndWhatTheyCommitted) {
+  std::string topic = NewTopic(2);
+  Fill(topic, 1, 5);
+  std::string group = Unique("group");
+  auto ask = [&]<typename T>(std::type_identity<T>, auto send) {
+    std::optional<Result<T>> told;
+    send([&](Result<T> answer) { told = std::move(answer); });
+    EXPECT_TRUE(driver->RunUntil([&] { return told.has_value(); }));
+    EXPECT_TRUE(told->ok()) << told->message();
+    return told->ok() ? **told : T();
+  };
+  auto offsets = [&] {
+    return ask(std::type_identity<std::vector<GroupOffset>>(),
+               [&](auto done) { broker->admin().ListGroupOffsets(group, std::move(done)); });
+  };
+  auto state = [&]() -> std::string {
+    auto all = ask(std::type_identity<std::vector<GroupSummary>>(),
+                   [&](auto done) { broker->admin().ListGroups(std::move(done)); });
+    auto it = std::find_if(all.begin(), all.end(), [&](auto& g) { return g.name == group; });
+    return it == all.end() ? "" : it->state;
+  };
+  EXPECT_TRUE(offsets().empty());
+  EXPECT_EQ(state(), "");
+  Member member(*broker, group, kEarliest);
+  member.consumer->Subscribe({topic});
+  ASSERT_TRUE(driver->RunUntil([&] { return member.owned.size() == 2; }));
+  EXPECT_EQ(state(), "stable");
+  member.consumer->Commit({{{topic, 1}, 3}});
+  std::vector<GroupOffset> told;
+  for (int i = 0; i < 200 && told.empty(); ++i) {
+    driver->RunFor(std::chrono::milliseconds(20));
+    told = offsets();
+  }
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].partition, (TopicPartition{topic, 1}));
+  EXPECT_EQ(told[0].committed, 3);
+}
+
 TEST_P(GroupTest, MayEndAnywhere) {
   std::string topic = NewTopic(2);
   Fill(topic, 0, 100);

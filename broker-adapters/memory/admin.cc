@@ -203,6 +203,23 @@ class MemoryAdmin : public Admin, public Inspector {
     });
   }
 
+  void ListGroups(Done<std::vector<GroupSummary>> done) override {
+    using List = std::vector<GroupSummary>;
+    Run<Result<List>>(std::move(done), [this]() -> Result<List> {
+      List list;
+      for (auto& [name, group] : cluster_->groups) list.push_back({name, group->Describe().state});
+      return list;
+    });
+  }
+
+  void ListGroupOffsets(std::string group, Done<std::vector<GroupOffset>> done) override {
+    using List = std::vector<GroupOffset>;
+    Run<Result<List>>(std::move(done), [this, group = std::move(group)]() -> Result<List> {
+      auto it = cluster_->groups.find(group);
+      return it == cluster_->groups.end() ? List() : it->second->Offsets();
+    });
+  }
+
  private:
   static void Grow(Topic& topic, int32_t partitions) {
     while (topic.partitions.size() < static_cast<size_t>(partitions)) {

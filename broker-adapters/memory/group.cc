@@ -208,10 +208,17 @@ void Group::Commit(MemberId id, const TopicPartition& tp, int64_t offset) {
 
 GroupInfo Group::Describe() const {
   GroupInfo info;
+  info.state = members_.empty() ? "empty" : "stable";
   for (const auto& [id, member] : members_) {
     info.members.push_back({member.client, {member.owned.begin(), member.owned.end()}});
   }
   return info;
+}
+
+std::vector<GroupOffset> Group::Offsets() const {
+  std::vector<GroupOffset> offsets;
+  for (const auto& [tp, offset] : committed_) offsets.push_back({tp, offset});
+  return offsets;
 }
 
 int64_t Group::Committed(const TopicPartition& tp) const {

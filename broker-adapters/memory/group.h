@@ -43,6 +43,7 @@ class Group {
   void Commit(MemberId id, const TopicPartition& tp, int64_t offset);
   int64_t Committed(const TopicPartition& tp) const;
   GroupInfo Describe() const;
+  std::vector<GroupOffset> Offsets() const;
 
   void ReachabilityChanged();
   void TopicsChanged() { Retarget(); }

@@ -19,6 +19,7 @@
 #include "event-manager/src/adapters/drivers/driver_hosting.h"
 #include "event-manager/src/adapters/drivers/secret_client.h"
 #include "event-manager/src/adapters/dry_runs.h"
+#include "event-manager/src/adapters/group_report.h"
 #include "event-manager/src/adapters/lag_monitor.h"
 #include "event-manager/src/adapters/lag_report.h"
 #include "event-manager/src/adapters/lag_survey.h"
@@ -155,8 +156,9 @@ class EventManager {
                  [this] { relay_.Nudge(); }),
         losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         survey_(*broker_, service.loop(), pool_, state_, progress_,
-                service.config().Int("max-scheduled")),
+                EngineOptions(service.config()).allowance),
         lag_(service.loop(), state_, survey_),
+        groups_(*broker_, service.loop()),
         replays_(
             *broker_, service.loop(), pool_, state_, survey_, [this] { return relay_.leading(); },
             [this] { relay_.Nudge(); }, {}),
@@ -199,6 +201,7 @@ class EventManager {
     doctor_.AddCheck([this](auto done) { cluster_.LookAtKafka(std::move(done)); });
     doctor_.AddCheck([this](auto done) { cluster_.LookAtSubscriptions(std::move(done)); });
     doctor_.Register(rpc_);
+    groups_.Register(rpc_);
     replays_.Register(rpc_);
     drivers_.Register(rpc_);
     functions_.OnChanged([this](const std::string& kind, const std::string& key, const auto& before,
@@ -326,6 +329,7 @@ class EventManager {
   LossNotes losses_;
   LagSurvey survey_;
   LagReport lag_;
+  GroupReport groups_;
   Replays replays_;
   LagMonitor monitor_;
   Doctor doctor_;

@@ -1,28 +1,8 @@
 """GET /v1/lag?follow=true, and the pages in which the gateway asks for the lag."""
 
-import json
-
 import pytest
+from lib.lag_board import follow
 from lib.wait import eventually
-
-
-def follow(client, seconds=30):
-    """Yields (event, data) of the stream."""
-    answer = client.session.get(
-        client.base_url + "/v1/lag?follow=true",
-        headers={"Authorization": f"Bearer {client.key}", "X-Dispatch-Org": client.org or ""},
-        stream=True,
-        timeout=seconds,
-    )
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["Content-Type"] == "text/event-stream"
-    event = "message"
-    for line in answer.iter_lines(decode_unicode=True):
-        if line.startswith("event: "):
-            event = line.removeprefix("event: ")
-        elif line.startswith("data: "):
-            yield event, json.loads(line.removeprefix("data: "))
-            event = "message"
 
 
 def test_the_board_first_then_what_changed(fresh_org, receiver, name):

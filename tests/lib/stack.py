@@ -107,12 +107,14 @@ class Stack:
         self.terminate(service)
         return self._spawn(service, arguments, environment)
 
-    def start_another(self, service: str) -> subprocess.Popen:
-        """A second instance beside the running one: no name of its own, any admin port. Its output
-        goes to SERVICE-more.log."""
+    def start_another(self, service: str, **settings: str) -> subprocess.Popen:
+        """A second instance beside the running one: any admin port, no name of its own unless
+        `settings` give one; its group of consumers takes none without, as the running one has one.
+        Its output goes to SERVICE-more.log."""
         arguments, environment = self._command(service)
         environment[b"DISPATCH_ADMIN_LISTEN"] = b"127.0.0.1:0"
         environment.pop(b"DISPATCH_INSTANCE_ID", None)
+        environment.update({key.encode(): value.encode() for key, value in settings.items()})
         return self._spawn(f"{service}-more", arguments, environment)
 
     def _command(self, service: str) -> tuple[list[bytes], dict[bytes, bytes]]:

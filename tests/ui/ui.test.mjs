@@ -299,6 +299,18 @@ test("the services, and whether they are heard", async () => {
   assert.deepEqual(await ui.barriers(), []);
 });
 
+test("a consumer group of the cluster is shown by partition", async () => {
+  await ui.go("/groups");
+  await ui.page.getByRole("link", { name: "dispatch.event-manager", exact: true }).click();
+  const row = ui.page.getByRole("row").filter({ hasText: `${ORG}.orders` }).first();
+  await row.waitFor();
+  const { partitions } = await api("GET", "/v1/consumer-groups/dispatch.event-manager");
+  const committed = partitions.filter((p) => p.topic === `${ORG}.orders`).map((p) => p.end);
+  assert.equal(committed.reduce((a, b) => a + b, 0), published.orders);
+  await ui.screenshots("consumer-group");
+  assert.deepEqual(await ui.barriers(), []);
+});
+
 test("a reader's key sees the board, and is told what it may not do", async () => {
   const { key } = await api("POST", "/v1/iam/keys", { name: `reader-${Date.now()}`, scopes: ["read"] });
   await ui.fresh();
@@ -355,7 +367,7 @@ test("a dead event-manager is told within 5 s, and its return too", async () => 
   await ui.page.getByText("Live", { exact: true }).waitFor();
   await tool("kill", "event-manager");
   try {
-    await ui.page.getByRole("alert").getByText("event-manager does not answer").waitFor({ timeout: SOON * 1000 });
+    await ui.page.getByRole("alert").getByText("event-manager is not heard since").waitFor({ timeout: SOON * 1000 });
     assert.equal(await ui.page.getByText("subscriptions are well").count(), 0);
     await ui.screenshots("event-manager-dead");
   } finally {

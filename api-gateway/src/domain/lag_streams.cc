@@ -8,13 +8,14 @@
 
 #include "api-gateway/src/domain/lag_question.h"
 #include "schema/objects.h"
+#include "schema/rfc3339.h"
 
 namespace dispatch::gateway {
 
 namespace {
 
-// Whoever follows is told within five seconds that nothing is known any more.
-constexpr std::chrono::milliseconds kLookTime{3'000};
+constexpr Duration kLeastPause = std::chrono::milliseconds(200);
+constexpr Duration kMostPause = std::chrono::seconds(2);
 
 // A row of the last look. What only time changes is no change: the reader has the times themselves.
 struct Row {
@@ -129,9 +130,9 @@ class LagStreams::Stream {
     stale_ = false;
   }
 
-  void TellStale() {
+  void TellStale(const std::string& told) {
     if (*full_ || std::exchange(stale_, true)) return;
-    Write("event: stale\ndata: {\"reason\":\"event-manager does not answer\"}\n\n");
+    Write("event: stale\ndata: " + told + "\n\n");
   }
 
   void EndWith(std::string_view reason) {
@@ -207,16 +208,19 @@ class LagStreams::Watch : public std::enable_shared_from_this<Watch> {
     if (streams_.empty()) return;
     looking_ = true;
     SteadyTime began = owner_.loop_.Steady();
-    AskForLag(owner_.services_, streams_.front()->call(), kLookTime,
-              [weak = weak_from_this(), began](Result<json::object> board) {
-                auto self = weak.lock();
-                if (!self) return;
-                self->looking_ = false;
-                board.ok() ? self->Tell(std::move(*board)) : self->TellFault(board.error());
-                self->Beat();
-                Duration took = self->owner_.loop_.Steady() - began;
-                self->Later(std::max(self->owner_.options_.look_every - took, 4 * took));
-              });
+    AskForLag(
+        owner_.loop_, owner_.services_, streams_.front()->call(), LookTime(owner_.events_),
+        [weak = weak_from_this(), began](Result<json::object> board) {
+          auto self = weak.lock();
+          if (!self) return;
+          self->looking_ = false;
+          Duration took = self->owner_.loop_.Steady() - began;
+          // One that failed costs nothing, and the next may be the first that does not.
+          Duration pause = board.ok() ? std::min(4 * took, kMostPause) : Duration::zero();
+          board.ok() ? self->Tell(std::move(*board)) : self->TellFault(board.error());
+          self->Beat();
+          self->Later(std::max({self->owner_.options_.look_every - took, pause, kLeastPause}));
+        });
   }
 
   void Later(Duration wait) {
@@ -241,11 +245,17 @@ class LagStreams::Watch : public std::enable_shared_from_this<Watch> {
   }
 
   void TellFault(const Error& error) {
+    json::object told{{"reason", "event-manager does not answer"}};
+    if (auto since = SilentSince(owner_.events_, owner_.loop_.Now())) {
+      told = {{"reason", "event-manager is not heard"}, {"since", schema::FormatRfc3339(*since)}};
+    }
+    std::string stale = json::Serialize(told);
     for (const auto& stream : Streams()) {
       if (stream->open()) {
-        stream->TellStale();
+        stream->TellStale(stale);
       } else {
-        stream->call()->Fail(owner_.services_.Explain(*stream->call(), "event-manager", error));
+        stream->call()->Fail(ExplainLag(owner_.services_, *stream->call(), owner_.events_,
+                                        owner_.loop_.Now(), error));
         Remove(stream.get());
       }
     }
@@ -281,8 +291,9 @@ class LagStreams::Watch : public std::enable_shared_from_this<Watch> {
   bool looking_ = false;
 };
 
-LagStreams::LagStreams(Loop& loop, ServiceClient& services, Options options)
-    : loop_(loop), services_(services), options_(options) {}
+LagStreams::LagStreams(Loop& loop, ServiceClient& services, const broker::StateTable& events,
+                       Options options)
+    : loop_(loop), services_(services), events_(events), options_(options) {}
 
 LagStreams::~LagStreams() { Stop(); }
 

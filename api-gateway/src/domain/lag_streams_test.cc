@@ -119,6 +119,41 @@ TEST_F(LagStreamsTest, ASilentEventManagerIsTold) {
   EXPECT_EQ(Follow()->response_->status, 503);
 }
 
+TEST_F(LagStreamsTest, OneThatIsNotHeardIsToldWithSinceWhenAndIsBackAtOnce) {
+  Heartbeat(kEventManager);
+  auto writer = Follow();
+  Take(writer);
+  servers_.clear();
+  loop_.RunFor(5s);
+  EXPECT_THAT(Take(writer),
+              HasSubstr(R"(data: {"reason":"event-manager is not heard","since":"2)"));
+  auto plain = Send("GET", "/v1/lag");
+  EXPECT_EQ(plain.status, 503);
+  EXPECT_THAT(plain.Text("message"), HasSubstr("event-manager was not heard since 2"));
+  loop_.RunFor(20s);
+  Serve(kEventManager, "lag.get", [](const schema::Request&) -> Result<broker::RpcReply> {
+    broker::RpcReply reply;
+    reply.body = json::object{{"subscriptions", json::array()}, {"topics", json::array()}};
+    return reply;
+  });
+  loop_.RunFor(3s);
+  EXPECT_THAT(Take(writer), HasSubstr("event: lag\n"));
+}
+
+TEST_F(LagStreamsTest, WhatADeadInstanceDoesNotAnswerIsAskedAgain) {
+  servers_[kEventManager]->Handle(
+      "lag.get", [this](const schema::Request&, broker::RpcServer::Responder respond) {
+        if (++asked_ < 3) return;
+        broker::RpcReply reply;
+        reply.body = json::object{{"subscriptions", json::array()}, {"topics", json::array()}};
+        respond(std::move(reply));
+      });
+  EXPECT_EQ(Send("GET", "/v1/lag").status, 200);
+  EXPECT_EQ(asked_, 3);
+  loop_.RunFor(5s);
+  EXPECT_EQ(asked_, 3) << "and not after the answer";
+}
+
 TEST_F(LagStreamsTest, WhoReadsSlowlyGetsTheWholeBoardLater) {
   auto writer = Follow();
   writer->full_ = true;

@@ -9,6 +9,7 @@ import { Letters } from "./views/letters";
 import { FilterLab } from "./views/filterlab";
 import { FindEvent } from "./views/find";
 import { FunctionView, Functions } from "./views/functions";
+import { GroupView, Groups } from "./views/groups";
 import { SendEvent } from "./views/send";
 import { Services } from "./views/services";
 import { SignIn } from "./views/signin";
@@ -27,6 +28,7 @@ const VIEWS: Record<string, { label: string; all: View; one?: View; quiet?: bool
   filters: { label: "Filter lab", all: () => <FilterLab /> },
   send: { label: "Send event", all: () => <SendEvent /> },
   functions: { label: "Functions", all: () => <Functions />, one: (name) => <FunctionView key={name} name={name} /> },
+  groups: { label: "Groups", all: () => <Groups />, one: (name) => <GroupView key={name} name={name} /> },
   services: { label: "Services", all: () => <Services /> },
 };
 
@@ -52,7 +54,7 @@ function Stale() {
 }
 
 // g, then a letter, goes to a view; ? tells which.
-const KEYS: Record<string, string> = { l: "", d: "dead-letters", e: "find", t: "topics", f: "functions", s: "send", v: "services" };
+const KEYS: Record<string, string> = { l: "", d: "dead-letters", e: "find", t: "topics", f: "functions", s: "send", c: "groups", v: "services" };
 
 function useKeys() {
   useEffect(() => {

@@ -1,6 +1,7 @@
 // The lag board as it is now: followed once for the whole page, while somebody is signed in.
 import { batch, computed, effect, signal } from "@preact/signals";
 import { follow } from "./api";
+import { moment } from "./format";
 import { session } from "./session";
 
 export interface Pending {
@@ -143,9 +144,9 @@ function take(change: Change): void {
   });
 }
 
-function breakWith(reason: string): void {
-  if (!broken.value) trueUntil.value = Date.now() - LOOK_TIME;
-  broken.value = reason;
+function breakWith(reason: string, since?: string): void {
+  if (!broken.value) trueUntil.value = since ? Date.parse(since) : Date.now() - LOOK_TIME;
+  broken.value = since ? `${reason} since ${moment(since)}` : reason;
 }
 
 // One stream for each session.
@@ -159,7 +160,10 @@ effect(() => {
   const stop = follow("/v1/lag?follow=true", {
     onEvent: (event) => {
       if (event.type === "lag") take(JSON.parse(event.data));
-      else if (event.type === "stale") breakWith(JSON.parse(event.data).reason);
+      else if (event.type === "stale") {
+        const { reason, since } = JSON.parse(event.data);
+        breakWith(reason, since);
+      }
     },
     // A stream ends once an hour and is taken up again: that is no news.
     onBreak: (reason, refused) => (refused || reason !== "the connection ended") && breakWith(reason),

@@ -20,6 +20,56 @@ Status TopicResult(const rd_kafka_topic_result_t** results, size_t count, const 
   return Status(MakeError(err, what, rd_kafka_topic_result_error_string(results[0])));
 }
 
+const char* StateName(rd_kafka_consumer_group_state_t state) {
+  switch (state) {
+    case RD_KAFKA_CONSUMER_GROUP_STATE_STABLE:
+      return "stable";
+    case RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY:
+      return "empty";
+    case RD_KAFKA_CONSUMER_GROUP_STATE_DEAD:
+      return "dead";
+    case RD_KAFKA_CONSUMER_GROUP_STATE_PREPARING_REBALANCE:
+    case RD_KAFKA_CONSUMER_GROUP_STATE_COMPLETING_REBALANCE:
+      return "rebalancing";
+    default:  // also those of groups of the new protocol that the client does not know
+      return "unknown";
+  }
+}
+
+std::vector<GroupSummary> GroupList(const rd_kafka_ListConsumerGroups_result_t* result) {
+  std::vector<GroupSummary> groups;
+  size_t count = 0;
+  auto** listed = rd_kafka_ListConsumerGroups_result_valid(result, &count);
+  for (size_t i = 0; i < count; ++i) {
+    groups.push_back({rd_kafka_ConsumerGroupListing_group_id(listed[i]),
+                      StateName(rd_kafka_ConsumerGroupListing_state(listed[i]))});
+  }
+  std::sort(groups.begin(), groups.end(),
+            [](const GroupSummary& a, const GroupSummary& b) { return a.name < b.name; });
+  return groups;
+}
+
+Result<std::vector<GroupOffset>> OffsetsResult(const rd_kafka_group_result_t* group,
+                                               const std::string& what) {
+  const rd_kafka_error_t* error = rd_kafka_group_result_error(group);
+  auto code = error == nullptr ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(error);
+  std::vector<GroupOffset> offsets;
+  if (code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) return offsets;
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return MakeError(code, what, rd_kafka_error_string(error));
+  }
+  const auto* list = rd_kafka_group_result_partitions(group);
+  for (int i = 0; list != nullptr && i < list->cnt; ++i) {
+    const auto& tp = list->elems[i];
+    if (tp.err == RD_KAFKA_RESP_ERR_NO_ERROR && tp.offset >= 0) {
+      offsets.push_back({{tp.topic, tp.partition}, tp.offset});
+    }
+  }
+  std::sort(offsets.begin(), offsets.end(),
+            [](const GroupOffset& a, const GroupOffset& b) { return a.partition < b.partition; });
+  return offsets;
+}
+
 Result<GroupInfo> GroupResult(const rd_kafka_ConsumerGroupDescription_t* group,
                               const std::string& what) {
   const rd_kafka_error_t* error = rd_kafka_ConsumerGroupDescription_error(group);
@@ -29,6 +79,7 @@ Result<GroupInfo> GroupResult(const rd_kafka_ConsumerGroupDescription_t* group,
     return MakeError(code, what, rd_kafka_error_string(error));
   }
   GroupInfo info;
+  info.state = StateName(rd_kafka_ConsumerGroupDescription_state(group));
   size_t count = rd_kafka_ConsumerGroupDescription_member_count(group);
   for (size_t i = 0; i < count; ++i) {
     const auto* member = rd_kafka_ConsumerGroupDescription_member(group, i);
@@ -223,6 +274,37 @@ class KafkaAdmin : public Admin, public Inspector {
                       if (!settings.ok()) return done(settings.error());
                       done(std::move(settings->front()));
                     });
+  }
+
+  void ListGroups(Done<std::vector<GroupSummary>> done) override {
+    core_->Request(
+        RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, "list groups",
+        [](rd_kafka_t* rk, rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
+          rd_kafka_ListConsumerGroups(rk, options, queue);
+        },
+        [done](Status s) { done(s.error()); },
+        [done](rd_kafka_event_t* event) {
+          done(GroupList(rd_kafka_event_ListConsumerGroups_result(event)));
+        });
+  }
+
+  void ListGroupOffsets(std::string group, Done<std::vector<GroupOffset>> done) override {
+    std::string what = "offsets of group " + group;
+    core_->Request(
+        RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, what,
+        [group](rd_kafka_t* rk, rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
+          auto* asked = rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), nullptr);
+          rd_kafka_ListConsumerGroupOffsets(rk, &asked, 1, options, queue);
+          rd_kafka_ListConsumerGroupOffsets_destroy(asked);
+        },
+        [done](Status s) { done(s.error()); },
+        [done, what](rd_kafka_event_t* event) {
+          size_t count = 0;
+          auto** groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
+              rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
+          if (count == 0) return done(Error{Code::kInternal, what + ": no answer"});
+          done(OffsetsResult(groups[0], what));
+        });
   }
 
  private:

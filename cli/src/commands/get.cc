@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "cli/src/commands/consumer_groups.h"
 #include "cli/src/commands/objects.h"
 #include "cli/src/commands/runs.h"
 
@@ -11,10 +12,12 @@ class Get : public Command {
  public:
   Get() {
     info_.name = "get";
-    info_.usage = "KIND [NAME...]   or   get runs [FUNCTION [RUN]]";
+    info_.usage =
+        "KIND [NAME...]   or   get runs [FUNCTION [RUN]]   or   get consumer-groups [NAME]";
     info_.summary = "show objects, one or all of a kind, and runs of functions";
     info_.text =
-        "Runs are shown the newest first. With --follow, new and ended ones as they come.\n";
+        "Runs are shown the newest first. With --follow, new and ended ones as they come.\n"
+        "Consumer groups are any of the Kafka cluster, for keys of all organisations.\n";
     info_.flags = RunsFlags();
     info_.flags.push_back({.name = "tag",
                            .value = "KEY=VALUE",
@@ -37,6 +40,7 @@ class Get : public Command {
     const auto& words = invocation.arguments.positionals();
     if (words.empty()) return UsageError(fmt::format("a kind is missing: {}, run", KindNames()));
     if (IsRuns(words[0])) return GetRuns(invocation);
+    if (IsConsumerGroups(words[0])) return GetConsumerGroups(invocation);
     for (const Flag& flag : RunsFlags()) {
       if (!invocation.arguments.Has(flag.name)) continue;
       return UsageError(fmt::format("--{} is for `get runs`", flag.name));

@@ -14,7 +14,7 @@ using EntityPtr = LagBoard::EntityPtr;
 constexpr char kMatchingGroup[] = "dispatch.event-manager";
 constexpr char kDeliveringGroup[] = "dispatch.function-manager";
 constexpr Duration kGroupAge = std::chrono::seconds(2);
-constexpr int64_t kUnownedAfter = 10'000;  // ms: a rebalance is not worth a word
+constexpr int64_t kUnownedAfter = 3'000;  // ms: a rebalance is not worth a word
 
 constexpr char kCheckpoints[] = R"(
   select topic, partition, coalesce(position, 0), state from checkpoints
@@ -221,7 +221,10 @@ LagSituation LagSurvey::Situation(const LagBoard::Subscription& row) const {
   s.figures = row.figures;
   s.trend = row.trend;
   s.progress = row.progress;
-  s.most_scheduled = most_scheduled_;
+  s.most_scheduled = limits_.scheduled;
+  s.most_pending = limits_.deliveries;
+  auto places = places_.find(row.entity->uuid);
+  if (places != places_.end()) s.still_since_ms = places->second.still_since_ms();
   s.disabled = DisabledReason(*row.entity);
   auto topic = state_.Find(schema::kTopicKind, row.entity->org + "/" + row.topic);
   s.retention_ms = RetentionMs(topic.get());
@@ -260,6 +263,7 @@ void LagSurvey::Finish(Query& query) {
     history.Add({board.at_ms, figures.settled(), figures.delivered, figures.outstanding(),
                  figures.lost, ends});
     row.trend = history.Trend();
+    places_[uuid].Add(board.at_ms, figures.partitions);
     row.verdict = JudgeLag(Situation(row));
   }
   for (const auto& [uuid, entity] : query.topics) {
@@ -288,6 +292,7 @@ void LagSurvey::Forget() {
   state_.ForEach(schema::kReplayKind,
                  [&](const EntityPtr& entity) { present.insert(entity->uuid); });
   std::erase_if(histories_, [&](const auto& item) { return !present.contains(item.first); });
+  std::erase_if(places_, [&](const auto& item) { return !present.contains(item.first); });
   std::erase_if(in_transit_since_, [&](const auto& item) { return !present.contains(item.first); });
 }
 

@@ -14,6 +14,7 @@
 #include "common/pg/pool.h"
 #include "event-manager/src/adapters/progress_table.h"
 #include "event-manager/src/adapters/record_times.h"
+#include "event-manager/src/domain/allowance.h"
 #include "event-manager/src/domain/lag_figures.h"
 #include "event-manager/src/domain/lag_history.h"
 #include "event-manager/src/domain/lag_verdict.h"
@@ -48,13 +49,13 @@ struct LagBoard {
 class LagSurvey {
  public:
   LagSurvey(broker::Broker& broker, Loop& loop, pg::Pool& pool, const broker::StateTable& state,
-            const ProgressTable& progress, int64_t most_scheduled)
+            const ProgressTable& progress, const Allowance::Limits& limits)
       : broker_(broker),
         loop_(loop),
         pool_(pool),
         state_(state),
         progress_(progress),
-        most_scheduled_(most_scheduled),
+        limits_(limits),
         times_(broker, loop) {}
 
   using Done = std::function<void(Result<LagBoard>)>;
@@ -83,9 +84,10 @@ class LagSurvey {
   pg::Pool& pool_;
   const broker::StateTable& state_;
   const ProgressTable& progress_;
-  int64_t most_scheduled_;
+  Allowance::Limits limits_;
   RecordTimes times_;
   std::unordered_map<Uuid, LagHistory> histories_;
+  std::unordered_map<Uuid, PlaceHistory> places_;
   std::unordered_map<Uuid, int64_t> in_transit_since_;
   std::map<std::string, Group> groups_;
   std::set<broker::TopicPartition> owned_;  // of the event topics, by any event-manager

@@ -97,6 +97,7 @@ ProgressTable::Sum ProgressTable::Of(const Uuid& subscription) const {
     if (!progress.last_failure.empty() && progress.written_ms > newest_failure) {
       newest_failure = progress.written_ms;
       sum.last_failure = progress.last_failure;
+      sum.last_failure_ms = progress.written_ms;
     }
     if (int64_t since = progress.failing_since_ms; since != 0) {
       sum.failing_since_ms =

@@ -31,6 +31,7 @@ struct ProgressSum {
   std::string last_failure;       // of the newest attempt; empty when it went well
   int64_t failing_since_ms = 0;
   int64_t last_success_ms = 0;
+  int64_t last_failure_ms = 0;             // of `last_failure`, at the latest; 0: none
   std::optional<schema::Circuit> circuit;  // the one that holds back most
   int64_t heard_ms = 0;                    // when the newest of it was written
 };

@@ -37,4 +37,20 @@ LagTrend LagHistory::Trend() const {
   return trend;
 }
 
+void PlaceHistory::Add(int64_t at_ms, const std::vector<PartitionLag>& partitions) {
+  places_.resize(partitions.size());
+  for (size_t p = 0; p < partitions.size(); ++p) {
+    Place& place = places_[p];
+    place.still = partitions[p].unread() > 0 && partitions[p].next == place.next;
+    if (!place.still) place.since_ms = at_ms;
+    place.next = partitions[p].next;
+  }
+}
+
+std::vector<int64_t> PlaceHistory::still_since_ms() const {
+  std::vector<int64_t> since;
+  for (const Place& place : places_) since.push_back(place.still ? place.since_ms : 0);
+  return since;
+}
+
 }  // namespace dispatch

@@ -2,8 +2,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <vector>
 
-#include "common/clock.h"
+#include "event-manager/src/domain/lag_figures.h"
 
 namespace dispatch {
 
@@ -44,6 +45,22 @@ class LagHistory {
  private:
   std::deque<LagSample> samples_;
   int64_t moved_ms_ = 0;  // when something was settled last, or nothing was outstanding
+};
+
+/// Since when a subscription stands where it is in each partition.
+class PlaceHistory {
+ public:
+  void Add(int64_t at_ms, const std::vector<PartitionLag>& partitions);
+  /// By partition, in ms; 0: it moved since the look before, or all is read.
+  std::vector<int64_t> still_since_ms() const;
+
+ private:
+  struct Place {
+    int64_t next = -1;
+    int64_t since_ms = 0;
+    bool still = false;
+  };
+  std::vector<Place> places_;
 };
 
 }  // namespace dispatch

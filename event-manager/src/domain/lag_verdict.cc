@@ -11,9 +11,12 @@ namespace dispatch {
 
 namespace {
 
+constexpr int64_t kUnreadFor = 3'000;    // by an owner that nothing holds back, ms
+constexpr int64_t kStillFor = 2'000;     // meanwhile its place did not change
 constexpr int64_t kStallAfter = 30'000;  // nothing settled for so long, ms
-constexpr int64_t kStallSoon = 4'000;    // the same, when that many were to be expected meanwhile
+constexpr int64_t kStallSoon = 3'000;    // the same, when that many were to be expected meanwhile
 constexpr double kExpected = 10;
+constexpr int64_t kFailingFor = 3'000;   // after the last failure, when others go well, ms
 constexpr int64_t kSkewLeast = 1'000;    // events unread
 constexpr double kSkewShare = 0.8;       // of them in one partition
 constexpr double kRetentionShare = 0.7;  // of the retention; then the log may pass us
@@ -78,6 +81,29 @@ bool NearTheBeginning(const LagSituation& s) {
   });
 }
 
+// Partitions that nobody reads: they are nobody's, or their owner died and the group has not found
+// that out, or it hangs: what is unread stays unread, and nothing holds it back.
+std::vector<int32_t> Abandoned(const LagSituation& s, int64_t* since_ms) {
+  std::vector<int32_t> found = s.unowned;
+  bool closed = !s.progress.circuit || s.progress.circuit->state == schema::CircuitState::kClosed;
+  bool fed = s.most_pending == 0 || 2 * s.figures.under_way() < s.most_pending;
+  for (size_t p = 0; p < s.figures.partitions.size() && p < s.still_since_ms.size(); ++p) {
+    int64_t still_ms = s.still_since_ms[p];
+    int64_t unread_ms = s.figures.partitions[p].next_ms;
+    auto partition = static_cast<int32_t>(p);
+    bool known = std::find(found.begin(), found.end(), partition) != found.end();
+    bool stands = closed && fed && s.figures.mode == LagMode::kLive && still_ms > 0 &&
+                  s.now_ms - still_ms >= kStillFor && unread_ms > 0 &&
+                  s.now_ms - unread_ms >= kUnreadFor;
+    if (stands && !known) found.push_back(partition);
+    // The one at its place came when others were read, or later.
+    if ((stands || known) && unread_ms > 0 && (*since_ms == 0 || unread_ms < *since_ms)) {
+      *since_ms = unread_ms;
+    }
+  }
+  return found;
+}
+
 // It does not go on because somebody said so, or because nobody is there.
 std::optional<LagVerdict> Standing(const LagSituation& s) {
   if (!s.disabled.empty()) {
@@ -93,13 +119,15 @@ std::optional<LagVerdict> Standing(const LagSituation& s) {
     }
     return Make(LagState::kPaused, std::move(text));
   }
-  if (!s.unowned.empty()) {
+  int64_t unread_since_ms = 0;
+  if (auto left = Abandoned(s, &unread_since_ms); !left.empty()) {
     std::string cause =
-        s.unowned.size() == 1
-            ? fmt::format("no event-manager reads partition {}", s.unowned[0])
-            : fmt::format("no event-manager reads {} of its partitions", s.unowned.size());
-    return Make(LagState::kStopped, cause + "; " + Count(s.figures.unread) + " unread" + Oldest(s),
-                cause);
+        left.size() == 1 ? fmt::format("no event-manager reads partition {}", left[0])
+                         : fmt::format("no event-manager reads {} of its partitions", left.size());
+    return Make(LagState::kStopped,
+                cause + Since(unread_since_ms, s.now_ms) + "; " + Count(s.figures.unread) +
+                    " unread" + Oldest(s),
+                cause, unread_since_ms);
   }
   if (s.no_invoker && s.figures.under_way() > 0) {
     std::string cause = "no function-manager delivers";
@@ -141,6 +169,23 @@ std::optional<LagVerdict> Losing(const LagSituation& s) {
   return Make(LagState::kRetentionRisk, std::move(text), "retention is close");
 }
 
+// Nothing failed any more for a while in which attempts went well. What failed before may wait for
+// its next attempt for hours.
+bool Recovered(const LagSituation& s) {
+  int64_t failed_ms = s.progress.last_failure_ms;
+  return failed_ms > 0 && s.progress.last_success_ms > failed_ms &&
+         s.now_ms - failed_ms >= kFailingFor;
+}
+
+// Nothing but retries is left, after an endpoint came back.
+std::optional<LagVerdict> Waiting(const LagSituation& s) {
+  if (s.figures.retrying == 0 || s.figures.outstanding() > s.figures.retrying) return std::nullopt;
+  return Make(LagState::kBusy,
+              fmt::format("attempts go well again; {} waiting for the next one{}",
+                          Count(s.figures.retrying), Oldest(s)),
+              "failed before: " + s.progress.last_failure);
+}
+
 // The endpoint, or what stands before it, refuses.
 std::optional<LagVerdict> Refused(const LagSituation& s) {
   const auto& progress = s.progress;
@@ -155,6 +200,7 @@ std::optional<LagVerdict> Refused(const LagSituation& s) {
   int64_t since = progress.failing_since_ms;
   // Others got through while these did not.
   bool some_pass = progress.last_success_ms > since;
+  if (some_pass && Recovered(s)) return Waiting(s);
   std::string what = progress.last_failure + Since(since, s.now_ms);
   return Make(some_pass ? LagState::kFailing : LagState::kStalled,
               fmt::format("{}; {} retrying{}", what, Count(s.figures.retrying), Oldest(s)),

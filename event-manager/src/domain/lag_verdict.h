@@ -16,13 +16,15 @@ struct LagSituation {
   LagFigures figures;
   LagTrend trend;
   ProgressSum progress;
-  std::string disabled;            // why it was disabled; empty: it was not
-  std::vector<int32_t> unowned;    // partitions with unread events that no event-manager reads
-  bool no_invoker = false;         // no function-manager is in the group that delivers
-  int64_t retention_ms = 0;        // of the topic; 0: unlimited or unknown
-  bool bounded_bytes = false;      // the topic keeps so many bytes at most
-  int64_t target_age_ms = 60'000;  // older than that is too slow
-  int64_t most_scheduled = 0;      // of a subscription, without being in the way; 0: unknown
+  std::string disabled;          // why it was disabled; empty: it was not
+  std::vector<int32_t> unowned;  // partitions with unread events that are nobody's in the group
+  std::vector<int64_t> still_since_ms;  // by partition: since when nothing is read; 0: it moves
+  bool no_invoker = false;              // no function-manager is in the group that delivers
+  int64_t retention_ms = 0;             // of the topic; 0: unlimited or unknown
+  bool bounded_bytes = false;           // the topic keeps so many bytes at most
+  int64_t target_age_ms = 60'000;       // older than that is too slow
+  int64_t most_scheduled = 0;           // of a subscription, without being in the way; 0: unknown
+  int64_t most_pending = 0;             // of a subscription, before it is fed no more; 0: no bound
 };
 
 enum class LagState {

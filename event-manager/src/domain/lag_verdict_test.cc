@@ -171,6 +171,41 @@ const std::vector<Case>& Cases() {
          s.progress.last_success_ms = kNow - kSecond;
        },
        LagState::kFailing, "500 from http://h since 07:58 UTC"},
+      {"attempts go well again, and some that failed wait for their next",
+       [](auto& s) {
+         s.figures.queued = 0;
+         s.figures.retrying = 2;
+         s.progress.last_failure = "503 from http://h";
+         s.progress.failing_since_ms = kNow - 120 * kSecond;
+         s.progress.last_failure_ms = kNow - 3 * kSecond;
+         s.progress.last_success_ms = kNow - kSecond;
+       },
+       LagState::kBusy, "attempts go well again; 2 events waiting for the next one"},
+      {"attempts go well again, and more is under way",
+       [](auto& s) {
+         s.figures.retrying = 2;
+         s.progress.last_failure = "503 from http://h";
+         s.progress.failing_since_ms = kNow - 120 * kSecond;
+         s.progress.last_failure_ms = kNow - 3 * kSecond;
+         s.progress.last_success_ms = kNow - kSecond;
+       },
+       LagState::kOk, "12 events under way"},
+      {"one failed a moment ago",
+       [](auto& s) {
+         s.progress.last_failure = "503 from http://h";
+         s.progress.failing_since_ms = kNow - 120 * kSecond;
+         s.progress.last_failure_ms = kNow - 2 * kSecond;
+         s.progress.last_success_ms = kNow - kSecond;
+       },
+       LagState::kFailing, "503 from http://h"},
+      {"none went well since the last failure",
+       [](auto& s) {
+         s.progress.last_failure = "503 from http://h";
+         s.progress.failing_since_ms = kNow - 120 * kSecond;
+         s.progress.last_failure_ms = kNow - 60 * kSecond;
+         s.progress.last_success_ms = kNow - 90 * kSecond;
+       },
+       LagState::kFailing, "503 from http://h"},
       {"circuit open",
        [](auto& s) {
          s.progress.last_failure = "503 from http://h";
@@ -278,6 +313,37 @@ const std::vector<Case>& Cases() {
          s.figures.unread = 3;
        },
        LagState::kStopped, "no event-manager reads partition 2; 3 events unread"},
+      {"its owner is dead, and the group does not know",
+       [](auto& s) {
+         s.figures.unread = 3;
+         s.figures.partitions = {{.next = 5, .end = 5},
+                                 {.next = 7, .end = 10, .next_ms = kNow - 61 * kSecond}};
+         s.still_since_ms = {0, kNow - 2 * kSecond};
+       },
+       LagState::kStopped, "no event-manager reads partition 1 since 07:58 UTC; 3 events unread"},
+      {"has not been read for a moment",
+       [](auto& s) {
+         s.figures.unread = 3;
+         s.figures.partitions = {{.next = 7, .end = 10, .next_ms = kNow - 61 * kSecond}};
+         s.still_since_ms = {kNow - kSecond};
+       },
+       LagState::kOk, "under way"},
+      {"is not read because too much is pending",
+       [](auto& s) {
+         s.figures.unread = 3;
+         s.figures.partitions = {{.next = 7, .end = 10, .next_ms = kNow - 9 * kSecond}};
+         s.still_since_ms = {kNow - 9 * kSecond};
+         s.most_pending = 20;
+       },
+       LagState::kOk, "under way"},
+      {"is not read because the circuit is open",
+       [](auto& s) {
+         s.figures.unread = 3;
+         s.figures.partitions = {{.next = 7, .end = 10, .next_ms = kNow - 9 * kSecond}};
+         s.still_since_ms = {kNow - 9 * kSecond};
+         s.progress.circuit = schema::Circuit{schema::CircuitState::kOpen, kNow - 9 * kSecond, "x"};
+       },
+       LagState::kStalled, "circuit open"},
       {"nobody reads",
        [](auto& s) {
          s.unowned = {0, 1};
@@ -366,6 +432,19 @@ TEST(LagHistoryTest, SamplesThatComeSoonReplaceTheNewest) {
   EXPECT_EQ(history.newest().at_ms, 100'000);
   EXPECT_GE(history.Trend().span_ms, 50'000);
   EXPECT_LE(history.Trend().span_ms, 62'000);
+}
+
+TEST(PlaceHistoryTest, StandsSinceTheFirstLookThatFoundItThere) {
+  PlaceHistory places;
+  EXPECT_TRUE(places.still_since_ms().empty());
+  places.Add(1'000, {{.next = 5, .end = 9}, {.next = 3, .end = 3}});
+  EXPECT_EQ(places.still_since_ms(), (std::vector<int64_t>{0, 0}));
+  places.Add(2'000, {{.next = 5, .end = 9}, {.next = 3, .end = 3}});
+  places.Add(3'000, {{.next = 5, .end = 12}, {.next = 3, .end = 3}, {.next = 0, .end = 1}});
+  EXPECT_EQ(places.still_since_ms(), (std::vector<int64_t>{1'000, 0, 0})) << "the rest is read";
+  places.Add(4'000, {{.next = 6, .end = 12}, {.next = 3, .end = 4}, {.next = 0, .end = 1}});
+  EXPECT_EQ(places.still_since_ms(), (std::vector<int64_t>{0, 3'000, 3'000}))
+      << "all was read then";
 }
 
 TEST(LagVerdictTest, WhatIsScheduledIsNotLate) {

@@ -10,8 +10,6 @@ namespace dispatch::gateway {
 
 namespace {
 
-constexpr std::chrono::milliseconds kLagTime{5'000};
-
 json::object TableStatus(const char* service, const broker::StateTable& table) {
   json::object status{{"name", service}, {"ready", table.ready()}};
   // Before the first word of a service its age means nothing.
@@ -22,7 +20,7 @@ json::object TableStatus(const char* service, const broker::StateTable& table) {
 }
 
 void SendStatus(const CallPtr& call, Backend& backend) {
-  constexpr Duration kSilent = std::chrono::seconds(10);
+  constexpr Duration kSilent = std::chrono::seconds(4);
   json::array services;
   bool all = true;
   auto add = [&](const char* name, const broker::StateTable& table) {
@@ -71,14 +69,43 @@ void SendLag(const CallPtr& call, Backend& backend) {
     return backend.lag_streams.Follow(
         call, [&backend](const Call& during) { return StillReads(during, backend); });
   }
-  AskForLag(backend.services, call, kLagTime, [call, &backend](Result<json::object> lag) {
-    if (!lag.ok()) {
-      return call->Fail(backend.services.Explain(*call, kEventManager, lag.error()));
-    }
-    KeepReadable(*call, schema::kSubscriptionKind, &(*lag)["subscriptions"]);
-    KeepReadable(*call, schema::kTopicKind, &(*lag)["topics"]);
-    call->SendJson(200, json::value(std::move(*lag)));
-  });
+  std::chrono::milliseconds timeout = LookTime(backend.tables.events);
+  AskForLag(backend.loop, backend.services, call, timeout,
+            [call, &backend](Result<json::object> lag) {
+              if (!lag.ok()) {
+                return call->Fail(ExplainLag(backend.services, *call, backend.tables.events,
+                                             backend.loop.Now(), lag.error()));
+              }
+              KeepReadable(*call, schema::kSubscriptionKind, &(*lag)["subscriptions"]);
+              KeepReadable(*call, schema::kTopicKind, &(*lag)["topics"]);
+              call->SendJson(200, json::value(std::move(*lag)));
+            });
+}
+
+constexpr char kGroupKind[] = "consumer-group";
+
+// Groups belong to the cluster and to no organisation: they are shown to who acts in all of them.
+bool MayReadGroups(const CallPtr& call, const std::string& name) {
+  if (!call->principal->global) {
+    call->Fail({Code::kPermissionDenied,
+                "consumer groups are of the whole installation: use a key that may act in every "
+                "organisation"});
+    return false;
+  }
+  return call->Require({auth::kRead}, fmt::format("{}/{}", kGroupKind, name));
+}
+
+void SendGroups(const CallPtr& call, Backend& backend) {
+  if (!MayReadGroups(call, "*")) return;
+  backend.services.Ask(call, kEventManager, "groups.list", json::object(),
+                       [call](broker::RpcReply reply) { call->SendJson(200, reply.body); });
+}
+
+void SendGroup(const CallPtr& call, Backend& backend) {
+  std::string name = call->request.Param("name");
+  if (!MayReadGroups(call, name)) return;
+  backend.services.Ask(call, kEventManager, "groups.get", json::object{{"name", name}},
+                       [call](broker::RpcReply reply) { call->SendJson(200, reply.body); });
 }
 
 json::object VersionDocument(const Version& version) {
@@ -114,6 +141,13 @@ void AddOperationRoutes(Gateway& gateway, Backend& backend, std::string openapi,
                "/v1/lag",
                {Access::Check::kSome, {auth::kRead}, schema::kSubscriptionKind},
                [&backend](CallPtr call) { SendLag(call, backend); }});
+  gateway.Add({"GET", "/v1/consumer-groups", {Access::Check::kKey}, [&backend](CallPtr call) {
+                 SendGroups(call, backend);
+               }});
+  gateway.Add(
+      {"GET", "/v1/consumer-groups/{name}", {Access::Check::kKey}, [&backend](CallPtr call) {
+         SendGroup(call, backend);
+       }});
 }
 
 void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Version& version) {

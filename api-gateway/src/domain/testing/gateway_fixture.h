@@ -227,7 +227,7 @@ class GatewayTest : public ::testing::Test {
   EventBrowser browser_{loop_, *broker_, {}};
   RunStreams run_streams_{loop_, service_client_, {}};
   SourceUploads uploads_{loop_, service_client_, {.most = 1, .timeout = std::chrono::seconds(10)}};
-  LagStreams lag_streams_{loop_, service_client_, {}};
+  LagStreams lag_streams_{loop_, service_client_, events_, {}};
   Backend backend_{loop_,           {identity_, events_, functions_},
                    service_client_, publisher_,
                    browser_,        run_streams_,

@@ -8,7 +8,7 @@ interface Status {
   publishing: number;
 }
 
-const SILENT = 10; // seconds
+const SILENT = 4; // seconds
 
 const ROLES: Record<string, string> = {
   identity: "keys, policies, organisations",
