@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -34,10 +33,7 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
   explicit AdminCore(ConnectionPtr connection) : connection_(std::move(connection)) {}
 
   void Close() {
-    {
-      std::lock_guard lock(gate_->mutex);
-      gate_->closed = true;
-    }
+    gate_->Close();
     if (events_) events_->Close();
     waiting_.clear();
     rk_.reset();
@@ -273,11 +269,6 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
     return info;
   }
 
-  // The loop may be gone after Close: the worker asks before it posts.
-  struct Gate {
-    std::mutex mutex;
-    bool closed = false;
-  };
   std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   std::unique_ptr<LendingProducer> producer_;
   RkPtr rk_;  // of it, when the requests under way were sent

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,6 +24,18 @@ class Worker {
   struct State;
   std::shared_ptr<State> state_;
   std::thread thread_;
+};
+
+/// Shut when the owner of the loop has gone: whoever is on the worker asks, under its lock, before
+/// it posts.
+struct Gate {
+  std::mutex mutex;
+  bool closed = false;
+
+  void Close() {
+    std::lock_guard lock(mutex);
+    closed = true;
+  }
 };
 
 /// What all handles of one Broker share.

@@ -20,6 +20,11 @@ constexpr int kTopicPropagationMs = 5'000;
 // close behind; some are never answered, as librdkafka keeps their requests to itself.
 constexpr Duration kInFlightGrace{3'000'000};
 
+// A producer whose records time out, and that had none written for so long, is built anew. While
+// Kafka is away that costs little; when it is back, librdkafka's idempotent producer may wait for
+// ever for answers to what was under way (in all partitions, before it takes another epoch).
+constexpr Duration kStuckAfter{5'000'000};
+
 // What waits for the answer to earlier records of its partition goes out after so many, so many
 // bytes, or so long.
 constexpr size_t kGatherRecords = 64;
@@ -112,6 +117,8 @@ struct Handle {
   std::shared_ptr<EventQueue> events;
   std::vector<Lane*> soon;  // what they hold is sent at the end of this turn of the loop
   size_t in_flight = 0;
+  bool timed_out = false;  // a record, since this was looked at
+  SteadyTime written_at;   // when a record was last, or when it was opened
   bool failed = false;
   SteadyTime failed_at;
 };
@@ -215,6 +222,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     handles_.emplace_back();
     Handle* handle = &handles_.back();
     handle->rk = rk;
+    handle->written_at = connection_->loop.Steady();
     handle->events = EventQueue::Open(
         connection_->loop, rk, QueuePtr(rd_kafka_queue_get_main(rk.get())),
         [weak = weak_from_this(), handle](EventPtr event) {
@@ -335,7 +343,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     ErrorPtr error(rd_kafka_produceva(handle.rk.get(), vus, count));
     if (error) {
       rd_kafka_resp_err_t err = rd_kafka_error_code(error.get());
-      if (err == RD_KAFKA_RESP_ERR__FATAL) Fail(handle);
+      if (err == RD_KAFKA_RESP_ERR__FATAL) Fail(handle, FatalText(handle));
       return Status(
           MakeError(err, "produce to " + record.topic, rd_kafka_error_string(error.get())));
     }
@@ -352,6 +360,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
           OnReport(handle, *message);
           if (!open_) return;
         }
+        if (IsStuck(handle)) Fail(handle, "its records time out");
         // Not at each report: the ones behind it in the same answer may produce, too.
         for (Lane* lane : std::exchange(answered_, {})) {
           if (lane->in_flight == 0) SendHeld(handle, *lane);
@@ -359,7 +368,7 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
         break;
       case RD_KAFKA_EVENT_ERROR:
         if (rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__FATAL) {
-          Fail(handle);
+          Fail(handle, FatalText(handle));
         } else {
           LogEvent(handle.rk.get(), event.get());
         }
@@ -369,8 +378,24 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
     }
   }
 
+  bool IsStuck(Handle& handle) const {
+    return std::exchange(handle.timed_out, false) &&
+           connection_->loop.Steady() - handle.written_at > kStuckAfter;
+  }
+
+  static std::string FatalText(const Handle& handle) {
+    char text[512] = "";
+    rd_kafka_fatal_error(handle.rk.get(), text, sizeof text);
+    return text;
+  }
+
   void OnReport(Handle& handle, const rd_kafka_message_t& message) {
     --handle.in_flight;
+    if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      handle.written_at = connection_->loop.Steady();
+    } else if (message.err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) {
+      handle.timed_out = true;
+    }
     auto [delivered, lane, bytes, port] = slots_.Release(message._private);
     if (--lane->in_flight == 0 && !lane->held.empty()) answered_.push_back(lane);
     if (!delivered) return;
@@ -385,12 +410,10 @@ class ProducerCore : public std::enable_shared_from_this<ProducerCore> {
   // What is queued will not go out: have it reported now. The next Produce opens a new handle, but
   // for a gapless producer: its owner waits for what is in flight, so that nothing of it lands
   // between the records of the next.
-  void Fail(Handle& handle) {
+  void Fail(Handle& handle, const std::string& text) {
     if (handle.failed) return;
     handle.failed = true;
     handle.failed_at = connection_->loop.Steady();
-    char text[512] = "";
-    rd_kafka_fatal_error(handle.rk.get(), text, sizeof text);
     log::Warning("producer failed and is built anew client={} reason=\"{}\"",
                  connection_->options.client_id, text);
     Purge(handle);

@@ -10,6 +10,9 @@ namespace dispatch::broker::kafka {
 namespace {
 
 constexpr Duration kReopen{1'000'000};
+// A handle that brought nothing for so long is asked where its logs end.
+constexpr Duration kQuiet{5'000'000};
+constexpr int kAskMs = 3'000;
 constexpr size_t kSharedPrefetch = 4 * 1024 * 1024;
 
 /// What one Reader is told of, by each core that reads for it.
@@ -73,6 +76,7 @@ class ReaderCore : public Consumer {
     }
     if (left.size() == owners_.size()) {
       closed_ = true;
+      gate_->Close();
       owners_.clear();
       return CloseHandle();
     }
@@ -82,6 +86,7 @@ class ReaderCore : public Consumer {
 
  private:
   void Deliver(std::vector<Record> records) override {
+    Heard();
     auto read = WithoutEnd(records);
     auto batches = ByOwner(std::move(records));
     for (auto& [port, batch] : batches) {
@@ -156,15 +161,68 @@ class ReaderCore : public Consumer {
   }
   void OnOther(EventPtr) override {}
   void OnEof(const TopicPartition& tp, Part& part, int64_t offset) override {
+    Heard();
     if (offset < part.next || part.told_end == offset) return;
     part.next = offset;
     part.told_end = offset;
     PortPtr port = OwnerOf(tp);
     if (port != nullptr) port->listener->OnEnd(tp, offset);
   }
+  void Heard() {
+    heard_ = connection_->loop.Steady();
+    behind_ = false;
+  }
+
+  // After brokers were away, librdkafka may fetch no more and say nothing: the log's end tells, of
+  // one partition at a time. Twice in a row, as records may be on their way.
+  void OnTurn() override {
+    if (asking_ || connection_->loop.Steady() - heard_ < kQuiet) return;
+    auto next = parts_.upper_bound(asked_);
+    if (next == parts_.end()) next = parts_.begin();
+    if (next == parts_.end()) return;
+    asked_ = next->first;
+    const Part& part = next->second;
+    if (!part.assigned || part.paused || part.moving || part.failed || part.next < 0) return;
+    asking_ = true;
+    connection_->worker.Run(
+        [rk = rk_, tp = asked_, loop = &connection_->loop, gate = gate_, weak = weak_from_this()] {
+          int64_t low = 0;
+          int64_t end = -1;
+          if (rd_kafka_query_watermark_offsets(rk.get(), tp.topic.c_str(), tp.partition, &low, &end,
+                                               kAskMs) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            end = -1;
+          }
+          std::lock_guard lock(gate->mutex);
+          if (gate->closed) return;
+          loop->Post([weak, tp, end] {
+            if (auto self = std::static_pointer_cast<ReaderCore>(weak.lock()))
+              self->OnLogEnd(tp, end);
+          });
+        });
+  }
+
+  void OnLogEnd(const TopicPartition& tp, int64_t end) {
+    asking_ = false;
+    Part* part = Find(tp);
+    bool quiet = connection_->loop.Steady() - heard_ >= kQuiet;
+    if (!rk_ || !quiet || part == nullptr || part->paused || part->moving || part->failed ||
+        end <= part->next) {
+      return;
+    }
+    if (!std::exchange(behind_, true)) return;
+    log::Warning("reader stands still and is opened anew client={} topic={} at={} end={}",
+                 rd_kafka_name(rk_.get()), tp.topic, part->next, end);
+    OpenAnew();
+  }
+
   // A reader is in no group, so this is a librdkafka of another mind: start over where we stood.
   void OnFatal() override {
     log::Error("reader failed and is opened anew client={}", rd_kafka_name(rk_.get()));
+    OpenAnew();
+  }
+
+  void OpenAnew() {
+    Heard();
     DropHandle();
     connection_->loop.After(kReopen, [weak = weak_from_this()] {
       auto self = std::static_pointer_cast<ReaderCore>(weak.lock());
@@ -179,6 +237,11 @@ class ReaderCore : public Consumer {
   ReaderSettings settings_;
   std::map<TopicPartition, PortPtr> owners_;
   bool closed_ = false;
+  std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  SteadyTime heard_ = connection_->loop.Steady();  // when it last brought something
+  bool behind_ = false;                            // the last log's end was further on
+  bool asking_ = false;
+  TopicPartition asked_;
 };
 using CorePtr = std::shared_ptr<ReaderCore>;
 
