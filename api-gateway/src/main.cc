@@ -5,7 +5,6 @@
 #include "api-gateway/src/domain/call.h"
 #include "api-gateway/src/domain/denial_log.h"
 #include "api-gateway/src/domain/directory.h"
-#include "api-gateway/src/domain/doctor.h"
 #include "api-gateway/src/domain/endpoints/endpoint_answer.h"
 #include "api-gateway/src/domain/endpoints/endpoints.h"
 #include "api-gateway/src/domain/gateway.h"
@@ -99,14 +98,19 @@ struct App {
                  .on_denied = [this](const Call& call,
                                      const std::string& route) { denials.Write(call, route); }}),
         endpoints(loop, directory, rpc, {.own_tls = config.IsSet("endpoints-tls-certificate")}),
-        backend{loop,           {identity, events, functions},
-                services,       publisher,
-                browser,        run_streams,
-                source_uploads, lag_streams,
-                directory,      service_key} {
-    const Version version{std::string(BuildVersion()), std::string(BuildCommit())};
-    AddRoutes(gateway, backend, OpenApiDocument(), version);
-    AddDoctorRoutes(gateway, backend, version, config.String("endpoints-tls-certificate"));
+        backend{loop,
+                {identity, events, functions},
+                services,
+                publisher,
+                browser,
+                run_streams,
+                source_uploads,
+                lag_streams,
+                directory,
+                service_key,
+                config.String("endpoints-tls-certificate")} {
+    AddRoutes(gateway, backend, OpenApiDocument(),
+              {std::string(BuildVersion()), std::string(BuildCommit())});
     identity.OnChanged([this](const auto& kind, const auto& key, const auto&, const auto& entity) {
       directory.OnChanged(kind, key, entity);
     });

@@ -125,13 +125,9 @@ void SendDoctor(const CallPtr& call, Backend& backend, const Version& version,
 
 }  // namespace
 
-void AddDoctorRoutes(Gateway& gateway, Backend& backend, const Version& version,
-                     std::string certificate_file) {
-  gateway.Add({"GET",
-               "/v1/doctor",
-               {Access::Check::kKey},
-               [&backend, version, file = std::move(certificate_file)](CallPtr call) {
-                 SendDoctor(call, backend, version, file);
+void AddDoctorRoutes(Gateway& gateway, Backend& backend, const Version& version) {
+  gateway.Add({"GET", "/v1/doctor", {Access::Check::kKey}, [&backend, version](CallPtr call) {
+                 SendDoctor(call, backend, version, backend.endpoints_certificate);
                }});
 }
 

@@ -24,7 +24,8 @@ struct Backend {
   SourceUploads& source_uploads;
   LagStreams& lag_streams;
   Directory& directory;
-  std::string service_key = {};  // what the tokens of webhooks are made from
+  std::string service_key = {};            // what the tokens of webhooks are made from
+  std::string endpoints_certificate = {};  // the file; empty: no TLS
 };
 
 inline constexpr char kEventManager[] = "event-manager";

@@ -10,10 +10,14 @@ namespace {
 
 constexpr size_t kPrefetch = 256 * 1024;
 constexpr Duration kWatch = std::chrono::milliseconds(100);
+constexpr Duration kKeepReader = std::chrono::seconds(30);  // after its last record
 
 }  // namespace
 
-RecordTimes::~RecordTimes() { loop_.Cancel(watch_); }
+RecordTimes::~RecordTimes() {
+  loop_.Cancel(watch_);
+  loop_.Cancel(rest_);
+}
 
 void RecordTimes::Find(const broker::TopicPartition& partition, int64_t offset, Done done) {
   for (const auto& [known, time] : known_[partition]) {
@@ -25,6 +29,7 @@ void RecordTimes::Find(const broker::TopicPartition& partition, int64_t offset, 
   wanted_[partition].push_back({offset, std::move(done), loop_.Steady() + kLimit});
   if (!reading) Read(partition);
   if (watch_ == kNoTimer) Watch();
+  loop_.Cancel(rest_);
 }
 
 // The lowest that is wanted; the next one follows when it is known.
@@ -93,7 +98,10 @@ void RecordTimes::Watch() {
     for (const auto& partition : late) {
       Answer(partition, std::numeric_limits<int64_t>::max(), std::nullopt);
     }
-    if (!wanted_.empty() && watch_ == kNoTimer) Watch();
+    if (watch_ != kNoTimer) return;
+    if (!wanted_.empty()) return Watch();
+    loop_.Cancel(rest_);
+    rest_ = loop_.After(kKeepReader, [this] { reader_.reset(); });
   });
 }
 

@@ -51,6 +51,7 @@ class RecordTimes : private broker::Reader::Listener {
   std::unordered_map<broker::TopicPartition, std::list<std::pair<int64_t, int64_t>>> known_;
   std::unordered_map<broker::TopicPartition, std::vector<Wanted>> wanted_;  // one read each
   TimerId watch_ = kNoTimer;
+  TimerId rest_ = kNoTimer;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api-gateway/src/domain/doctor.h"
 #include "api-gateway/src/domain/lag_question.h"
 #include "api-gateway/src/domain/routes.h"
 #include "schema/objects.h"
@@ -165,6 +166,7 @@ void AddRoutes(Gateway& gateway, Backend& backend, std::string openapi, const Ve
   AddDriverRoutes(gateway, backend);
   AddWebhookRoutes(gateway, backend);
   AddIamRoutes(gateway, backend);
+  AddDoctorRoutes(gateway, backend, version);
   AddOperationRoutes(gateway, backend, std::move(openapi), version);
 }
 
