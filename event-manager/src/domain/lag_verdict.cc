@@ -11,7 +11,7 @@ namespace dispatch {
 
 namespace {
 
-constexpr int64_t kUnreadFor = 3'000;    // by an owner that nothing holds back, ms
+constexpr int64_t kUnreadFor = 2'500;    // by an owner that nothing holds back, ms
 constexpr int64_t kStillFor = 2'000;     // meanwhile its place did not change
 constexpr int64_t kStallAfter = 30'000;  // nothing settled for so long, ms
 constexpr int64_t kStallSoon = 3'000;    // the same, when that many were to be expected meanwhile
