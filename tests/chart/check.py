@@ -27,6 +27,10 @@ from rendered import (
     variable_of,
 )
 
+sys.path.append(str(ROOT / "tests"))
+
+from lib.report import Report  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "golden"
 CASES = {
@@ -53,23 +57,6 @@ NOT_OFFERED = {
     "drivers-engine-socket": "the engine of a node is no sandbox for a pod",
     "registry-auth-file": "there is no engine to pull",
 }
-
-
-class Report:
-    def __init__(self):
-        self.counts: dict[str, int] = {}
-        self.failures = 0
-
-    def check(self, group: str, good: bool, message: str) -> bool:
-        self.counts[group] = self.counts.get(group, 0) + 1
-        if not good:
-            self.failures += 1
-            print(f"FAILED {group}: {message}")
-        return good
-
-    def summary(self) -> str:
-        figures = ", ".join(f"{count} {group}" for group, count in self.counts.items())
-        return f"chart: {figures}: {'all hold' if not self.failures else f'{self.failures} FAILED'}"
 
 
 def files_of(case: str) -> list[str]:
@@ -313,7 +300,7 @@ def main() -> int:
     parser.add_argument("--preset", default="release")
     parser.add_argument("--update", action="store_true")
     options = parser.parse_args()
-    helm, report, renderings = Helm(options.helm), Report(), []
+    helm, report, renderings = Helm(options.helm), Report("chart"), []
     for case in CASES:
         rendered = render(helm, report, case)
         if rendered is None:

@@ -13,6 +13,10 @@ import yaml
 from cases import CASES, promtool_test
 from queries import ROOT, known, names_in, registered
 
+sys.path.append(str(ROOT / "tests"))
+
+from lib.report import Report  # noqa: E402
+
 MONITORING = ROOT / "deploy/monitoring"
 RULES = MONITORING / "alerts.yaml"
 BOARD = MONITORING / "grafana/dispatch.json"
@@ -21,23 +25,6 @@ RUNBOOK = ROOT / "docs/runbook.md"
 SCRAPING = MONITORING / "prometheus.yaml"
 WIDTH = 24  # columns of a board
 WITHOUT_QUERY = ("row", "text")
-
-
-class Report:
-    def __init__(self):
-        self.counts: dict[str, int] = {}
-        self.failures = 0
-
-    def check(self, group: str, good: bool, message: str) -> bool:
-        self.counts[group] = self.counts.get(group, 0) + 1
-        if not good:
-            self.failures += 1
-            print(f"FAILED {group}: {message}")
-        return good
-
-    def summary(self) -> str:
-        figures = ", ".join(f"{count} {group}" for group, count in self.counts.items())
-        return f"monitoring: {figures}: {'all hold' if not self.failures else f'{self.failures} FAILED'}"
 
 
 def alerts() -> list[dict]:
@@ -163,7 +150,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--promtool")
     options = parser.parse_args()
-    report, names = Report(), known()
+    report, names = Report("monitoring"), known()
     check_rules(report, names)
     board = check_board(report, names)
     check_page(report)
