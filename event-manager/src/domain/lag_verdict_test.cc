@@ -505,6 +505,27 @@ TEST(LagFiguresTest, ConservesAndCountsWhatIsBetweenTheManagers) {
   EXPECT_EQ(lag.matched, 31);
   EXPECT_EQ(lag.unread, 10 - 1) << "what was taken in was read";
   EXPECT_EQ(lag.conservation_error, 1);
+  EXPECT_EQ(lag.partitions[0].unread(), 10) << "which of them is not known";
+}
+
+TEST(LagFiguresTest, WithNothingUnreadEachPartitionIsAtItsEnd) {
+  schema::Subscription subscription;
+  subscription.uuid.bytes[0] = 1;
+  LagCheckpoints checkpoints;
+  for (int32_t p = 0; p < 2; ++p) {
+    auto& checkpoint = checkpoints[{subscription.topic_uuid, p}];
+    checkpoint.position = p == 0 ? 40 : 7;
+    checkpoint.cursors[subscription.uuid] = {subscription.uuid, 1, 0, kForever, std::nullopt, 0};
+  }
+  ProgressSum progress;
+  progress.counters = {12, 12, 0, 0};  // the checkpoints are behind
+  auto lag = MeasureLag(subscription, checkpoints, {{0, 50}, {0, 9}}, progress);
+  EXPECT_EQ(lag.unread, 0);
+  ASSERT_EQ(lag.partitions.size(), 2U);
+  for (const auto& partition : lag.partitions) {
+    EXPECT_EQ(partition.unread(), 0);
+    EXPECT_EQ(partition.next, partition.end);
+  }
 }
 
 TEST(LagFiguresTest, WhatRetentionPassedIsLostWhileNobodyReads) {
