@@ -60,7 +60,8 @@ Dispatcher::Dispatcher(Loop& loop, Host& host, broker::Producer& dead_letters,
                      host_.NoteTrial(begin, std::move(survived), std::move(done));
                    },
                .attempt = [this](const DeliveryPtr& d) { return AttemptAlone(d); },
-               .over = [this](std::deque<DeliveryPtr> left) { TrialsOver(std::move(left)); }},
+               .resume = [this] { Pump(); },
+               .over = [this](std::vector<DeliveryPtr> left) { TrialsOver(std::move(left)); }},
               options.trial) {}
 
 Dispatcher::~Dispatcher() {
@@ -274,7 +275,8 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
   request.org = subscription.org;
   request.sink = std::move(*sink);
   // A probe asks with one; what failed before and what is on trial goes by itself.
-  bool batch = request.sink.mode == schema::DeliveryMode::kBatch && !trials_.blocking();
+  bool batch =
+      request.sink.mode == schema::DeliveryMode::kBatch && trials_.current() != delivery.get();
   if (batch && ticket.probe == 0 && delivery->attempts == 0) FillBatch(lane, sent, request);
   sender_.Send(std::move(request),
                [this, alive = std::weak_ptr(alive_), sent = std::move(sent),

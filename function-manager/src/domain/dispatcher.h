@@ -104,7 +104,7 @@ class Dispatcher {
   void TakeAfter(DeliveryPtr delivery, std::chrono::milliseconds delay);
   void Pump();
   bool AttemptAlone(const DeliveryPtr& delivery);
-  void TrialsOver(std::deque<DeliveryPtr> left);
+  void TrialsOver(std::vector<DeliveryPtr> left);
   void Quarantine(const DeliveryPtr& delivery, const schema::Subscription& subscription);
   void ArmWake();
   // One request: a delivery, or several of `sink.mode` batch, and the partitions they are from.
