@@ -187,7 +187,11 @@ class FunctionManager {
         images_(service.loop(), pool_, [this] { FunctionsChanged(); }),
         commands_(service.loop(), pool_, subscriptions_, [this] { FunctionsChanged(); }),
         uploads_(service.loop(), pool_),
-        secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
+        secrets_(service.loop(), pool_, vault_, subscriptions_,
+                 [this] {
+                   vault_.Forget();
+                   relay_.Nudge();
+                 }),
         applications_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         apis_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         runs_(service.loop(), pool_, ready_functions_, execution_, run_writer_,

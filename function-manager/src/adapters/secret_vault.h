@@ -33,9 +33,12 @@ class SecretVault {
                             const std::string& name) const;
   Status Remove(pg::Transaction& tx, const StoredEntity& entity) const;
 
-  /// The newest values; kNotFound names the secret. `done` may run at once.
+  /// The newest values: at least what was written here before, and what the table tells of others'
+  /// writes. kNotFound names the secret. `done` may run at once.
   void Get(const std::string& org, const std::string& name,
            std::function<void(Result<ValuesPtr>)> done);
+  /// A secret was written or deleted here: PostgreSQL is asked anew.
+  void Forget();
 
  private:
   struct Kept {
@@ -43,12 +46,15 @@ class SecretVault {
     ValuesPtr values;
   };
 
+  Result<Kept> Read(pg::Transaction& tx, const std::string& org, const std::string& name) const;
+
   pg::Pool& pool_;
   const broker::StateTable& table_;
   const std::string key_;
   std::string key_id_;
   crypto::SealingKeys sealing_keys_;
   std::unordered_map<std::string, Kept> kept_;  // by org/name
+  uint64_t forgotten_ = 0;                      // how often
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
