@@ -116,6 +116,27 @@ def test_references_hold(org, name, python):
     assert answer.json()["message"] == "Error fetching image no-such"
 
 
+def test_what_is_used_stays(org, name, python):
+    """A secret of functions and drivers, a function of endpoints: 409 names who has it."""
+    secret, called, api, driver = name("secret"), name("fn"), name("api"), name("driver")
+    org.post("/v1/secret", {"name": secret, "secrets": {"word": "x"}}, expect=201)
+    source = archive({"./hello.py": HELLO})
+    body = {"name": called, "image": python, "source": source}
+    org.post(FUNCTION, {**body, "secrets": [secret]}, expect=201)
+    # Also before its version serves.
+    assert f"function '{called}'" in org.delete(f"/v1/secret/{secret}", expect=409).json()["message"]
+    assert ready(org, f"{FUNCTION}/{called}")["status"] == "READY"
+    assert f"function '{called}'" in org.delete(f"/v1/secret/{secret}", expect=409).json()["message"]
+    org.post("/v1/event/drivers", {"name": driver, "type": "ticker", "secrets": [secret]}, expect=201)
+    org.post("/v1/api", {"name": api, "function": called, "uris": [f"/{api}"]}, expect=200)
+    assert f"api '{api}'" in org.delete(f"{FUNCTION}/{called}", expect=409).json()["message"]
+    org.delete(f"/v1/api/{api}", expect=200)
+    org.delete(f"{FUNCTION}/{called}", expect=200)
+    assert f"driver '{driver}'" in org.delete(f"/v1/secret/{secret}", expect=409).json()["message"]
+    org.delete(f"/v1/event/drivers/{driver}", expect=200)
+    org.delete(f"/v1/secret/{secret}", expect=204)
+
+
 def test_images_are_selected_by_tags(org, name, python):
     called = name("image")
     tags = [{"key": "Application", "value": called}]

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <initializer_list>
 
 #include "common/log.h"
 #include "schema/api_object.h"
@@ -20,6 +22,22 @@ constexpr Duration kReadYourWritesWait = std::chrono::seconds(2);
 bool IsMutation(const Route& route) {
   bool publishes = !route.access.actions.empty() && route.access.actions[0] == auth::kPublish;
   return route.method != "GET" && !publishes;
+}
+
+// Its owner's.
+broker::StateTable& TableOf(const Tables& tables, std::string_view kind) {
+  auto among = [kind](std::initializer_list<std::string_view> kinds) {
+    return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+  };
+  if (among({schema::kBaseImageKind, schema::kImageKind, schema::kFunctionKind, schema::kSecretKind,
+             schema::kApiKind, schema::kApplicationKind})) {
+    return tables.functions;
+  }
+  if (among({schema::kTopicKind, schema::kSubscriptionKind, schema::kReplayKind,
+             schema::kDriverTypeKind, schema::kDriverKind})) {
+    return tables.events;
+  }
+  return tables.identity;
 }
 
 struct MinVersion {
@@ -171,15 +189,7 @@ void Gateway::AwaitVersion(const CallPtr& call, const Route& route) {
                        "X-Dispatch-Min-Version must be the X-Dispatch-Version of an answer, as "
                        "topic/my-org/orders@17"});
   }
-  bool functions = wanted->kind == schema::kFunctionKind || wanted->kind == schema::kSecretKind ||
-                   wanted->kind == schema::kApiKind;
-  broker::StateTable& table =
-      functions ? tables_.functions
-      : wanted->kind == schema::kTopicKind || wanted->kind == schema::kSubscriptionKind ||
-              wanted->kind == schema::kDriverKind || wanted->kind == schema::kDriverTypeKind ||
-              wanted->kind == schema::kReplayKind
-          ? tables_.events
-          : tables_.identity;
+  broker::StateTable& table = TableOf(tables_, wanted->kind);
   table.WaitFor(
       wanted->kind, wanted->key, wanted->version, kReadYourWritesWait, [call, &route](bool there) {
         if (there) return route.handler(call);

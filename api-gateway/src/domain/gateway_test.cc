@@ -131,6 +131,8 @@ TEST_F(GatewayTest, StaleIdentityStopsMutationsThenEverything) {
   PutTopic("acme", "orders");
   Serve(kEventManager, "topic.delete", [](const auto&) { return broker::RpcReply{}; });
   const std::string publish = "/v1/topics/orders/events?type=t";
+  const std::string emitted =
+      R"({"cloudEventsVersion":"0.1","eventType":"t","eventID":"1","source":"s"})";
   loop_.RunFor(std::chrono::seconds(50));
   EXPECT_EQ(Send("DELETE", "/v1/topics/orders").status, 204);
   loop_.RunFor(std::chrono::seconds(20));
@@ -138,6 +140,7 @@ TEST_F(GatewayTest, StaleIdentityStopsMutationsThenEverything) {
   EXPECT_EQ(stale.status, 503);
   EXPECT_NE(stale.Header("Retry-After"), "(none)");
   EXPECT_EQ(Send("POST", publish, "x").status, 202);
+  EXPECT_EQ(Send("POST", "/v1/event?topic=orders", emitted).status, 200);
   EXPECT_EQ(Send("GET", "/v1/topics").status, 200);
   loop_.RunFor(std::chrono::minutes(15));
   EXPECT_EQ(Send("POST", publish, "x").status, 503);
@@ -159,6 +162,21 @@ TEST_F(GatewayTest, MinVersionWaitsForTheCache) {
             503);
   for (const char* bad : {"17", "topic/other/late@1", "topic/acme/late@x", "@"}) {
     EXPECT_EQ(Send("GET", "/v1/topics/late", "", {{"X-Dispatch-Min-Version", bad}}).status, 400);
+  }
+}
+
+TEST_F(GatewayTest, MinVersionIsLookedForWhereItsOwnerWritesIt) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> owners = {
+      {kIdentity, {"organization", "policy", "serviceaccount", "apikey"}},
+      {kEventManager, {"topic", "subscription", "replay", "drivertype", "driver"}},
+      {kFunctionManager, {"baseimage", "image", "function", "secret", "api", "application"}}};
+  for (const auto& [owner, kinds] : owners) {
+    for (const std::string& kind : kinds) {
+      PutState(owner, kind, "acme", "it", R"({"name":"it"})");
+      std::string version = kind + "/acme/it@" + std::to_string(version_);
+      EXPECT_EQ(Send("GET", "/v1/topics", "", {{"X-Dispatch-Min-Version", version}}).status, 200)
+          << version;
+    }
   }
 }
 

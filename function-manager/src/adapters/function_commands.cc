@@ -9,6 +9,7 @@
 #include "function-manager/src/adapters/usage.h"
 #include "function-manager/src/domain/archive.h"
 #include "function-manager/src/domain/function_document.h"
+#include "schema/api_object.h"
 #include "schema/objects.h"
 
 namespace dispatch {
@@ -232,11 +233,7 @@ void FunctionCommands::Delete(const schema::Request& request, Responder respond)
   };
   FindUser(loop_, subscriptions_, request.org, uses,
            [this, request, function, respond = std::move(respond)](const std::string& user) {
-             if (!user.empty()) {
-               return respond(Error{Code::kConflict, "function '" + function +
-                                                         "' is used by subscription '" + user +
-                                                         "'; delete that first"});
-             }
+             if (!user.empty()) return respond(InUse(kFunctionKind, function, user));
              Remove(request, function, respond);
            });
 }
@@ -249,6 +246,8 @@ void FunctionCommands::Remove(const schema::Request& request, const std::string&
        if_match = request.if_match](pg::Transaction& tx) -> Result<StoredEntity> {
         EntityStore store(tx);
         ASSIGN_OR_RETURN(auto stored, store.Lock(kFunctionKind, org, name));
+        ASSIGN_OR_RETURN(auto user, FindReference(tx, schema::kApiKind, org, "function", name));
+        if (!user.empty()) return InUse(kFunctionKind, name, user);
         RETURN_IF_ERROR(store.Delete(stored, if_match));
         RETURN_IF_ERROR(EndWorkOf(tx, stored));
         RETURN_IF_ERROR(tx.Exec(kForgetVersions, {stored.uuid.ToString()}).status());

@@ -3,6 +3,7 @@
 #include "broker-adapters/entities/entity_reply.h"
 #include "broker-adapters/entities/idempotency.h"
 #include "function-manager/src/adapters/function_work.h"
+#include "function-manager/src/adapters/usage.h"
 #include "function-manager/src/domain/image_request.h"
 #include "schema/objects.h"
 
@@ -13,10 +14,6 @@ namespace {
 using schema::kBaseImageKind;
 using schema::kFunctionKind;
 using schema::kImageKind;
-
-constexpr char kReference[] = R"(
-  select name from entities where kind = $1 and org = $2 and document->>$3 = $4
-  order by name limit 1)";
 
 Result<json::object> DocumentOf(const std::string& kind, const std::string& body) {
   return kind == kBaseImageKind ? BaseImageDocument(body) : ImageDocument(body);
@@ -49,13 +46,6 @@ bool SaysTheSame(const json::object& stored, const json::object& asked) {
 }
 
 }  // namespace
-
-Result<std::string> FindReference(pg::Transaction& tx, const std::string& kind,
-                                  const std::string& org, const std::string& field,
-                                  const std::string& name) {
-  ASSIGN_OR_RETURN(auto rows, tx.Exec(kReference, {kind, org, field, name}));
-  return rows.empty() ? std::string() : rows[0].Text(0);
-}
 
 void ImageCommands::Register(broker::RpcServer& server) {
   for (const char* name : {kBaseImageKind, kImageKind}) {
@@ -149,11 +139,7 @@ void ImageCommands::Delete(const std::string& kind, const schema::Request& reque
         std::string user_kind = base ? kImageKind : kFunctionKind;
         ASSIGN_OR_RETURN(auto user,
                          FindReference(tx, user_kind, org, base ? "baseImageName" : "image", name));
-        if (!user.empty()) {
-          return Error{Code::kConflict, (base ? "base image '" : "image '") + name +
-                                            "' is used by " + user_kind + " '" + user +
-                                            "'; delete that first"};
-        }
+        if (!user.empty()) return InUse(base ? "base image" : "image", name, user);
         RETURN_IF_ERROR(store.Delete(stored, if_match));
         RETURN_IF_ERROR(EndWorkOf(tx, stored));
         return stored;

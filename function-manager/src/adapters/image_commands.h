@@ -31,9 +31,4 @@ class ImageCommands {
   std::function<void()> committed_;
 };
 
-/// The name of an object of `kind` whose `field` is `name`; empty: there is none.
-Result<std::string> FindReference(pg::Transaction& tx, const std::string& kind,
-                                  const std::string& org, const std::string& field,
-                                  const std::string& name);
-
 }  // namespace dispatch

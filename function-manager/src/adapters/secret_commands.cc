@@ -36,13 +36,14 @@ Status KeepHidden(pg::Transaction& tx, const SecretVault& vault, const StoredEnt
   return {};
 }
 
-bool Uses(const json::object& subscription, const std::string& secret) {
-  if (const auto* names = json::GetArray(subscription, "secrets")) {
+// A subscription, or a driver.
+bool Uses(const json::object& document, const std::string& secret) {
+  if (const auto* names = json::GetArray(document, "secrets")) {
     for (const auto& name : *names) {
       if (name == json::value(secret)) return true;
     }
   }
-  const auto* sink = json::GetObject(subscription, "sink");
+  const auto* sink = json::GetObject(document, "sink");
   for (const char* field : {"auth", "signing"}) {
     const auto* named = sink != nullptr ? json::GetObject(*sink, field) : nullptr;
     if (named != nullptr && json::GetString(*named, "secret") == secret) return true;
@@ -161,13 +162,9 @@ void SecretCommands::Delete(const schema::Request& request, Responder respond) {
   std::string secret = json::GetString(*body, "name");
   FindUser(
       loop_, subscriptions_, request.org,
-      [secret](const json::object& subscription) { return Uses(subscription, secret); },
+      [secret](const json::object& document) { return Uses(document, secret); },
       [this, request, secret, respond = std::move(respond)](const std::string& user) {
-        if (!user.empty()) {
-          return respond(Error{
-              Code::kConflict,
-              "secret '" + secret + "' is used by subscription '" + user + "'; delete that first"});
-        }
+        if (!user.empty()) return respond(InUse(kSecretKind, secret, user));
         Remove(request, secret, respond);
       });
 }
@@ -180,6 +177,8 @@ void SecretCommands::Remove(const schema::Request& request, const std::string& s
        if_match = request.if_match](pg::Transaction& tx) -> Result<StoredEntity> {
         EntityStore store(tx);
         ASSIGN_OR_RETURN(auto entity, store.Lock(kSecretKind, org, secret));
+        ASSIGN_OR_RETURN(auto user, FindFunctionWith(tx, org, secret));
+        if (!user.empty()) return InUse(kSecretKind, secret, user);
         RETURN_IF_ERROR(store.Delete(entity, if_match));
         RETURN_IF_ERROR(vault_.Remove(tx, entity));
         return entity;

@@ -82,9 +82,11 @@ void Emit(const CallPtr& call, Backend& backend) {
 
 void AddEventRoutes(Gateway& gateway, Backend& backend) {
   // With a slash at its end too: the router does not care.
-  gateway.Add({"POST", "/v1/event", {Access::Check::kKey}, [&backend](CallPtr call) {
-                 Emit(call, backend);
-               }});
+  // The topic is in the query: the handler looks whether its caller may publish there.
+  gateway.Add(
+      {"POST", "/v1/event", {Access::Check::kKey, {auth::kPublish}}, [&backend](CallPtr call) {
+         Emit(call, backend);
+       }});
   gateway.Add({"POST",
                "/v1/topics/{name}/events",
                {Access::Check::kObject, {auth::kPublish}, schema::kTopicKind},
