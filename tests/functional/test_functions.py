@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import json
 import os
 import shutil
 import time
@@ -175,6 +176,32 @@ def test_a_build_that_fails_tells_in_the_tools_words(org, name, python):
     assert shown["status"] == "ERROR"
     assert "there-is-no-such-package" in shown["reason"][0]
     org.delete(f"{IMAGE}/{called}", expect=200)
+
+
+def test_a_build_is_told_while_it_works(stack, org, name, bases):
+    called, again = name("image"), name("image")
+    script = f"echo begun {called}; while [ ! -e go ]; do sleep 0.1; done; echo ended {called}"
+    manifest = json.dumps({"scripts": {"preinstall": script}, "dependencies": {"ms": "2.1.3"}})
+    body = {"name": called, "baseImageName": bases("nodejs"), "runtimeDependencies": {"manifest": manifest}}
+    org.post(IMAGE, body, expect=201)
+
+    def begun():
+        shown = org.get(f"{IMAGE}/{called}", expect=200).json()
+        return shown if f"begun {called}" in shown.get("log", []) else None
+
+    shown = eventually(begun, "its words are there", 60)
+    assert shown["status"] == "CREATING" and f"ended {called}" not in shown["log"]
+    for directory in (stack.home / "functions" / "images").glob(".making-*"):
+        if called in (directory / "package.json").read_text():
+            (directory / "go").touch()
+    shown = ready(org, f"{IMAGE}/{called}", 60)
+    assert shown["status"] == "READY" and f"ended {called}" in shown["log"] and not shown["reason"]
+    # What was installed before is not installed again, and says so.
+    shown = image_of(org, again, bases("nodejs"), manifest)
+    assert shown["status"] == "READY" and "before" in shown["log"][0]
+    org.put(f"{IMAGE}/{again}", shown, expect=200)  # what was read may be written back
+    for each in (called, again):
+        org.delete(f"{IMAGE}/{each}", expect=200)
 
 
 def image_of(org, called: str, base: str, manifest: str) -> dict:

@@ -29,12 +29,13 @@ class Log : public Command {
         "Dispatch says of it.\n";
     info_.flags = {
         {.name = "follow",
-         .help = "of a run: until it ended; of a function: new runs too; of a driver: new lines",
+         .help = "of a run and an image: until it ended; of a function: new runs too; of a driver: "
+                 "new lines",
          .letter = 'f'},
         {.name = "last",
          .value = "N",
          .help = "of a function: so many runs (default 10); of a driver: lines (default 200)"}};
-    info_.examples = {"dispatch log hello -f", "dispatch log image python3",
+    info_.examples = {"dispatch log hello -f", "dispatch log image python3 -f",
                       "dispatch log driver nightly --last 20",
                       "dispatch log run 0190a6e2-7b1c-7000-8000-000000000001"};
   }
@@ -88,7 +89,12 @@ class Log : public Command {
   static Status OfFunction(Invocation& invocation, Api& api, const std::string& name,
                            int64_t last) {
     ASSIGN_OR_RETURN(auto function, CallJson(api, "GET", "/v1/function/" + PercentEncode(name)));
-    if (function.is_object()) ShowReasons(invocation, function.as_object());
+    if (function.is_object()) {
+      ShowStatus(invocation, function.as_object());
+      for (const auto& line : LinesOf(function.as_object(), "reason")) {
+        invocation.out << line << "\n";
+      }
+    }
     ApiRequest request{.path = "/v1/runs", .query = {{"functionName", name}}};
     request.query.emplace_back("limit", std::to_string(last));
     ASSIGN_OR_RETURN(ApiAnswer answer, api.Send(request));
@@ -118,13 +124,45 @@ class Log : public Command {
     return failed.ok() ? followed : failed;
   }
 
+  // While it is built the end of what its tool said is asked for again and again.
   static Status OfImage(Invocation& invocation, Api& api, const std::string& what,
                         const std::string& name) {
-    const char* path = what == "image" ? "/v1/image/" : "/v1/baseimage/";
-    ASSIGN_OR_RETURN(auto image, CallJson(api, "GET", path + PercentEncode(name)));
-    if (!image.is_object()) return Error{Code::kInternal, "the server answered no image"};
-    ShowReasons(invocation, image.as_object());
-    return {};
+    const std::string path =
+        (what == "image" ? "/v1/image/" : "/v1/baseimage/") + PercentEncode(name);
+    std::vector<std::string> shown;
+    while (true) {
+      ASSIGN_OR_RETURN(auto image, CallJson(api, "GET", path));
+      if (!image.is_object()) return Error{Code::kInternal, "the server answered no image"};
+      auto lines = LinesOf(image.as_object(), "log");
+      for (size_t i = Overlap(shown, lines); i < lines.size(); ++i) {
+        invocation.out << lines[i] << "\n";
+      }
+      invocation.out.flush();
+      shown = std::move(lines);
+      std::string status = json::GetString(image.as_object(), "status");
+      bool ended = status == "READY" || status == "ERROR";
+      if (ended || !invocation.arguments.Has("follow")) {
+        ShowStatus(invocation, image.as_object());
+        // A tool's words are the reason of its failure, too.
+        for (const auto& line : LinesOf(image.as_object(), "reason")) {
+          bool told = std::find(shown.begin(), shown.end(), line) != shown.end();
+          if (!told) invocation.out << line << "\n";
+        }
+        return {};
+      }
+      invocation.environment.sleep(kAgain);
+    }
+  }
+
+  // How many lines at the begin of `now` are the last ones of `before`.
+  static size_t Overlap(const std::vector<std::string>& before,
+                        const std::vector<std::string>& now) {
+    size_t most = std::min(before.size(), now.size());
+    while (most > 0 && !std::equal(now.begin(), now.begin() + static_cast<ptrdiff_t>(most),
+                                   before.end() - static_cast<ptrdiff_t>(most))) {
+      --most;
+    }
+    return most;
   }
 
   // Lines have no ids: those of the last moment that were shown are left out when they come again.
@@ -167,23 +205,25 @@ class Log : public Command {
     shown.push_back(stream + text);
   }
 
-  static void ShowReasons(Invocation& invocation, const json::object& object) {
+  static void ShowStatus(Invocation& invocation, const json::object& object) {
     std::string status = json::GetString(object, "status");
-    if (status != "READY" || json::GetString(object, "kind") != "Function") {
-      invocation.err << fmt::format("{} is {}\n", Printable(json::GetString(object, "name")),
-                                    Printable(status));
-    }
-    for (const char* field : {"log", "reason"}) {
-      const auto* lines = json::GetArray(object, field);
-      for (const auto& text : lines != nullptr ? *lines : json::array()) {
-        std::string all = CellText(text);
-        for (size_t at = 0; at <= all.size();) {
-          size_t end = std::min(all.find('\n', at), all.size());
-          invocation.out << Printable(all.substr(at, end - at)) << "\n";
-          at = end + 1;
-        }
+    if (status == "READY" && json::GetString(object, "kind") == "Function") return;
+    invocation.err << fmt::format("{} is {}\n", Printable(json::GetString(object, "name")),
+                                  Printable(status));
+  }
+
+  static std::vector<std::string> LinesOf(const json::object& object, std::string_view field) {
+    std::vector<std::string> lines;
+    const auto* texts = json::GetArray(object, field);
+    for (const auto& text : texts != nullptr ? *texts : json::array()) {
+      std::string all = CellText(text);
+      for (size_t at = 0; at <= all.size();) {
+        size_t end = std::min(all.find('\n', at), all.size());
+        lines.push_back(Printable(all.substr(at, end - at)));
+        at = end + 1;
       }
     }
+    return lines;
   }
 
   CommandInfo info_;

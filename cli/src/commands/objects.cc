@@ -178,7 +178,7 @@ json::object Writable(json::object object) {
   for (const char* field :
        {"id", "revision", "status", "reason", "createdTime", "modifiedTime", "statistics", "org",
         "spec", "groups", "handshake", "created-time", "modified-time", "token", "tokenGeneration",
-        "previousTokenUntil", "builtIn"}) {
+        "previousTokenUntil", "builtIn", "log"}) {
     object.stable_erase(field);
   }
   return object;

@@ -145,6 +145,23 @@ TEST_F(RunVerbs, LogsOfAFunctionAndAnImage) {
   EXPECT_EQ(m.Run({"log", "topic", "x"}), 2);
 }
 
+TEST_F(RunVerbs, FollowsTheBuildingOfAnImage) {
+  auto image = [](const std::string& status, const std::string& log, const std::string& reason) {
+    return R"({"name":"web","kind":"Image","status":")" + status + R"(","log":)" + log +
+           R"(,"reason":)" + reason + "}";
+  };
+  m.Answer(200, R"({"name":"web","kind":"Image","status":"INITIALIZED","reason":[]})");
+  m.Answer(200, image("CREATING", R"(["one","two"])", "[]"));
+  m.Answer(200, image("CREATING", R"(["one","two","two"])", "[]"));
+  // The server has the end only, and the tool's words in the reason too.
+  m.Answer(200, image("ERROR", R"(["two","two","three"])", R"(["pip failed: two\nthree"])"));
+  ASSERT_EQ(m.Run({"log", "image", "web", "-f"}), 0) << m.err;
+  EXPECT_EQ(m.out, "one\ntwo\ntwo\nthree\npip failed: two\n");
+  EXPECT_EQ(m.err, "web is ERROR\n");
+  EXPECT_EQ(m.slept.size(), 3u);
+  EXPECT_EQ(Sent(3), "GET /v1/image/web");
+}
+
 TEST_F(RunVerbs, EmitsOneEvent) {
   ASSERT_EQ(m.Run({"emit", "user.created", "--data", R"({"a": 1})", "--event-id", "e-1"}), 0);
   EXPECT_EQ(m.out, "event emitted\n");

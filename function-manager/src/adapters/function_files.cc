@@ -136,6 +136,7 @@ struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void End(const std::string& path, const Status& status) {
+    hearing.erase(path);
     auto found = waiting.extract(path);
     if (found.empty()) return;
     for (auto& done : found.mapped()) {
@@ -156,17 +157,29 @@ struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void MakeImage(const std::string& path, ImageRecipe recipe) {
-    Make(path, [this, recipe = std::move(recipe)](const fs::path& directory) {
-      return InstallDependencies(recipe, directory, tools, &stop);
+    auto heard = [this, weak = weak_from_this(), path](std::string said) {
+      loop.Post([weak, path, said = std::move(said)] {
+        if (auto impl = weak.lock()) impl->Tell(path, said);
+      });
+    };
+    Make(path, [this, heard, recipe = std::move(recipe)](const fs::path& directory) {
+      return InstallDependencies(recipe, directory, tools, &stop, heard);
     });
+  }
+
+  void Tell(const std::string& path, const std::string& said) {
+    auto found = hearing.find(path);
+    if (found == hearing.end()) return;
+    for (const Heard& heard : found->second) heard(said);
   }
 
   Loop& loop;
   pg::Pool& pool;
   Options options;
   Tools tools;
-  std::map<std::string, std::vector<Done>> waiting;  // by path
-  std::map<std::string, SteadyTime> asked;           // by path, when last
+  std::map<std::string, std::vector<Done>> waiting;   // by path
+  std::map<std::string, std::vector<Heard>> hearing;  // by path
+  std::map<std::string, SteadyTime> asked;            // by path, when last
   std::mutex mutex;
   std::condition_variable wake;
   bool ending = false;
@@ -180,11 +193,15 @@ FunctionFiles::FunctionFiles(Loop& loop, pg::Pool& pool, Options options)
 
 FunctionFiles::~FunctionFiles() = default;
 
-void FunctionFiles::Build(const ImageRecipe& recipe, Done done) {
+void FunctionFiles::Build(const ImageRecipe& recipe, Heard heard, Done done) {
   std::string digest = recipe.Digest();
   if (digest.empty()) return done(std::string());
   std::string path = impl_->PathOf("images", digest);
-  if (impl_->Present(path)) return done(path);
+  if (impl_->Present(path)) {
+    heard("nothing was to be installed: the same dependencies were before");
+    return done(path);
+  }
+  impl_->hearing[path].push_back(std::move(heard));
   if (impl_->Begin(path, std::move(done))) impl_->MakeImage(path, recipe);
 }
 

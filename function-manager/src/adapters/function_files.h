@@ -25,6 +25,8 @@ class FunctionFiles {
   /// A directory; kUnprocessable when it cannot be made of this (a tool's words), kUnavailable
   /// when not now.
   using Done = std::function<void(Result<std::string>)>;
+  /// The end of what the tool said, in whole lines: each second while there is more, then done.
+  using Heard = std::function<void(const std::string& said)>;
 
   FunctionFiles(Loop& loop, pg::Pool& pool, Options options);
   ~FunctionFiles();
@@ -32,7 +34,7 @@ class FunctionFiles {
   /// The directory of a recipe that is given, or (manifest empty) of the digest in PostgreSQL;
   /// an empty digest has none: "".
   void Image(const std::string& digest, Done done);
-  void Build(const ImageRecipe& recipe, Done done);
+  void Build(const ImageRecipe& recipe, Heard heard, Done done);
   void Source(const std::string& digest, Done done);
 
   /// Removes the directories that are not among `used` digests and were not asked for since

@@ -193,8 +193,35 @@ Status KeepVersion(pg::Transaction& tx, const StoredEntity& entity) {
   return tx.Exec(kForgetVersions, {entity.uuid.ToString(), std::to_string(kKeptVersions)}).status();
 }
 
-void FinishImage(json::object& document, const Plan& plan, const Result<std::string>& outcome) {
+json::array LinesOf(std::string_view said) {
+  json::array lines;
+  while (!said.empty()) {
+    std::string_view line = said.substr(0, said.find_first_of("\r\n"));
+    said.remove_prefix(std::min(said.size(), line.size() + 1));
+    if (!line.empty()) lines.emplace_back(line);
+  }
+  return lines;
+}
+
+// What a tool said so far into the image that it works for. True: the entity was changed.
+Result<bool> TellSaid(pg::Transaction& tx, const Plan& plan, const std::string& said) {
+  EntityStore store(tx);
+  ASSIGN_OR_RETURN(auto entity, store.Lock(plan.work.kind, plan.work.org, plan.work.name));
+  std::string status = json::GetString(entity.document, "status");
+  bool ended = status == "READY" || status == "ERROR";
+  if (ended || entity.uuid != plan.work.entity || TargetOf(entity) != plan.work.target) {
+    return false;
+  }
+  entity.document["log"] = LinesOf(said);
+  RETURN_IF_ERROR(store.Update(entity, std::nullopt));
+  return true;
+}
+
+void FinishImage(json::object& document, const Plan& plan, const Result<std::string>& outcome,
+                 const std::string& said) {
   document["status"] = outcome.ok() ? "READY" : "ERROR";
+  document.erase("log");
+  if (!said.empty()) document["log"] = LinesOf(said);
   json::array reason;
   const auto* system = json::GetObject(document, "systemDependencies");
   bool packages = system != nullptr && json::GetArray(*system, "packages") != nullptr;
@@ -217,7 +244,7 @@ void FinishImage(json::object& document, const Plan& plan, const Result<std::str
 
 // True: the entity was changed.
 Result<bool> Finish(pg::Transaction& tx, const Plan& plan, const Result<std::string>& outcome,
-                    int64_t now_s) {
+                    const std::string& said, int64_t now_s) {
   EntityStore store(tx);
   auto found = store.Lock(plan.work.kind, plan.work.org, plan.work.name);
   if (!found.ok() && found.status().code() != Code::kNotFound) return found.status();
@@ -232,7 +259,7 @@ Result<bool> Finish(pg::Transaction& tx, const Plan& plan, const Result<std::str
   } else if (entity.kind == kFunctionKind) {
     DropVersion(entity.document, outcome.message(), now_s);
   } else {
-    FinishImage(entity.document, plan, outcome);
+    FinishImage(entity.document, plan, outcome, said);
     std::string digest = plan.recipe.Digest();
     if (outcome.ok() && !digest.empty()) {
       RETURN_IF_ERROR(
@@ -345,9 +372,11 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
         return End(plan, Error{Code::kUnprocessable, fault});
       }
       case Plan::Do::kImage:
-        return files.Build(plan->recipe, Guarded<Result<std::string>>([this, plan](auto directory) {
-                             End(plan, directory);
-                           }));
+        return files.Build(plan->recipe,
+                           Guarded<const std::string&>(
+                               [this, plan](const std::string& heard) { Hear(plan, heard); }),
+                           Guarded<Result<std::string>>(
+                               [this, plan](const auto& directory) { End(plan, directory); }));
       case Plan::Do::kFunction:
         return files.Image(plan->image_digest,
                            Guarded<Result<std::string>>([this, plan](auto directory) {
@@ -355,6 +384,27 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
                              Unpack(plan, *directory);
                            }));
     }
+  }
+
+  // It goes into the image while the tool works; of what comes faster than it is written, the
+  // newest.
+  void Hear(const PlanPtr& plan, const std::string& heard) {
+    Said& said = said_by[plan->work.entity];
+    said.text = heard;
+    if (!said.writing) WriteSaid(plan);
+  }
+
+  void WriteSaid(const PlanPtr& plan) {
+    Said& said = said_by[plan->work.entity];
+    said.writing = true;
+    Query<bool>([plan, text = said.text](pg::Transaction& tx) { return TellSaid(tx, *plan, text); },
+                [this, plan, text = said.text](const Result<bool>& changed) {
+                  if (changed.ok() && *changed) told();
+                  auto found = said_by.find(plan->work.entity);
+                  if (found == said_by.end()) return;  // it ended meanwhile
+                  found->second.writing = false;
+                  if (changed.ok() && found->second.text != text) WriteSaid(plan);
+                });
   }
 
   void Unpack(const PlanPtr& plan, const std::string& image) {
@@ -401,6 +451,8 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
   void End(const PlanPtr& plan, const Result<std::string>& status) {
     Result<std::string> outcome = Bounded(status);
     const FunctionWork& work = plan->work;
+    auto told_so_far = said_by.extract(work.entity);
+    std::string said = told_so_far.empty() ? std::string() : std::move(told_so_far.mapped().text);
     if (!outcome.ok() && outcome.code() == Code::kUnavailable && work.attempts < kMostAttempts) {
       log::Warning("work put off kind={} org={} name={} attempt={} error=\"{}\"", work.kind,
                    work.org, work.name, work.attempts, outcome.message());
@@ -412,8 +464,8 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
           },
           [this](Result<bool>) { Leave(); });
     }
-    Query<bool>([plan, outcome, now_s = ToMillis(loop.Now()) / 1000](
-                    pg::Transaction& tx) { return Finish(tx, *plan, outcome, now_s); },
+    Query<bool>([plan, outcome, said, now_s = ToMillis(loop.Now()) / 1000](
+                    pg::Transaction& tx) { return Finish(tx, *plan, outcome, said, now_s); },
                 [this, plan, outcome](Result<bool> changed) {
                   const FunctionWork& done = plan->work;
                   if (!changed.ok()) {
@@ -463,6 +515,11 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
   bool asking = false;  // a claim is under way
   bool again = false;   // look once more when it is answered
   int under_way = 0;
+  struct Said {
+    std::string text;
+    bool writing = false;
+  };
+  std::unordered_map<Uuid, Said> said_by;      // of tools at work, by the image's uuid
   std::unordered_map<Uuid, Uuid> proved_last;  // by the function's uuid
 };
 

@@ -119,7 +119,8 @@ bool NeedsInstalling(const ImageRecipe& recipe) {
 }
 
 Status InstallDependencies(const ImageRecipe& recipe, const std::string& directory, Tools& tools,
-                           const std::atomic<bool>* stop) {
+                           const std::atomic<bool>* stop,
+                           std::function<void(std::string said)> heard) {
   if (std::string fault = LanguageFault(recipe.language); !fault.empty()) {
     return Error{Code::kUnprocessable, fault};
   }
@@ -137,6 +138,7 @@ Status InstallDependencies(const ImageRecipe& recipe, const std::string& directo
   run.environment = {"HOME=" + (kBuild / kScratch).string(),
                      "TMPDIR=" + (kBuild / kScratch).string()};
   run.stop = stop;
+  run.heard = std::move(heard);
   RETURN_IF_ERROR(tools.Run(run));
   fs::remove_all(fs::path(directory) / kScratch, error);
   return {};

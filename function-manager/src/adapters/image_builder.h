@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,9 @@ bool NeedsInstalling(const ImageRecipe& recipe);
 
 /// Installs the dependencies into `directory`, which is there and empty, by the language's own
 /// tool: python3 -> packages beside each other (for PYTHONPATH), nodejs -> node_modules, java ->
-/// *.jar. Blocks; errors as Tools::Run's.
+/// *.jar. `heard` as ToolRun's. Blocks; errors as Tools::Run's.
 Status InstallDependencies(const ImageRecipe& recipe, const std::string& directory, Tools& tools,
-                           const std::atomic<bool>* stop);
+                           const std::atomic<bool>* stop,
+                           std::function<void(std::string said)> heard = {});
 
 }  // namespace dispatch

@@ -14,7 +14,7 @@ constexpr size_t kMaxPackages = 200;
 void AllowAnswered(schema::RequestReader& reader) {
   reader.Allow({"id", "kind", "revision", "status", "reason", "org", "project", "spec",
                 "createdTime", "modifiedTime", "backingObject", "meta", "dockerUrl", "imageURL",
-                "language", "imageDestination"});
+                "language", "imageDestination", "log"});
 }
 
 json::array Groups(schema::RequestReader& reader) {

@@ -49,6 +49,7 @@ constexpr int kCpuMillis = 1000;
 constexpr int kLookMs = 100;
 constexpr auto kWalkEvery = std::chrono::seconds(2);
 constexpr auto kGoneWait = std::chrono::seconds(10);
+constexpr auto kTellEvery = std::chrono::seconds(1);
 constexpr size_t kMostFiles = 300'000;
 
 Fd PidFd(pid_t pid) { return Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
@@ -151,6 +152,17 @@ std::string Trimmed(std::string said, size_t most) {
   return runtime::ValidUtf8(said);
 }
 
+// The last `most` bytes, from the begin of a line on. `cut`: the first line is none already.
+std::string LastLines(std::string_view said, size_t most, bool cut) {
+  if (said.size() > most) {
+    said.remove_prefix(said.size() - most);
+    cut = true;
+  }
+  size_t end = said.find('\n');
+  if (cut && end != std::string_view::npos) said.remove_prefix(end + 1);
+  return Trimmed(std::string(said), most);
+}
+
 }  // namespace
 
 bool IsForTools(std::string_view entry) {
@@ -189,7 +201,10 @@ class Tools::Impl {
     std::unique_ptr<Cgroup> cgroup;
     std::unique_ptr<Egress::Gate> gate;
     std::string fault;  // why it was ended
-    std::string said;
+    std::string said;   // its end
+    size_t heard = 0;   // bytes in all
+    size_t told = 0;    // of those, to ToolRun::heard
+    Clock::time_point told_at = Clock::now();
   };
 
   int TakeSlot() {
@@ -217,6 +232,7 @@ class Tools::Impl {
   std::vector<std::string> Environment(const ToolRun& run) const;
   Result<Process> Start(const ToolRun& run, int slot);
   void Attend(const ToolRun& run, Process& process);
+  static void Tell(const ToolRun& run, Process& process, bool ended);
   static bool End(Process& process, int& state);
   Status Verdict(const ToolRun& run, const Process& process, int state) const;
 
@@ -332,11 +348,13 @@ void Tools::Impl::Attend(const ToolRun& run, Process& process) {
       if (size < 0) break;
       closed = size == 0;
       process.said.append(buffer.data(), static_cast<size_t>(size));
+      process.heard += static_cast<size_t>(size);
       if (process.said.size() > 2 * run.output) {
         process.said.erase(0, process.said.size() - run.output);
       }
     }
     if (ended) return;
+    if (Clock::now() - process.told_at >= kTellEvery) Tell(run, process, false);
     if (Clock::now() >= deadline) {
       process.fault = fmt::format("took longer than {} s", run.limit.count());
     } else if (run.stop != nullptr && run.stop->load()) {
@@ -351,6 +369,16 @@ void Tools::Impl::Attend(const ToolRun& run, Process& process) {
     (void)poll(waits, 2, kLookMs);
     ended = waits[0].revents != 0;
   }
+}
+
+void Tools::Impl::Tell(const ToolRun& run, Process& process, bool ended) {
+  process.told_at = Clock::now();
+  if (run.heard == nullptr || process.told == process.heard) return;
+  std::string_view said = process.said;
+  if (!ended) said = said.substr(0, said.rfind('\n') + 1);
+  if (said.empty()) return;
+  process.told = process.heard;
+  run.heard(LastLines(said, run.output, process.heard > process.said.size()));
 }
 
 // True: all of its processes are gone.
@@ -402,6 +430,7 @@ Status Tools::Impl::Run(const ToolRun& run) {
   auto process = Start(run, slot);
   if (!process.ok()) return process.status();
   Attend(run, *process);
+  Tell(run, *process, true);
   int state = 0;
   bool gone = End(*process, state);
   (void)process->cgroup->Await();

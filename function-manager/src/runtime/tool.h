@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,9 @@ struct ToolRun {
   int processes = 256;                      // threads count
   size_t output = 8 * 1024;                 // the end of what it says is kept
   const std::atomic<bool>* stop = nullptr;  // ends it when it becomes true
+  /// Told the end of what it said, in whole lines, when that is more: at most each second, and when
+  /// it ended. On the thread that runs it.
+  std::function<void(std::string said)> heard = {};
 };
 
 /// Settings of Tools.

@@ -22,6 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -76,6 +77,28 @@ class Tool : public ::testing::Test {
   ToolOptions options_;
   ToolRun run_;
 };
+
+TEST_F(Tool, IsHeardWhileItWorks) {
+  std::vector<std::string> heard;
+  run_.heard = [&](const std::string& said) {
+    if (heard.empty()) std::ofstream(build_ / "go");  // for which it waits
+    heard.push_back(said);
+  };
+  Status status = Shell(
+      "echo one; printf half; while [ ! -e go ]; do sleep 0.1; done; echo ' a line'; seq 5000");
+  ASSERT_TRUE(status.ok()) << status.message();
+  ASSERT_GE(heard.size(), 2u);
+  EXPECT_EQ(heard.front(), "one");
+  // The end of it all, from the begin of a line on.
+  EXPECT_LE(heard.back().size(), run_.output);
+  EXPECT_THAT(heard.back(), EndsWith("\n4999\n5000"));
+  std::istringstream lines(heard.back());
+  int first = 0;
+  int second = 0;
+  lines >> first >> second;
+  EXPECT_GT(first, 1000);
+  EXPECT_EQ(second, first + 1);
+}
 
 TEST_F(Tool, MakesWhatIsTheServicesThen) {
   Status status = Shell(
