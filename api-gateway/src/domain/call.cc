@@ -90,7 +90,7 @@ bool Call::Require(const std::vector<std::string_view>& actions, std::string_vie
 std::string Call::Traceparent() const {
   auto given = request.headers.Get("traceparent");
   if (given && TraceContext::Parse(*given)) return std::string(*given);
-  return TraceContext::NewRoot().ToTraceparent();
+  return TraceContext::NewRoot(1).ToTraceparent();
 }
 
 Result<json::object> Call::Body() const {

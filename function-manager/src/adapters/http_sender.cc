@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker-adapters/topics.h"
+#include "common/http/retry_after.h"
 #include "common/metrics.h"
 #include "common/trace.h"
 #include "function-manager/src/domain/reply_event.h"
@@ -133,7 +134,7 @@ Answer ToAnswer(const http::Client::Outcome& outcome, int64_t now_s) {
   answer.status = outcome.response.status;
   answer.head = HeadOf(outcome.response.body);
   if (auto retry_after = outcome.response.headers.Get("retry-after")) {
-    answer.retry_after = ParseRetryAfter(*retry_after, now_s);
+    answer.retry_after = http::ParseRetryAfter(*retry_after, now_s);
   }
   return answer;
 }

@@ -167,8 +167,9 @@ void Endpoints::Handle(http::Request request, std::shared_ptr<http::ResponseWrit
     return answer(EndpointFault(413, "request body is too large: at most 1.9 MB reach a function"));
   }
   auto given = request.headers.Get("traceparent");
-  call.traceparent = given && TraceContext::Parse(*given) ? std::string(*given)
-                                                          : TraceContext::NewRoot().ToTraceparent();
+  call.traceparent = given && TraceContext::Parse(*given)
+                         ? std::string(*given)
+                         : TraceContext::NewRoot(1).ToTraceparent();
   rpc_.Call(kFunctionManager, std::move(call), blocking ? kTimeout : kQueueing,
             [answer, blocking](const Result<broker::RpcReply>& reply) {
               if (!reply.ok()) return answer(Failed(reply.error()));
