@@ -27,7 +27,12 @@ def test_a_service_at_rest_has_few_threads(stack, service):
 
     def few():
         names = [(thread / "comm").read_text().strip() for thread in task.iterdir()]
-        assert names.count("rdk:main") <= most(), sorted(names)
+        handles = {
+            sample: value
+            for sample, value in stack.metrics(service).items()
+            if sample.startswith("dispatch_kafka_connections{") and value > 0
+        }
+        assert names.count("rdk:main") <= most(), handles
         assert sum(not name.startswith("rdk:") for name in names) <= OTHERS, sorted(names)
         return True
 

@@ -42,6 +42,7 @@ void ReaderCore::Open() {
 }
 
 void ReaderCore::Add(const PortPtr& port, const TopicPartition& tp, int64_t offset) {
+  asked_.erase(tp);  // another place than the one that it was asked for at
   auto [it, added] = parts_.try_emplace(tp);
   if (!added) return Move(tp, it->second, offset);
   owners_[tp] = port;

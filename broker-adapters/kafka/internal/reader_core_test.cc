@@ -66,6 +66,7 @@ class Stalling : public ReaderCore {
     if (rk_ && for_good_ == rd_kafka_name(rk_.get())) PauseBehind();
   }
   void PauseBehind() {
+    if (!rk_) return;
     ListPtr list = MakeList(stalls_);
     rd_kafka_pause_partitions(rk_.get(), list.get());
   }
@@ -120,6 +121,20 @@ TEST_F(ReaderCoreTest, OnePartitionThatStandsStillIsFetchedAnew) {
   cluster_.Produce("t", 1, "d");
   cluster_.Produce("t", 0, "e");
   EXPECT_TRUE(Reads(5)) << "and nothing is read twice";
+}
+
+TEST_F(ReaderCoreTest, OneThatIsAskedForAgainDoesNotStandStill) {
+  for (const char* value : {"a", "b"}) cluster_.Produce("t", 0, value);
+  ASSERT_TRUE(Reads(2));
+  core_->Stall({"t", 0});
+  for (int i = 0; i < 30; ++i) {
+    core_->Remove({"t", 0});
+    core_->Add(port_, {"t", 0}, 1);
+    core_->Stall({"t", 0});
+    loop_.RunUntil([] { return false; }, milliseconds(100));
+  }
+  EXPECT_EQ(read_.size(), 2u) << "it was fetched anew";
+  EXPECT_TRUE(Reads(3));
 }
 
 TEST_F(ReaderCoreTest, AHandleThatStandsStillIsOpenedAnew) {
