@@ -20,6 +20,7 @@ struct Flag {
   std::string help;
   char letter = 0;
   bool repeatable = false;
+  bool hidden = false;  // VMware's, for its scripts: help does not list it
 };
 
 /// A command line, taken apart: flags may stand anywhere, `--name value` or `--name=value`, `-o v`

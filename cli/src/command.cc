@@ -55,6 +55,7 @@ std::vector<Flag> CommonFlags() {
        .value = "table|json|yaml",
        .help = "form of what is printed",
        .letter = 'o'},
+      {.name = "json", .help = "-o json, as VMware's command has it", .hidden = true},
       {.name = "help", .help = "this text", .letter = 'h'},
   };
   const auto& connection = ConnectionFlags();
@@ -64,9 +65,12 @@ std::vector<Flag> CommonFlags() {
 
 std::string FlagHelp(const std::vector<Flag>& flags) {
   size_t width = 0;
-  for (const Flag& flag : flags) width = std::max(width, SyntaxOf(flag).size());
+  for (const Flag& flag : flags) {
+    if (!flag.hidden) width = std::max(width, SyntaxOf(flag).size());
+  }
   std::string out;
   for (const Flag& flag : flags) {
+    if (flag.hidden) continue;
     out += fmt::format("  {:<{}}   {}{}\n", SyntaxOf(flag), width, flag.help,
                        flag.repeatable ? " (repeatable)" : "");
   }

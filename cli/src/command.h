@@ -50,6 +50,11 @@ class Command {
  public:
   virtual ~Command() = default;
   virtual const CommandInfo& info() const = 0;
+  /// Those that these words are read by: `info().flags`, but for a letter that stands for something
+  /// else with some of them.
+  virtual std::vector<Flag> FlagsFor(const std::vector<std::string>& /*words*/) const {
+    return info().flags;
+  }
   /// What `help VERB WORD` says; empty: nothing of its own.
   virtual std::string HelpFor(const std::string& /*word*/) const { return {}; }
   virtual Status Run(Invocation& invocation) const = 0;

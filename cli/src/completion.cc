@@ -102,7 +102,9 @@ class Completer {
     for (const Kind& kind : Kinds()) Offer(kind.name, "kind");
   }
   void Flags(const std::vector<Flag>& flags) {
-    for (const Flag& flag : flags) Offer("--" + flag.name, flag.help);
+    for (const Flag& flag : flags) {
+      if (!flag.hidden) Offer("--" + flag.name, flag.help);
+    }
   }
   // The names that there are of a kind. Whoever may not see them has none.
   void Names(const std::string& kind_name) {

@@ -125,6 +125,10 @@ TEST_F(Connecting, ContextsAreSetUsedShownAndDeleted) {
   ASSERT_EQ(m.Run({"context", "use", "b"}), 0);
   ASSERT_EQ(m.Run({"context", "show"}), 0);
   EXPECT_THAT(m.out, HasSubstr("https://b.example:443"));
+  ASSERT_EQ(m.Run({"context", "set", "a"}), 0);  // VMware's word for use
+  ASSERT_EQ(m.Run({"context", "current"}), 0);
+  EXPECT_EQ(m.out, "a\n");
+  ASSERT_EQ(m.Run({"context", "use", "b"}), 0);
   ASSERT_EQ(m.Run({"context", "delete", "b"}), 0);
   EXPECT_EQ(m.Run({"context", "use", "b"}), 1);
   EXPECT_EQ(m.Run({"context", "set", "new"}), 2);

@@ -24,6 +24,9 @@ struct Environment {
   /// Lets somebody edit a file; the exit code of the program.
   std::function<int(const std::string& editor, const std::filesystem::path& file)> edit;
 
+  /// What is at a URL, without any key.
+  std::function<Result<std::string>(const std::string& url)> fetch;
+
   static Environment OfProcess();
 
   /// The variable, when it is set and not empty.

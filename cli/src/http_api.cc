@@ -14,6 +14,9 @@ namespace {
 
 constexpr Duration kForever = std::chrono::hours(24 * 365);
 constexpr size_t kMaxAnswer = 256 * 1024 * 1024;
+constexpr size_t kMaxFetched = 16 * 1024 * 1024;
+
+std::string UserAgent() { return fmt::format("dispatch-cli/{}", BuildVersion()); }
 
 class HttpApi : public Api {
  public:
@@ -80,7 +83,7 @@ class HttpApi : public Api {
     http::ClientOptions options;
     options.allow_private_addresses = true;
     options.verify_tls = !connection.insecure;
-    options.user_agent = fmt::format("dispatch-cli/{}", BuildVersion());
+    options.user_agent = UserAgent();
     return options;
   }
 
@@ -99,6 +102,31 @@ class HttpApi : public Api {
 };
 
 }  // namespace
+
+Result<std::string> Fetch(const std::string& url) {
+  EventLoop loop;
+  http::ClientOptions options;
+  options.allow_private_addresses = true;
+  options.user_agent = UserAgent();
+  http::Client client(loop, options);
+  http::ClientRequest request;
+  request.method = "GET";
+  request.url = url;
+  request.max_response_bytes = kMaxFetched;
+  auto outcome = std::make_shared<std::optional<http::Client::Outcome>>();
+  client.Send(std::move(request),
+              [outcome](http::Client::Outcome got) { *outcome = std::move(got); });
+  loop.RunUntil([&] { return outcome->has_value(); }, kForever);
+  auto& got = *outcome;
+  bool answered = got && got->failure == http::FailureKind::kNone;
+  std::string why = !answered ? (got ? got->message : "no answer")
+                    : got->response.status != 200
+                        ? fmt::format("it answered {}", got->response.status)
+                    : got->response.truncated ? "it is more than 16 MB"
+                                              : "";
+  if (why.empty()) return std::move(got->response.body);
+  return Error{Code::kNotFound, fmt::format("cannot read {}: {}", url, why)};
+}
 
 std::unique_ptr<Api> ConnectApi(Connection connection) {
   return std::make_unique<HttpApi>(std::move(connection));

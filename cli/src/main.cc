@@ -7,5 +7,7 @@
 int main(int argc, char** argv) {
   using namespace dispatch::cli;
   std::ios::sync_with_stdio(false);
-  return Main({argv + 1, argv + argc}, Environment::OfProcess(), std::cout, std::cerr, ConnectApi);
+  Environment environment = Environment::OfProcess();
+  environment.fetch = Fetch;
+  return Main({argv + 1, argv + argc}, environment, std::cout, std::cerr, ConnectApi);
 }

@@ -93,12 +93,13 @@ int Main(std::vector<std::string> words, const Environment& environment, std::os
   const Command& command = *found;
   const CommandInfo& info = command.info();
   if (!info.raw && AsksForHelp(words)) return Help(command, words, out);
-  std::vector<Flag> flags = info.flags;
+  std::vector<Flag> flags = command.FlagsFor(words);
   for (Flag& flag : CommonFlags()) flags.push_back(std::move(flag));
   if (info.raw) words.insert(words.begin(), "--");
   auto arguments = Arguments::Parse(words, flags);
   if (!arguments.ok()) return Fail(arguments.error(), verb, err);
-  auto format = ParseFormat(arguments->ValueOr("output", "table"));
+  auto format =
+      ParseFormat(arguments->ValueOr("output", arguments->Has("json") ? "json" : "table"));
   if (!format.ok()) return Fail(format.error(), verb, err);
 
   std::unique_ptr<Api> api;

@@ -1,5 +1,7 @@
 """Functions behind HTTP requests: the second server of api-gateway (vmware-wire sections 6, 12)."""
 
+import threading
+
 from lib.http_function import answer_of
 from lib.receiver import Answer
 from lib.wait import eventually
@@ -67,6 +69,36 @@ def test_changes_are_live_at_once(org, expose, echo, call, name):
     shown = org.delete(f"{API}/{expose.name}", expect=200).json()
     assert shown["name"] == expose.name
     assert call("GET", path).status_code == 404
+
+
+def test_changes_drop_no_request(org, expose, function, call, name):
+    """While another function, other methods and other paths come and go, each request has its answer."""
+    first = function(lambda context, payload: "first")
+    second = function(lambda context, payload: "second")
+    path = expose(first, f"/{name('busy')}")
+    stop, answers = threading.Event(), []
+
+    def load():
+        while not stop.is_set():
+            answer = call("GET", path)
+            answers.append((answer.status_code, answer.text))
+
+    threads = [threading.Thread(target=load) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for round_ in range(10):
+            body = {"function": (first, second)[round_ % 2], "uris": [path, f"{path}/{round_}"], "enabled": True}
+            methods = ["GET"] if round_ % 3 else ["GET", "POST"]
+            org.put(f"{API}/{expose.name}", {**body, "methods": methods}, expect=200)
+            # Live when the change is answered.
+            assert call("GET", path).json() == ("first", "second")[round_ % 2]
+            assert call("GET", f"{path}/{round_}").status_code == 200
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert set(answers) == {(200, '"first"'), (200, '"second"')}, set(answers)
 
 
 def test_functions_choose_status_fields_and_type(expose, function, call, name):

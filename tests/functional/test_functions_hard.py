@@ -1,5 +1,6 @@
 """What functions do to each other and to secrets, and what is left when their service is killed."""
 
+import base64
 import hashlib
 import os
 import threading
@@ -125,7 +126,7 @@ def test_secrets_of_every_source_reach_the_function(stack, org, topic, subscribe
 
 def found_in(stack, values: list[bytes], seen: bytes) -> list[str]:
     """Where one of the values is: processes, topics, logs, tables, files of functions."""
-    forms = values + [value.hex().encode() for value in values]
+    forms = values + [value.hex().encode() for value in values] + [b64 for v in values for b64 in base64_of(v)]
     where = ["/proc/*/cmdline"] if any(value in seen for value in values) else []
     for called in topics(stack.kafka_brokers):
         for record in read_all(stack.kafka_brokers, called):
@@ -147,6 +148,12 @@ def found_in(stack, values: list[bytes], seen: bytes) -> list[str]:
         if folder.is_file() and holds(folder, values):
             where.append(str(folder))
     return sorted(set(where))
+
+
+def base64_of(value: bytes) -> list[bytes]:
+    """What is the same of it wherever it begins in a text that was encoded as a whole."""
+    whole = [base64.b64encode(b"x" * before + value)[4 if before else 0 :] for before in range(3)]
+    return [text.rstrip(b"=")[:-2] for text in whole]
 
 
 def holds(file: Path, values: list[bytes]) -> bool:

@@ -60,12 +60,12 @@ std::vector<Document> InOrder(std::vector<Document> all) {
   return ordered;
 }
 
-Result<std::vector<Document>> ReadAll(const Arguments& arguments) {
+Result<std::vector<Document>> ReadAll(const Arguments& arguments, const Environment& environment) {
   std::vector<Document> all;
   for (const std::string& path : arguments.All("file")) {
     ASSIGN_OR_RETURN(auto files, FilesOf(path, arguments.Has("recursive")));
     for (const std::string& file : files) {
-      ASSIGN_OR_RETURN(auto documents, ReadDocuments(file, nullptr));
+      ASSIGN_OR_RETURN(auto documents, ReadDocuments(environment, file, nullptr));
       for (Document& document : documents) {
         RETURN_IF_ERROR(ResolveFiles(document, arguments.ValueOr("work-dir", "")));
       }
@@ -101,7 +101,7 @@ class Apply : public Command {
         "Secrets are written each time: what they hold cannot be compared.\n";
     info_.flags = {{.name = "file",
                     .value = "FILE",
-                    .help = "YAML or JSON; a directory: all in it; -: standard input",
+                    .help = "YAML or JSON, also a URL; a directory: all in it; -: standard input",
                     .letter = 'f',
                     .repeatable = true},
                    WorkDirectoryFlag(),
@@ -118,7 +118,8 @@ class Apply : public Command {
     bool seed = arguments.positionals().size() == 1 && IsSeed(arguments.positionals()[0]);
     if (!seed) RETURN_IF_ERROR(CheckCount(arguments, 0, 0, ""));
     if (!seed && !arguments.Has("file")) return UsageError("--file is missing: what to apply");
-    auto read = seed ? Result<std::vector<Document>>(SeedImages()) : ReadAll(arguments);
+    auto read = seed ? Result<std::vector<Document>>(SeedImages())
+                     : ReadAll(arguments, invocation.environment);
     if (!read.ok()) return read.error();
     const std::vector<Document>& documents = *read;
     ASSIGN_OR_RETURN(Api * api, invocation.api());

@@ -33,7 +33,7 @@ class Context : public Command {
     info_.text =
         "Contexts are kept in ~/.dispatch/config.json, in the form of VMware's CLI. `set` keeps\n"
         "what --host, --port, --scheme, --organization, --project, --token, --service-account,\n"
-        "--jwt-private-key and --insecure say. Without any\n"
+        "--jwt-private-key and --insecure say; without any of them it is `use`. Without any\n"
         "context a local stack in or above the current directory is used.\n";
     info_.flags = {
         {.name = "token-file", .value = "FILE", .help = "of set: the key is in this file"},
@@ -65,8 +65,11 @@ class Context : public Command {
       invocation.out << file.current() << "\n";
       return {};
     }
-    if (action == "set") return Set(invocation, file, words[1]);
-    if (action == "use") {
+    // VMware's `set` of one that is there makes it the current one.
+    bool nothing_to_set =
+        invocation.arguments.given().empty() && words.size() > 1 && file.Find(words[1]) != nullptr;
+    if (action == "set" && !nothing_to_set) return Set(invocation, file, words[1]);
+    if (action == "use" || action == "set") {
       RETURN_IF_ERROR(file.Use(words[1]));
       RETURN_IF_ERROR(file.Save());
       invocation.out << fmt::format("Using context: {}\n", words[1]);

@@ -15,8 +15,8 @@ namespace {
 const std::vector<Flag>& OwnFlags() {
   static const std::vector<Flag> flags = {{.name = "file",
                                            .value = "FILE",
-                                           .help = "objects as JSON or YAML, several too; - is "
-                                                   "standard input",
+                                           .help = "objects as JSON or YAML, several too; a URL, "
+                                                   "or - for standard input",
                                            .letter = 'f'},
                                           WorkDirectoryFlag(),
                                           {.name = "output-file",
@@ -105,6 +105,9 @@ class Create : public Command {
   }
 
   const CommandInfo& info() const override { return info_; }
+  std::vector<Flag> FlagsFor(const std::vector<std::string>& words) const override {
+    return WithFlagsOfKind(words, info_.flags);
+  }
   std::string HelpFor(const std::string& word) const override { return KindHelp("create", word); }
 
   Status Run(Invocation& invocation) const override {
@@ -192,7 +195,7 @@ class Create : public Command {
     }
     if (auto file = arguments.Value("file")) {
       RETURN_IF_ERROR(CheckCount(arguments, 0, 1, "a kind"));
-      ASSIGN_OR_RETURN(auto documents, ReadDocuments(*file, kind));
+      ASSIGN_OR_RETURN(auto documents, ReadDocuments(invocation.environment, *file, kind));
       for (Document& document : documents) {
         RETURN_IF_ERROR(ResolveFiles(document, arguments.ValueOr("work-dir", "")));
       }

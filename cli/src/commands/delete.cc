@@ -15,8 +15,11 @@ class Delete : public Command {
     info_.text = "Objects of a file are deleted in the reverse order, what others refer to last.\n";
     info_.flags = {{.name = "file",
                     .value = "FILE",
-                    .help = "objects as JSON or YAML, by kind and name; - is standard input",
-                    .letter = 'f'}};
+                    .help = "objects as JSON or YAML, by kind and name; a URL, or - for standard "
+                            "input",
+                    .letter = 'f'},
+                   WorkDirectoryFlag()};
+    info_.flags.back().hidden = true;  // no file that they name is read
     info_.examples = {"dispatch delete sub orders-demo", "dispatch delete key ci"};
   }
 
@@ -26,7 +29,7 @@ class Delete : public Command {
     const auto& words = invocation.arguments.positionals();
     if (auto file = invocation.arguments.Value("file")) {
       RETURN_IF_ERROR(CheckCount(invocation.arguments, 0, 0, ""));
-      ASSIGN_OR_RETURN(auto documents, ReadDocuments(*file, nullptr));
+      ASSIGN_OR_RETURN(auto documents, ReadDocuments(invocation.environment, *file, nullptr));
       return DeleteAll(invocation, documents);
     }
     if (words.size() == 1 && IsSeed(words[0])) return DeleteAll(invocation, SeedImages());

@@ -73,7 +73,7 @@ class Edit : public Command {
       invocation.err << "nothing was changed\n";
       return {};
     }
-    auto updated = Write(*api, *kind, path, words[1], revision, file);
+    auto updated = Write(environment, *api, *kind, path, words[1], revision, file);
     if (!updated.ok()) return Kept(file, updated.error());
     fs::remove(file, ignored);
     Report report(invocation);
@@ -84,10 +84,10 @@ class Edit : public Command {
   }
 
  private:
-  static Result<json::value> Write(Api& api, const Kind& kind, const std::string& path,
-                                   const std::string& name, int64_t revision,
-                                   const fs::path& file) {
-    ASSIGN_OR_RETURN(auto documents, ReadDocuments(file, &kind));
+  static Result<json::value> Write(const Environment& environment, Api& api, const Kind& kind,
+                                   const std::string& path, const std::string& name,
+                                   int64_t revision, const fs::path& file) {
+    ASSIGN_OR_RETURN(auto documents, ReadDocuments(environment, file, &kind));
     if (documents.size() != 1) return Error{Code::kInternal, "the file holds several documents"};
     json::object object = Writable(std::move(documents[0].object));
     if (json::GetString(object, "name", name) != name) {

@@ -58,6 +58,23 @@ class Exec : public Command {
   }
 
   const CommandInfo& info() const override { return info_; }
+  // In the Knative line -a is --accept: no application's name is a media type.
+  std::vector<Flag> FlagsFor(const std::vector<std::string>& words) const override {
+    std::vector<Flag> flags = info_.flags;
+    bool accepts = false;
+    for (size_t i = 0; i < words.size(); ++i) {
+      bool own = words[i].starts_with("-a") && words[i].find('/') != std::string::npos;
+      bool next =
+          words[i] == "-a" && i + 1 < words.size() && words[i + 1].find('/') != std::string::npos;
+      accepts = accepts || own || next;
+    }
+    if (!accepts) return flags;
+    for (Flag& flag : flags) {
+      if (flag.name == "application") flag.letter = 0;
+      if (flag.name == "accept") flag.letter = 'a';
+    }
+    return flags;
+  }
 
   Status Run(Invocation& invocation) const override {
     const Arguments& arguments = invocation.arguments;

@@ -35,6 +35,46 @@ TEST_F(FunctionVerbs, CreatesWhatFunctionsNeed) {
   EXPECT_THAT(m.err, HasSubstr("BASE_IMAGE"));
 }
 
+TEST_F(FunctionVerbs, TakesVmwaresFlags) {
+  m.Answer(201, R"({"name": "p"})");
+  ASSERT_EQ(m.Run({"iam", "create", "policy", "p", "-s", "a,b", "-a", "get", "-r", "*"}), 0)
+      << m.err;
+  EXPECT_EQ(Sent(), R"(POST /v1/iam/policy {"name":"p","rules":[{"subjects":["a","b"],)"
+                    R"("actions":["get"],"resources":["*"]}]})");
+  m.Answer(200, R"([{"name": "p", "rules": []}])");
+  ASSERT_EQ(m.Run({"iam", "get", "policy", "-w"}), 0) << m.err;
+  const std::string apis = R"([{"name": "a", "function": "f"}, {"name": "b", "function": "g"}])";
+  for (const char* flag : {"-f", "--func"}) {
+    m.Answer(200, apis);
+    ASSERT_EQ(m.Run({"--json", "get", "api", flag, "g"}), 0) << m.err;
+    EXPECT_EQ(json::Parse(m.out)->as_array().size(), 1u) << m.out;
+    EXPECT_THAT(m.out, HasSubstr(R"("name": "b")"));
+  }
+  m.Answer(200, "[]");
+  ASSERT_EQ(m.Run({"get", "functions", "--json"}), 0) << m.err;
+  EXPECT_EQ(m.out, "[]\n");
+  ASSERT_EQ(m.Run({"help", "get"}), 0);
+  EXPECT_THAT(m.out, Not(HasSubstr("--json")));
+  m.requests.clear();
+  m.Answer(200, R"({"name": "r", "status": "READY", "outputBytes": "e30="})");
+  ASSERT_EQ(m.Run({"exec", "f", "-a", "text/plain"}), 0) << m.err;
+  EXPECT_THAT(m.requests[0].body, HasSubstr(R"("Accept":"text/plain")"));
+  EXPECT_THAT(m.requests[0].body, Not(HasSubstr("Application")));
+}
+
+TEST_F(FunctionVerbs, TakesFilesFromAUrl) {
+  const std::string url = "https://example.com/objects.yaml";
+  m.pages[url] = "kind: Secret\nname: s\nsecrets:\n  k: v\n";
+  m.Answer(201, R"({"name": "s"})");
+  ASSERT_EQ(m.Run({"create", "-f", url}), 0) << m.err;
+  EXPECT_EQ(Sent(), R"(POST /v1/secret {"name":"s","secrets":{"k":"v"}})");
+  m.Answer(204, "");
+  ASSERT_EQ(m.Run({"delete", "-f", url, "-w", "/x"}), 0) << m.err;
+  EXPECT_EQ(Sent(1), "DELETE /v1/secret/s");
+  EXPECT_EQ(m.Run({"apply", "-f", "https://example.com/none.yaml"}), 1);
+  EXPECT_THAT(m.err, HasSubstr("cannot read https://example.com/none.yaml"));
+}
+
 TEST_F(FunctionVerbs, CreatesAFunctionOfFiles) {
   m.Write("src/hello.py", "def handle(ctx, payload): return 1\n");
   m.Write("in.json", R"({"type": "object"})");

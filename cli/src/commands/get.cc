@@ -35,6 +35,27 @@ class Get : public Command {
   }
 
   const CommandInfo& info() const override { return info_; }
+  // VMware's -f is a function for apis, and its -w for policies shows what is always shown.
+  std::vector<Flag> FlagsFor(const std::vector<std::string>& words) const override {
+    std::vector<Flag> flags = info_.flags;
+    const Kind* kind = KindAmong(words);
+    if (kind != nullptr && kind->name == "api") {
+      std::erase_if(flags, [](const Flag& flag) { return flag.name == "follow"; });
+      flags.push_back(FunctionFlag());
+    }
+    if (kind != nullptr && kind->name == "policy") {
+      flags.push_back({.name = "wide", .letter = 'w', .hidden = true});
+    }
+    return flags;
+  }
+  std::string HelpFor(const std::string& word) const override {
+    auto kind = FindKind(word);
+    if (!kind.ok() || (*kind)->name != "api") return {};
+    std::vector<Flag> flags = info_.flags;
+    std::erase_if(flags, [](const Flag& flag) { return flag.help.starts_with("runs: "); });
+    flags.push_back(FunctionFlag());
+    return "Usage: dispatch get api [NAME...] [FLAGS]\n\nFlags:\n" + FlagHelp(flags);
+  }
 
   Status Run(Invocation& invocation) const override {
     const auto& words = invocation.arguments.positionals();
@@ -59,6 +80,13 @@ class Get : public Command {
   }
 
  private:
+  static Flag FunctionFlag() {
+    return {.name = "func",
+            .value = "FUNCTION",
+            .help = "apis: only those that serve this function",
+            .letter = 'f'};
+  }
+
   static Status List(Invocation& invocation, Api& api, const Kind& kind) {
     std::string path = kind.path;
     char separator = '?';
@@ -71,6 +99,14 @@ class Get : public Command {
     }
     ASSIGN_OR_RETURN(auto list, CallJson(api, "GET", path));
     if (!list.is_array()) return Error{Code::kInternal, path + " is no list"};
+    if (auto function = invocation.arguments.Value("func")) {
+      json::array all = std::move(list.as_array());
+      list.emplace_array();
+      for (json::value& api : all) {
+        bool serves = api.is_object() && json::GetString(api.as_object(), "function") == *function;
+        if (serves) list.as_array().push_back(std::move(api));
+      }
+    }
     return Print(invocation, kind, list, list.as_array());
   }
 

@@ -115,9 +115,11 @@ Error At(const std::string& place, Error error) {
   return error;
 }
 
-Result<std::vector<Document>> ReadDocuments(const std::string& path, const Kind* kind) {
+Result<std::vector<Document>> ReadDocuments(const Environment& environment, const std::string& path,
+                                            const Kind* kind) {
   std::string file = path == "-" ? "standard input" : path;
-  ASSIGN_OR_RETURN(std::string text, ReadFile(path));
+  bool remote = path.starts_with("http://") || path.starts_with("https://");
+  ASSIGN_OR_RETURN(std::string text, remote ? environment.fetch(path) : ReadFile(path));
   auto values = ParseDocuments(text);
   if (!values.ok()) return At(file, values.error());
   std::vector<Document> documents;
@@ -159,6 +161,19 @@ std::vector<Flag> FlagsOfAllKinds() {
       if (!Has(flags, flag.name)) flags.push_back(flag);
     }
   }
+  return flags;
+}
+
+const Kind* KindAmong(const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (auto kind = FindKind(word); kind.ok()) return *kind;
+  }
+  return nullptr;
+}
+
+std::vector<Flag> WithFlagsOfKind(const std::vector<std::string>& words, std::vector<Flag> flags) {
+  const Kind* kind = KindAmong(words);
+  if (kind != nullptr) flags.insert(flags.begin(), kind->flags.begin(), kind->flags.end());
   return flags;
 }
 

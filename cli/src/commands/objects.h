@@ -16,9 +16,10 @@ struct Document {
   std::string directory = {};  // of the file; empty: of none
 };
 
-/// The documents of --file. Each tells its `kind`, unless `kind` does. Errors name file and
-/// document.
-Result<std::vector<Document>> ReadDocuments(const std::string& path, const Kind* kind);
+/// The documents of --file: a file, a URL or (-) standard input. Each tells its `kind`, unless
+/// `kind` does. Errors name file and document.
+Result<std::vector<Document>> ReadDocuments(const Environment& environment, const std::string& path,
+                                            const Kind* kind);
 
 /// Puts the files that a document names into it: `sourcePath` of a function becomes `source`, and
 /// `@file` as the manifest of an image its text. Paths are tried from `work_directory` (empty: the
@@ -44,6 +45,11 @@ Status CheckFlags(const Arguments& arguments, const Kind& kind, const std::vecto
 
 /// Flags of all kinds, each name once, for taking a command line apart.
 std::vector<Flag> FlagsOfAllKinds();
+
+/// The kind that a command line is about: the first word that is one. Null: none is.
+const Kind* KindAmong(const std::vector<std::string>& words);
+/// `flags`, and before them those of that kind, whose letters count.
+std::vector<Flag> WithFlagsOfKind(const std::vector<std::string>& words, std::vector<Flag> flags);
 
 /// Help of `verb` for one kind; empty when `word` is none.
 std::string KindHelp(const std::string& verb, const std::string& word);

@@ -9,8 +9,8 @@ namespace {
 const std::vector<Flag>& OwnFlags() {
   static const std::vector<Flag> flags = {{.name = "file",
                                            .value = "FILE",
-                                           .help = "whole objects as JSON or YAML; - is standard "
-                                                   "input",
+                                           .help = "whole objects as JSON or YAML; a URL, or - "
+                                                   "for standard input",
                                            .letter = 'f'},
                                           WorkDirectoryFlag()};
   return flags;
@@ -35,6 +35,9 @@ class Update : public Command {
   }
 
   const CommandInfo& info() const override { return info_; }
+  std::vector<Flag> FlagsFor(const std::vector<std::string>& words) const override {
+    return WithFlagsOfKind(words, info_.flags);
+  }
   std::string HelpFor(const std::string& word) const override { return KindHelp("update", word); }
 
   Status Run(Invocation& invocation) const override {
@@ -58,7 +61,7 @@ class Update : public Command {
  private:
   static Status FromFile(Invocation& invocation, const std::string& file, const Kind* kind,
                          Report& report) {
-    ASSIGN_OR_RETURN(auto documents, ReadDocuments(file, kind));
+    ASSIGN_OR_RETURN(auto documents, ReadDocuments(invocation.environment, file, kind));
     ASSIGN_OR_RETURN(Api * api, invocation.api());
     for (Document& document : documents) {
       std::string name = json::GetString(document.object, "name");

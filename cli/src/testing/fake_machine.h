@@ -45,6 +45,11 @@ class FakeMachine {
       editors.push_back(editor);
       return edit ? edit(file) : 0;
     };
+    environment.fetch = [this](const std::string& url) -> Result<std::string> {
+      auto it = pages.find(url);
+      if (it != pages.end()) return it->second;
+      return Error{Code::kNotFound, "cannot read " + url};
+    };
     environment.sleep = [this](Duration time) { slept.push_back(time); };
     return environment;
   }
@@ -78,6 +83,7 @@ class FakeMachine {
 
   std::filesystem::path directory;
   std::map<std::string, std::string> variables;
+  std::map<std::string, std::string> pages;  // by URL
   std::vector<ApiAnswer> answers;
   std::vector<StreamPart> streams;
   mutable std::vector<Duration> slept;
