@@ -157,7 +157,7 @@ class EventManager {
         losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         survey_(*broker_, service.loop(), pool_, state_, progress_,
                 EngineOptions(service.config()).allowance),
-        lag_(service.loop(), state_, survey_),
+        lag_(service.loop(), state_, progress_, survey_),
         groups_(*broker_, service.loop()),
         replays_(
             *broker_, service.loop(), pool_, state_, survey_, [this] { return relay_.leading(); },

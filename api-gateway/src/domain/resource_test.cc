@@ -184,6 +184,17 @@ TEST_F(ResourceTest, SubscriptionsShowStatisticsWhenThereAreSome) {
   EXPECT_THAT(Send("GET", "/v1/lag").body, HasSubstr(R"("asked":"{\"limit\":1000}")"));
 }
 
+TEST_F(ResourceTest, BlockingKeysAreForWhoMaySeePayloads) {
+  PutState(kEventManager, "subscription", "acme", "s", R"({"name":"s","topic":"t"})");
+  Serve(kEventManager, "lag.blocking", [](const auto& request) -> Result<broker::RpcReply> {
+    return broker::RpcReply{json::array{json::Parse(request.body).value()}};
+  });
+  EXPECT_EQ(Send("GET", "/v1/subscriptions/s/blocking-keys").body, R"([{"subscription":"s"}])");
+  EXPECT_EQ(Send("GET", "/v1/subscriptions/t/blocking-keys").status, 404);
+  key_ = PutKey("acme", R"(["read"])");
+  EXPECT_EQ(Send("GET", "/v1/subscriptions/s/blocking-keys").status, 403);
+}
+
 TEST_F(ResourceTest, LagShowsWhatTheKeyMayRead) {
   Serve(kEventManager, "lag.get", [](const auto&) -> Result<broker::RpcReply> {
     return broker::RpcReply{json::Parse(R"({"subscriptions":[{"name":"a"},{"name":"b"}],
