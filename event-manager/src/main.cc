@@ -20,6 +20,8 @@
 #include "event-manager/src/adapters/drivers/secret_client.h"
 #include "event-manager/src/adapters/dry_runs.h"
 #include "event-manager/src/adapters/group_report.h"
+#include "event-manager/src/adapters/lag_archive.h"
+#include "event-manager/src/adapters/lag_history_report.h"
 #include "event-manager/src/adapters/lag_monitor.h"
 #include "event-manager/src/adapters/lag_report.h"
 #include "event-manager/src/adapters/lag_survey.h"
@@ -157,7 +159,7 @@ class EventManager {
         losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         survey_(*broker_, service.loop(), pool_, state_, progress_,
                 EngineOptions(service.config()).allowance),
-        lag_(service.loop(), state_, survey_),
+        lag_(service.loop(), state_, progress_, survey_),
         groups_(*broker_, service.loop()),
         replays_(
             *broker_, service.loop(), pool_, state_, survey_, [this] { return relay_.leading(); },
@@ -165,6 +167,8 @@ class EventManager {
         monitor_(
             service.loop(), state_, survey_, [this] { return relay_.leading(); },
             MonitorOptions(service.config())),
+        archive_(service.loop(), pool_, [this] { return relay_.leading(); }),
+        history_(state_, archive_),
         doctor_(service.loop(), pool_, "event-manager", Migrations()),
         cluster_(*broker_, state_, survey_, Topics(service.config())) {
     service_.AddReadyCheck(
@@ -198,6 +202,8 @@ class EventManager {
     subscriptions_.Register(rpc_);
     dry_runs_.Register(rpc_);
     lag_.Register(rpc_);
+    history_.Register(rpc_);
+    monitor_.OnLook([this](const LagBoard& board) { archive_.Take(board); });
     doctor_.AddCheck([this](auto done) { cluster_.LookAtKafka(std::move(done)); });
     doctor_.AddCheck([this](auto done) { cluster_.LookAtSubscriptions(std::move(done)); });
     doctor_.Register(rpc_);
@@ -240,6 +246,9 @@ class EventManager {
     service_.AddStopStep("database", [this](SteadyTime, std::function<void()> done) {
       pool_.Run([](pg::Transaction&) { return OkStatus(); },
                 [done = std::move(done)](const Status&) { done(); });
+    });
+    service_.AddStopStep("history", [this](SteadyTime, std::function<void()> done) {
+      archive_.Flush(std::move(done));
     });
     service_.AddStopStep(
         "rpc", [this](SteadyTime, std::function<void()> done) { rpc_.Stop(std::move(done)); });
@@ -332,6 +341,8 @@ class EventManager {
   GroupReport groups_;
   Replays replays_;
   LagMonitor monitor_;
+  LagArchive archive_;
+  LagHistoryReport history_;
   Doctor doctor_;
   ClusterDoctor cluster_;
 };

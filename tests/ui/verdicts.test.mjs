@@ -133,6 +133,41 @@ test("all keys in one partition", async () => {
   await shows("skewed", "it is read", WELL);
 });
 
+test("a key that blocks others", async () => {
+  const endpoint = await watched("ordered", {}, {
+    ordering: "key",
+    retry: { minBackoff: "2s", factor: 1, maxBackoff: "2s", maxAttempts: 1000, jitter: 0 },
+  });
+  const stop = flow("ordered");
+  try {
+    await flows(endpoint);
+    endpoint.statusOf = (request) => (request.headers["ce-partitionkey"] === "customer-7" ? 503 : 204);
+    const [place] = await publish("ordered", "ordered.event", 40, () => ({ partitionkey: "customer-7" }));
+    await shows("ordered", "one key is in the way", ["Failing", "Stalled"], "one key blocks 39 events: 503 from");
+    await pictured("ordered");
+    await ui.row("ordered").getByRole("link", { name: "See keys: ordered" }).click();
+    await ui.page.getByRole("heading", { name: "Blocking keys: 1 key in the way of 39 events" }).waitFor();
+    const row = ui.page.getByRole("row").filter({ hasText: "customer-7" });
+    await row.getByText(/^in |^under way|^due/).waitFor();
+    assert.match(await row.innerText(), /^customer-7\s+39\s[^]*503 from http/);
+    await ui.screenshots("blocking-keys");
+    assert.deepEqual(await ui.barriers(), []);
+    await row.getByRole("link", { name: `See ${place.partition}:${place.offset}` }).click();
+    await ui.page.getByRole("heading", { name: /ordered.event/ }).waitFor();
+    await ui.go("/");
+    const taken = endpoint.accepted;
+    endpoint.statusOf = null;
+    await eventually(() => endpoint.accepted > taken + 39, "its next attempt went well");
+    await shows("ordered", "nothing is in the way", WELL);
+    await ui.go("/subscriptions/ordered");
+    await ui.page.getByText("What matched is delivered").waitFor();
+    assert.equal(await ui.page.getByText("Blocking keys").count(), 0);
+    await ui.go("/");
+  } finally {
+    await stop();
+  }
+});
+
 test("retention that comes close", async () => {
   const endpoint = await watched("at-risk", { partitions: 1, retention: { time: "1h", bytes: 1 << 20 } });
   await publish("at-risk", "risk.event", 10);

@@ -184,7 +184,7 @@ void Dispatcher::SpillInOrder(InvocationPartition& partition, const DeliveryPtr&
     order.Left(*delivery);
     return Advance(partition, key);
   }
-  if (!keep) order.Spilled(*delivery, !behind);
+  if (!keep) order.Spilled(*delivery, behind ? kNeverDue : due_ms);
   // Its followers would pin the partition for as long as it waits.
   for (const auto& follower : order.Followers(key)) {
     if (!follower->has_row && !MaySpill(partition, key.subscription)) break;
@@ -202,7 +202,7 @@ void Dispatcher::SpillFollower(InvocationPartition& partition, const DeliveryPtr
   if (delivery->state == State::kDone) {
     partition.order().Left(*delivery);
   } else {
-    partition.order().Spilled(*delivery, false);
+    partition.order().Spilled(*delivery, kNeverDue);
   }
 }
 
@@ -416,6 +416,7 @@ void Dispatcher::Retry(const DeliveryPtr& delivery, const schema::Subscription& 
 void Dispatcher::WaitInMemory(const DeliveryPtr& delivery, std::chrono::milliseconds delay) {
   delivery->state = State::kWaiting;
   delivery->since = loop_.Steady();
+  delivery->due_ms = now_ms() + delay.count();
   delivery->timer =
       loop_.After(delay, [this, alive = std::weak_ptr(alive_), waiting = std::weak_ptr(delivery)] {
         if (alive.expired()) return;

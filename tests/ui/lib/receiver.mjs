@@ -10,7 +10,8 @@ export class Receiver {
     return receiver;
   }
 
-  /** `status`, `delay` (ms) and `hangs` may be changed at any time; answerHanging() ends the last. */
+  /** `status`, or `statusOf` a request, `delay` (ms) and `hangs` may be changed at any time;
+   *  answerHanging() ends the last. */
   endpoint(name, status = 204, delay = 0) {
     const url = `http://127.0.0.1:${this.server.address().port}/${name}`;
     const endpoint = { url, status, delay, hangs: false, tried: 0, accepted: 0, hanging: [] };
@@ -42,9 +43,10 @@ export class Receiver {
         return response.writeHead(200, { "Content-Type": "application/json" }).end(endpoint.answer(Buffer.concat(pieces)));
       }
       const answer = () => {
-        if (endpoint.status < 300) endpoint.accepted++;
-        response.writeHead(endpoint.status, { "Content-Type": "text/plain" });
-        response.end(endpoint.status < 300 ? "" : `no: ${endpoint.status}`);
+        const status = endpoint.statusOf?.(request) ?? endpoint.status;
+        if (status < 300) endpoint.accepted++;
+        response.writeHead(status, { "Content-Type": "text/plain" });
+        response.end(status < 300 ? "" : `no: ${status}`);
       };
       if (endpoint.hangs) return endpoint.hanging.push(answer);
       setTimeout(answer, endpoint.delay);
