@@ -122,6 +122,11 @@ TEST(Trace, IsFoundAmongTheHeadersOfARecord) {
       FindTraceparent({{"ce_traceparent", "x"}, {"traceparent", "bad"}, {"traceparent", valid}}),
       valid);
   EXPECT_EQ(FindTraceparent({{"traceparent", "bad"}}), "");
+  std::vector<std::pair<std::string, std::string>> headers = {{"traceparent", "bad"},
+                                                              {"traceparent", valid}};
+  ReplaceTraceparent(headers, "another");
+  EXPECT_EQ(headers[0].second, "bad");
+  EXPECT_EQ(headers[1].second, "another");
   EXPECT_TRUE(IsSampled(valid));
   EXPECT_TRUE(IsSampled("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0f"));
   EXPECT_FALSE(IsSampled("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02"));

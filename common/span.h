@@ -70,6 +70,11 @@ class Tracer {
 inline SpanPtr StartSpan(const Tracer* tracer, Span::Kind kind, std::string_view traceparent) {
   return tracer == nullptr ? nullptr : tracer->Start(kind, traceparent);
 }
+/// By the headers of a record.
+inline SpanPtr StartSpan(const Tracer* tracer, Span::Kind kind,
+                         const std::vector<std::pair<std::string, std::string>>& headers) {
+  return tracer == nullptr ? nullptr : tracer->Start(kind, FindTraceparent(headers));
+}
 inline void EndSpan(const Tracer* tracer, const SpanPtr& span) {
   if (span != nullptr) tracer->End(*span);
 }

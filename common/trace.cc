@@ -71,4 +71,15 @@ std::string_view FindTraceparent(const std::vector<std::pair<std::string, std::s
   return {};
 }
 
+void ReplaceTraceparent(std::vector<std::pair<std::string, std::string>>& headers,
+                        std::string traceparent) {
+  std::string_view found = FindTraceparent(headers);
+  for (auto& [name, value] : headers) {
+    if (value.data() == found.data()) {
+      value = std::move(traceparent);
+      return;
+    }
+  }
+}
+
 }  // namespace dispatch

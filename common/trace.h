@@ -30,5 +30,8 @@ bool IsSampled(std::string_view traceparent);
 
 /// The first valid `traceparent` among the headers of a record; empty: none.
 std::string_view FindTraceparent(const std::vector<std::pair<std::string, std::string>>& headers);
+/// Puts another in the place of that one.
+void ReplaceTraceparent(std::vector<std::pair<std::string, std::string>>& headers,
+                        std::string traceparent);
 
 }  // namespace dispatch

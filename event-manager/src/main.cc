@@ -133,7 +133,8 @@ class EventManager {
                {.service = "event-manager", .owner = Uuid::Random().ToString()}),
         state_(*broker_, service.loop(), signer_, "event-manager"),
         organizations_(*broker_, service.loop(), signer_, "identity"),
-        engine_(*broker_, service.loop(), store_, EngineOptions(service.config())),
+        engine_(*broker_, service.loop(), store_,
+                EngineOptions(service.config(), service.tracing().tracer)),
         progress_(*broker_, service.loop()),
         rpc_(*broker_, service.loop(), signer_, "event-manager"),
         rpc_client_(*broker_, service.loop(), signer_, {.client_id = "event-manager"}),
@@ -158,7 +159,7 @@ class EventManager {
                  [this] { relay_.Nudge(); }),
         losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         survey_(*broker_, service.loop(), pool_, state_, progress_,
-                EngineOptions(service.config()).allowance),
+                EngineOptions(service.config(), nullptr).allowance),
         lag_(service.loop(), state_, progress_, survey_),
         groups_(*broker_, service.loop()),
         replays_(
@@ -198,6 +199,7 @@ class EventManager {
     rpc_.OnChange([this](const schema::Request& request, const Status& status) {
       audit_.WriteChange(request, broker::AuditedResource(request), status, service_.loop().Now());
     });
+    rpc_.TraceBy(service_.tracing().tracer);
     topics_.Register(rpc_);
     subscriptions_.Register(rpc_);
     dry_runs_.Register(rpc_);
@@ -278,8 +280,9 @@ class EventManager {
     settings.allow_private = config.Bool("allow-private-sources");
     return settings;
   }
-  static MatchEngine::Options EngineOptions(const Config& config) {
+  static MatchEngine::Options EngineOptions(const Config& config, const Tracer* tracer) {
     MatchEngine::Options options;
+    options.tracer = tracer;
     options.invocations_partitions = static_cast<int32_t>(config.Int("invocations-partitions"));
     options.allowance.deliveries = config.Int("max-pending");
     options.allowance.organization = config.Int("max-pending-per-organization");

@@ -31,12 +31,10 @@ std::string HeadOf(const std::string& body) {
   return text ? head : std::string();
 }
 
-std::string TraceOf(const schema::EventData& event) {
-  for (const auto& [name, value] : event.headers) {
-    if (name != "traceparent") continue;
-    if (auto trace = TraceContext::Parse(value)) return trace->Child().ToTraceparent();
-  }
-  return {};
+// An id that nobody exports would cut the trace in two.
+std::string TraceOf(const SendRequest& request) {
+  if (!request.traceparent.empty()) return request.traceparent;
+  return std::string(FindTraceparent(request.event->headers));
 }
 
 http::HttpVersion VersionOf(schema::SinkHttp http) {
@@ -94,7 +92,7 @@ http::ClientRequest ToHttp(const SendRequest& request, cloudevents::Event& event
   }
   out.headers.Set("webhook-timestamp", std::to_string(now_s));
   out.headers.Set("dispatch-attempt", std::to_string(request.attempt));
-  if (auto trace = TraceOf(*request.event); !trace.empty()) out.headers.Set("traceparent", trace);
+  if (auto trace = TraceOf(request); !trace.empty()) out.headers.Set("traceparent", trace);
   return out;
 }
 
@@ -117,7 +115,7 @@ broker::ProduceRecord RecordOf(const SendRequest& request, cloudevents::Event re
   record.key = std::move(data.key);
   record.headers = std::move(data.headers);
   record.value = std::move(data.value);
-  if (auto trace = TraceOf(*request.event); !trace.empty()) {
+  if (auto trace = TraceOf(request); !trace.empty()) {
     record.headers.emplace_back("traceparent", trace);
   }
   return record;

@@ -278,16 +278,18 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
   bool batch =
       request.sink.mode == schema::DeliveryMode::kBatch && trials_.current() != delivery.get();
   if (batch && ticket.probe == 0 && delivery->attempts == 0) FillBatch(lane, sent, request);
-  sender_.Send(std::move(request),
-               [this, alive = std::weak_ptr(alive_), sent = std::move(sent),
-                uuid = subscription.uuid, ticket = std::move(ticket)](const Answer& answer) {
-                 if (alive.expired()) return;
-                 for (const auto& [delivery, index] : sent) {
-                   if (--in_flight_by_partition_[index] == 0) in_flight_by_partition_.erase(index);
-                 }
-                 Answered(sent, uuid, ticket, answer);
-                 Pump();
-               });
+  AttemptSpans spans(options_.tracer);
+  for (const auto& [going, index] : sent) spans.Add(*going, subscription, request);
+  sender_.Send(std::move(request), [this, alive = std::weak_ptr(alive_), sent = std::move(sent),
+                                    uuid = subscription.uuid, ticket = std::move(ticket),
+                                    spans = std::move(spans)](const Answer& answer) {
+    if (alive.expired()) return;
+    for (const auto& [delivery, index] : sent) {
+      if (--in_flight_by_partition_[index] == 0) in_flight_by_partition_.erase(index);
+    }
+    Answered(sent, uuid, ticket, spans, answer);
+    Pump();
+  });
 }
 
 // What is posted now runs behind all that is ready now: so late is an answer that comes now.
@@ -330,15 +332,16 @@ void Dispatcher::FillBatch(Lane& lane, Sent& sent, SendRequest& request) {
 }
 
 void Dispatcher::Answered(const Sent& sent, const Uuid& uuid, const Scheduler::Ticket& ticket,
-                          const Answer& answer) {
+                          const AttemptSpans& spans, const Answer& answer) {
+  Effect effect = EffectOf(answer);
+  std::string described =
+      effect == Effect::kDelivered ? "" : Describe(answer, ticket.endpoint->url);
+  spans.End(answer, effect, described);
   Lane* lane = scheduler_.Find(uuid);
   if (lane == nullptr) return;
   // The newest settings count for what comes next; the lane may outlive the subscription.
   auto subscription = lane->subscription;
-  Effect effect = EffectOf(answer);
   AttemptCounter(effect).Add(static_cast<double>(sent.size()));
-  std::string described =
-      effect == Effect::kDelivered ? "" : Describe(answer, ticket.endpoint->url);
   bool changed = scheduler_.Ended(*lane, ticket, answer, described, loop_.Steady(), loop_.Now());
   if (changed) {
     log::Info("circuit subscription={} reason=\"{}\"", subscription->Key(),
