@@ -62,7 +62,6 @@ def test_the_lag_is_kept_as_it_was(fresh_org, behind):
     assert max(waited(fresh_org, behind)) == 30
     rates = known(series(fresh_org, behind)["settledPerSecond"])
     assert 30 / 20 < sum(rates) < 30 / 4, "30 between looks that are 5 to 15 s apart"
-    assert min(rates) == 0
     (minutes,) = history(fresh_org, behind, step="1m")["subscriptions"]
     assert max(known(minutes["waiting"])) == 30
 
