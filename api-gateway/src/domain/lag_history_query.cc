@@ -77,6 +77,13 @@ Result<LagHistoryQuery> ReadLagHistoryQuery(const http::Request& request, WallTi
                                        "the time shorter",
                                        query.count));
   }
+  auto names = static_cast<int64_t>(query.subscriptions.size());
+  if (names * query.count > LagHistoryQuery::kMostOfAll) {
+    return Invalid("step",
+                   fmt::format("makes {} points of each of {} subscriptions, 20,000 are the "
+                               "most of all: make it longer, or ask for fewer",
+                               query.count, names));
+  }
   std::string partitions = request.Query("partitions").value_or("false");
   if (partitions != "true" && partitions != "false") {
     return Invalid("partitions", "must be true or false");

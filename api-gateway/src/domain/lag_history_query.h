@@ -13,7 +13,8 @@ namespace dispatch::gateway {
 /// What GET /v1/lag/history asks for: `count` steps from `from` on, of these subscriptions.
 struct LagHistoryQuery {
   static constexpr size_t kMostNames = 50;
-  static constexpr int64_t kMostPoints = 1'500;
+  static constexpr int64_t kMostPoints = 1'500;  // of one subscription
+  static constexpr int64_t kMostOfAll = 20'000;  // what one answer has room for
 
   std::vector<std::string> subscriptions;
   WallTime from{};  // a multiple of the step

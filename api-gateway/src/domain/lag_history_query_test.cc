@@ -68,6 +68,7 @@ TEST(LagHistoryQueryTest, ErrorsNameTheParameter) {
       {"subscription=a&step=x", "step"},
       {"subscription=a&step=10500ms", "step"},
       {"subscription=a&step=10s&from=2026-01-30T00:00:00Z", "step"},
+      {many.substr(1, many.rfind('&') - 1) + "&step=10s&from=2026-01-31T10:00:00Z", "step"},
       {"subscription=a&partitions=yes", "partitions"},
       {"subscription=a&subscription=b&partitions=true", "partitions"},
   };

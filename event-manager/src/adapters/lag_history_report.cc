@@ -1,5 +1,7 @@
 #include "event-manager/src/adapters/lag_history_report.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -11,6 +13,7 @@ namespace {
 
 constexpr int64_t kMostCount = 2'000;
 constexpr size_t kMostNames = 50;
+constexpr int64_t kMostUnread = 150'000;  // values
 
 struct Asked {
   std::vector<std::shared_ptr<const broker::Entity>> subscriptions;
@@ -66,6 +69,19 @@ Result<Asked> Read(const schema::Request& request, const broker::StateTable& sta
   return asked;
 }
 
+// An answer is a message of Kafka.
+Status CheckRoom(const Asked& asked, const LagPoints& points) {
+  if (!asked.partitions) return {};
+  for (const auto& [subscription, all] : points) {
+    auto partitions = all.empty() ? 0 : static_cast<int64_t>(all.back().unread.size());
+    if (partitions * asked.count <= kMostUnread) continue;
+    std::string reason = fmt::format("must be longer: {} partitions have room for {} points each",
+                                     partitions, kMostUnread / partitions);
+    return Error{Code::kInvalidArgument, "step " + reason, false, {{"step", reason}}};
+  }
+  return {};
+}
+
 }  // namespace
 
 void LagHistoryReport::Register(broker::RpcServer& server) {
@@ -80,6 +96,8 @@ void LagHistoryReport::Register(broker::RpcServer& server) {
         archive_.Read(std::move(uuids), from_ms, asked->to_ms(), asked->step_ms < kLagStep,
                       [asked = *asked, respond = std::move(respond)](Result<LagPoints> points) {
                         if (!points.ok()) return respond(points.error());
+                        if (auto room = CheckRoom(asked, *points); !room.ok())
+                          return respond(room.error());
                         json::array all;
                         for (const auto& entity : asked.subscriptions) {
                           auto series = DrawLag((*points)[entity->uuid], asked.from_ms,
