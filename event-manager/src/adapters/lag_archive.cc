@@ -12,6 +12,10 @@ constexpr int64_t kTendEvery = kLagHour;
 constexpr std::chrono::milliseconds kWriteTime{20};
 constexpr int64_t kSettleTime = 2 * kLagMinute;  // after an hour, for its last minutes to come
 
+void Complain(const char* what, const Status& status) {
+  if (log::Sometimes("lag.history")) log::Warning("{} error=\"{}\"", what, status.message());
+}
+
 LagPoint PointOf(const LagBoard::Subscription& row, int64_t at_ms) {
   const LagFigures& figures = row.figures;
   LagPoint point;
@@ -60,40 +64,46 @@ void LagArchive::Write(std::function<void()> done) {
   writing_ = true;
   int64_t now_ms = ToMillis(loop_.Now());
   bool tend = now_ms - tended_ms_ >= kTendEvery || now_ms < tended_ms_;
-  // One hour with each write, those of the last day first of all that nobody made.
-  int64_t most_ms = (now_ms - kSettleTime) / kLagHour * kLagHour;  // the first one that is not over
-  if (next_hour_ms_ == 0) next_hour_ms_ = most_ms - kLagMinutesKept + kLagHour;
-  int64_t hour_ms = next_hour_ms_ < most_ms ? next_hour_ms_ : 0;
   pool_.Run(
-      [rows = rows_, tend, hour_ms, now_ms](pg::Transaction& tx) -> Status {
-        if (tend)
-          RETURN_IF_ERROR(TendLagTables(tx, rows.empty() ? now_ms : rows[0].begun_ms, now_ms));
-        RETURN_IF_ERROR(WriteLagMinutes(tx, rows));
-        return hour_ms > 0 ? SumUpLagHour(tx, hour_ms).status() : OkStatus();
+      [rows = rows_, tend, now_ms](pg::Transaction& tx) -> Status {
+        int64_t from_ms = rows.empty() ? now_ms : rows[0].begun_ms;
+        if (tend) RETURN_IF_ERROR(TendLagTables(tx, from_ms, now_ms));
+        return WriteLagMinutes(tx, rows);
       },
-      [this, alive = std::weak_ptr(alive_), count = rows_.size(), tend, hour_ms, now_ms,
+      [this, alive = std::weak_ptr(alive_), count = rows_.size(), tend, now_ms,
        done = std::move(done)](const Status& status) {
         if (alive.expired()) return;
         writing_ = false;
-        if (status.ok() && tend) tended_ms_ = now_ms;
-        Written(count, hour_ms, status);
+        tended_ms_ = !status.ok() ? 0 : tend ? now_ms : tended_ms_;
+        Written(count, status);
         done();
       });
 }
 
-void LagArchive::Written(size_t rows, int64_t hour_ms, const Status& status) {
-  if (!status.ok()) {
-    if (log::Sometimes("lag.history")) {
-      log::Warning("cannot write the history of the lag error=\"{}\"", status.message());
-    }
-    tended_ms_ = 0;
-    int64_t oldest_ms = minute_ * kLagMinute - kMostUnwritten;
-    std::erase_if(rows_, [&](const LagRow& row) { return row.begun_ms < oldest_ms; });
-    return;
+void LagArchive::Written(size_t rows, const Status& status) {
+  if (status.ok()) {
+    // Those that came meanwhile are behind them.
+    rows_.erase(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(rows));
+    return SumUp(ToMillis(loop_.Now()));
   }
-  // Those that came meanwhile are behind them.
-  rows_.erase(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(rows));
-  if (hour_ms > 0 && next_hour_ms_ == hour_ms) next_hour_ms_ += kLagHour;
+  Complain("cannot write the history of the lag", status);
+  int64_t oldest_ms = minute_ * kLagMinute - kMostUnwritten;
+  std::erase_if(rows_, [&](const LagRow& row) { return row.begun_ms < oldest_ms; });
+}
+
+// One hour after each write; those of the last day that nobody made come first.
+void LagArchive::SumUp(int64_t now_ms) {
+  int64_t end_ms = (now_ms - kSettleTime) / kLagHour * kLagHour;
+  if (next_hour_ms_ == 0) next_hour_ms_ = end_ms - kLagMinutesKept + kLagHour;
+  if (!leads_() || next_hour_ms_ >= end_ms) return;
+  pool_.Run(
+      [hour_ms = next_hour_ms_](pg::Transaction& tx) { return SumUpLagHour(tx, hour_ms).status(); },
+      [this, alive = std::weak_ptr(alive_), hour_ms = next_hour_ms_](const Status& status) {
+        if (alive.expired() || next_hour_ms_ != hour_ms) return;
+        if (!status.ok()) Complain("cannot sum up the history of the lag", status);
+        // One that cannot be made must not keep the others from it.
+        if (status.code() != Code::kUnavailable) next_hour_ms_ += kLagHour;
+      });
 }
 
 void LagArchive::Flush(std::function<void()> done) {

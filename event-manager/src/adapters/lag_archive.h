@@ -34,7 +34,8 @@ class LagArchive {
  private:
   void Pack();
   void Write(std::function<void()> done);
-  void Written(size_t rows, int64_t hour_ms, const Status& status);
+  void Written(size_t rows, const Status& status);
+  void SumUp(int64_t now_ms);
 
   Loop& loop_;
   pg::Pool& pool_;

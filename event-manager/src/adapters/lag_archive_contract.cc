@@ -187,6 +187,27 @@ TEST_F(LagArchiveWrites, WhoDoesNotLeadWritesNothing) {
   EXPECT_EQ(points[0].waiting, 2);
 }
 
+TEST_F(LagArchiveWrites, HoursAreMadeAlsoBesideOneThatCannotBe) {
+  int64_t hour_ms = now_ms_ / kLagHour * kLagHour;
+  Run([&](pg::Transaction& tx) { return TendLagTables(tx, hour_ms - kLagMinutesKept, now_ms_); });
+  WriteMinutes(hour_ms - 22 * kLagHour, 2);
+  Run([&](pg::Transaction& tx) {
+    LagRow bad{hour_ms - 23 * kLagHour, subscription_, "nonsense"};
+    return WriteLagMinutes(tx, {bad});
+  });
+  LagArchive archive(loop_, *pool_, [] { return true; });
+  auto made = [&] { return Read(hour_ms - 22 * kLagHour, hour_ms - 21 * kLagHour, false).size(); };
+  EXPECT_EQ(made(), 12u) << "looks of two minutes";
+  bool done = false;
+  for (int i = 0; i < 60 && !done; ++i) {
+    archive.Take(BoardOf(subscription_, now_ms_ + i * 10'000, i));
+    Flush(archive);
+    loop_.RunUntil([&] { return done = made() == 1; }, 50ms);
+  }
+  EXPECT_TRUE(done) << "the worst of five minutes";
+  EXPECT_GE(Read(now_ms_, now_ms_ + kLagHour, true).size(), 2u);
+}
+
 TEST_F(LagArchiveWrites, WhatCouldNotBeWrittenIsWrittenLaterUpToTenMinutes) {
   Run([](pg::Transaction& tx) { return tx.ExecScript("alter table lag_minutes rename to gone"); });
   LagArchive archive(loop_, *pool_, [] { return true; });
