@@ -285,6 +285,11 @@ def check_binaries(report: Report, renderings: list[Rendered], folder: Path) -> 
             told["DISPATCH_ADMIN_LISTEN"] = "127.0.0.1:0"
             with tempfile.TemporaryDirectory() as empty:
                 told["DISPATCH_SERVICE_KEY_FILE"] = f"{empty}/service.key"
+                if "DISPATCH_OTLP_HEADERS_FILE" in told:
+                    headers = Path(empty, "headers")
+                    headers.touch(mode=0o600)
+                    headers.write_text("Authorization: Bearer x\n")
+                    told["DISPATCH_OTLP_HEADERS_FILE"] = str(headers)
                 environment = {"PATH": os.environ["PATH"], **told}
                 done = subprocess.run(
                     [folder / service], env=environment, capture_output=True, text=True, timeout=30

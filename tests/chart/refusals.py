@@ -18,6 +18,8 @@ REFUSALS = [
     (["postgresql.identity.password=x"], ["/postgresql/identity", "'password' not allowed"]),
     (["replicas=3"], ["'replicas' not allowed"]),
     (["drainSeconds=20s"], ["/drainSeconds", "want integer"]),
+    (["traces.sampleRatio=2"], ["/traces/sampleRatio", "maximum"]),
+    (["traces.endpoint=collector:4318"], ["/traces/endpoint", "does not match pattern"]),
     (["serviceMonitor.interval=often"], ["/serviceMonitor/interval", "pattern"]),
     (["keda.enabled=true"], ["keda.prometheusAddress: name the Prometheus"]),
     (

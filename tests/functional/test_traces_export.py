@@ -192,6 +192,22 @@ def test_a_request_for_a_run_is_one_tree(org, receiver, name, collector, blockin
     assert endpoint.requests[0]["traceparent"] == run.traceparent
 
 
+def test_a_run_again_is_in_the_trace_of_who_asks_for_it(org, receiver, name, collector):
+    called = name("fn")
+    endpoint = make_function(org, receiver, called, lambda context, payload: payload)
+    first, again, untraced = Trace(collector), Trace(collector), Trace(collector, "00")
+    run = org.post(f"/v1/runs?functionName={called}", {"blocking": True, "input": 1},
+                   headers={"traceparent": first.header}, expect=200).json()["name"]  # fmt: skip
+    first.spans(3)
+    for trace in (again, untraced):
+        org.post(f"/v1/runs/{run}/rerun", headers={"traceparent": trace.header}, expect=202)
+    spans = again.spans(4)  # one is of the question whether who asks may
+    request, ran = only(spans, name="function-manager/run.rerun"), only(spans, name=f"{org.org_name}.{called} run")
+    assert ran.parent == request.id and ran.attributes["faas.invocation_id"] != run
+    eventually(lambda: len(endpoint) == 3, "both ran")
+    assert collector.trace(untraced.id) == [] and len(collector.trace(first.id)) == 3
+
+
 def test_a_change_at_identity_is_a_span_there(org, name, collector):
     trace = Trace(collector)
     org.post("/v1/iam/keys", {"name": name("key"), "scopes": ["read"]}, headers={"traceparent": trace.header}, expect=201)

@@ -142,7 +142,8 @@ void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, c
   if (!event.ok()) {
     // The lagging readers leave it to the shared one, which has or will have seen it too.
     if (!stream.is_nil()) return guarded();
-    if (span != nullptr) schema::DescribeError(event.error(), *span);
+    // Its own words may have some of the record.
+    if (span != nullptr) schema::DescribeError({event.code(), "the record is no event"}, *span);
     EndSpan(engine_.tracer(), span);
     return engine_.writer().WriteUnparsable(topic_.topic, record, event.error().message,
                                             ToMillis(engine_.loop().Now()), std::move(guarded));

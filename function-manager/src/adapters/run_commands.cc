@@ -8,6 +8,7 @@
 #include "broker-adapters/entities/idempotency.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/trace.h"
 
 namespace dispatch {
 
@@ -52,6 +53,11 @@ std::function<void(Result<Run>)> Answering(broker::RpcServer::Responder respond,
     if (!run.ok()) return respond(run.error());
     respond(ReplyOf(*run, without_output));
   };
+}
+
+// The context that a run is kept with.
+std::string SampledIn(const schema::Request& request) {
+  return IsSampled(request.traceparent) ? request.traceparent : std::string();
 }
 
 RunQuery QueryOf(const std::string& org, const json::object& body) {
@@ -102,7 +108,7 @@ void RunCommands::Create(const schema::Request& request, Responder respond) {
   auto read = ReadRunRequest(asked != nullptr ? *asked : json::object());
   if (!read.ok()) return respond(read.error());
   Run run = NewRun(request.org, json::GetString(*body, "functionName"), std::move(*read));
-  if (IsSampled(request.traceparent)) run.request.traceparent = request.traceparent;
+  run.request.traceparent = SampledIn(request);
   catalog_.Find(run.org, run.function,
                 [this, alive = std::weak_ptr(alive_), run,
                  respond = std::move(respond)](const auto& function) mutable {
@@ -162,12 +168,13 @@ void RunCommands::Rerun(const schema::Request& request, Responder respond) {
   if (!id.ok()) return respond(id.error());
   pool_.Query<Run>(
       [org = request.org, id = *id](pg::Transaction& tx) { return FindRun(tx, org, id, ""); },
-      [this, alive = std::weak_ptr(alive_),
+      [this, alive = std::weak_ptr(alive_), traceparent = SampledIn(request),
        respond = std::move(respond)](const Result<Run>& found) mutable {
         if (alive.expired()) return;
         if (!found.ok()) return respond(found.error());
         Run run = NewRun(found->org, found->function, found->request);
         run.request.blocking = false;
+        run.request.traceparent = std::move(traceparent);
         catalog_.Find(run.org, run.function,
                       [this, alive, run, respond = std::move(respond)](const auto& f) mutable {
                         if (alive.expired()) return;

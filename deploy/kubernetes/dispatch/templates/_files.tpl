@@ -8,6 +8,10 @@
 {{- if and (eq .name "function-manager") $keys.secrets.existingSecret }}
 {{- $_ := set $files "secrets.key" $keys.secrets }}
 {{- end }}
+{{- $traces := .root.Values.traces }}
+{{- if and $traces.endpoint $traces.headers.existingSecret }}
+{{- $_ := set $files "otlp-headers" $traces.headers }}
+{{- end }}
 {{- toYaml $files }}
 {{- end }}
 

@@ -18,6 +18,15 @@ DISPATCH_{{ . | upper | replace "-" "_" }}
 {{- $_ = set $s "kafka-brokers" (include "dispatch.brokers" .root) }}
 {{- $_ = set $s "kafka-security-protocol" $kafka.securityProtocol }}
 {{- $_ = set $s "log-format" $values.logFormat }}
+{{- if $values.traces.endpoint }}
+{{- $_ = set $s "otlp-endpoint" $values.traces.endpoint }}
+{{- if $values.traces.headers.existingSecret }}
+{{- $_ = set $s "otlp-headers-file" "/run/dispatch/keys/otlp-headers" }}
+{{- end }}
+{{- end }}
+{{- if $values.traces.sampleRatio }}
+{{- $_ = set $s "traces-sample-ratio" (toString $values.traces.sampleRatio) }}
+{{- end }}
 {{- $_ = set $s "replication-factor" $kafka.replicationFactor }}
 {{- $_ = set $s "service-key-file" "/run/dispatch/keys/service.key" }}
 {{- if hasPrefix "sasl" $kafka.securityProtocol }}
