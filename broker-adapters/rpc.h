@@ -9,6 +9,7 @@
 #include "broker-adapters/mac.h"
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/span.h"
 #include "schema/messages.h"
 
 namespace dispatch::broker {
@@ -70,6 +71,8 @@ class RpcServer {
   using Changed = std::function<void(const schema::Request&, const Status&)>;
   /// Set before Start.
   void OnChange(Changed changed);
+  /// Whose spans stand for the requests, if they are sampled. Set before Start.
+  void TraceBy(const Tracer* tracer);
   void Start();
   bool ready() const;  // joined, partitions assigned or none left for us
   /// Stops taking requests, waits for the running ones.

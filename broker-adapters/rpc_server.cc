@@ -33,6 +33,18 @@ schema::Reply ToReply(const std::string& correlation_id, Result<RpcReply> result
   return reply;
 }
 
+// Only the first answer counts, as for the requester.
+void EndRequest(const Tracer* tracer, const SpanPtr& span, const Result<RpcReply>& result) {
+  if (span->ended != WallTime{}) return;
+  if (!result.ok()) {
+    span->Set("error.type", CodeName(result.code()));
+    bool ours = result.code() == Code::kInternal || result.code() == Code::kUnavailable ||
+                result.code() == Code::kDeadlineExceeded;
+    if (ours) span->error = result.message();
+  }
+  tracer->End(*span);
+}
+
 }  // namespace
 
 struct RpcServer::Impl : GroupConsumer::Listener, std::enable_shared_from_this<RpcServer::Impl> {
@@ -121,7 +133,24 @@ struct RpcServer::Impl : GroupConsumer::Listener, std::enable_shared_from_this<R
       return respond(Error{Code::kResourceExhausted,
                            service + " has too many requests in flight: try again later", true});
     }
-    handler->second(std::move(request), std::move(respond));
+    SpanPtr span = StartSpan(tracer, Span::Kind::kServer, request.traceparent);
+    if (span == nullptr) return handler->second(std::move(request), std::move(respond));
+    Describe(request, *span);
+    request.traceparent = span->context.ToTraceparent();
+    handler->second(std::move(request), [tracer = tracer, span, respond](Result<RpcReply> result) {
+      EndRequest(tracer, span, result);
+      respond(std::move(result));
+    });
+  }
+
+  void Describe(const schema::Request& request, Span& span) const {
+    span.name = service + "/" + request.method;
+    span.Set("rpc.system", "dispatch");
+    span.Set("rpc.service", service);
+    span.Set("rpc.method", request.method);
+    span.Set("messaging.system", "kafka");
+    span.Set("messaging.destination.name", RpcTopic(service));
+    span.Set("dispatch.org", request.org);
   }
 
   void Answer(const std::string& id, int32_t partition, Result<RpcReply> result) {
@@ -194,6 +223,7 @@ struct RpcServer::Impl : GroupConsumer::Listener, std::enable_shared_from_this<R
   metrics::Counter refused;
   std::map<std::string, Handler> handlers;
   Changed changed;
+  const Tracer* tracer = nullptr;
   std::set<uint64_t> running;
   uint64_t next_serial = 1;
   bool assigned = false;
@@ -226,6 +256,8 @@ void RpcServer::HandleChange(std::string method, Handler handler) {
 }
 
 void RpcServer::OnChange(Changed changed) { impl_->changed = std::move(changed); }
+
+void RpcServer::TraceBy(const Tracer* tracer) { impl_->tracer = tracer; }
 
 void RpcServer::Start() { impl_->Start(); }
 

@@ -4,6 +4,7 @@
 
 #include "broker-adapters/memory/memory_broker.h"
 #include "broker-adapters/topics.h"
+#include "common/testing/recorded_spans.h"
 #include "common/testing/simulated_loop.h"
 
 namespace dispatch::rpc_test {
@@ -79,6 +80,45 @@ TEST(Rpc, ChangesAreToldOfWithWhatCameOfThem) {
   ASSERT_EQ(told.size(), 2u);
   EXPECT_EQ(told[0], "key.create new " + std::string(CodeName(Code::kOk)));
   EXPECT_EQ(told[1], "key.create taken " + std::string(CodeName(Code::kAlreadyExists)));
+}
+
+TEST(Rpc, RequestsAreSpansBelowTheCallers) {
+  World w;
+  testing::RecordedSpans spans;
+  Tracer tracer(w.loop, spans);
+  w.server->TraceBy(&tracer);
+  std::vector<std::string> seen;
+  w.server->Handle("key.get", [&](const schema::Request& request, const RpcServer::Responder& r) {
+    seen.push_back(request.traceparent);
+    if (request.body == "gone") return r(Error{Code::kNotFound, "gone"});
+    if (request.body == "broken") return r(Error{Code::kInternal, "broken"});
+    r(RpcReply{});
+    r(Error{Code::kInternal, "a second answer counts for nothing"});
+  });
+  w.Ready();
+  const std::string header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  for (const char* body : {"", "gone", "broken"}) {
+    schema::Request request;
+    request.method = "key.get";
+    request.body = body;
+    request.traceparent = header;
+    w.client->Call("identity", std::move(request), seconds(5),
+                   [&](Result<RpcReply> r) { w.replies.push_back(std::move(r)); });
+    ASSERT_TRUE(w.Await(seen.size() + 1));
+  }
+  w.Call("key.get");
+  ASSERT_TRUE(w.Await(4));
+  EXPECT_EQ(seen[3], "");
+  ASSERT_EQ(spans.spans.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(spans.spans[i].name, "identity/key.get");
+    EXPECT_EQ(spans.spans[i].kind, Span::Kind::kServer);
+    EXPECT_EQ(spans.spans[i].parent_id, "b7ad6b7169203331");
+    EXPECT_EQ(seen[i], spans.spans[i].context.ToTraceparent());
+  }
+  EXPECT_EQ(spans.spans[0].error, std::nullopt);
+  EXPECT_EQ(spans.spans[1].error, std::nullopt) << "the caller's fault";
+  EXPECT_EQ(spans.spans[2].error, "broken");
 }
 
 TEST(Rpc, AnswersWithTheHandlersReply) {

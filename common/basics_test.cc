@@ -110,7 +110,38 @@ TEST(Trace, ParsesWhatTheSpecificationAccepts) {
   EXPECT_EQ(child.trace_id, context->trace_id);
   EXPECT_NE(child.span_id, context->span_id);
   EXPECT_TRUE(TraceContext::Parse("01" + header.substr(2) + "-more"));
-  EXPECT_TRUE(TraceContext::Parse(TraceContext::NewRoot().ToTraceparent()));
+  EXPECT_TRUE(TraceContext::Parse(TraceContext::NewRoot(0.5).ToTraceparent()));
+}
+
+TEST(Trace, SamplesTheShareOfNewTracesThatIsAskedFor) {
+  int sampled = 0;
+  for (int i = 0; i < 4'000; ++i) {
+    EXPECT_FALSE(TraceContext::NewRoot(0).sampled);
+    EXPECT_TRUE(TraceContext::NewRoot(1).sampled);
+    TraceContext quarter = TraceContext::NewRoot(0.25);
+    sampled += quarter.sampled ? 1 : 0;
+    // Who goes by the id decides the same.
+    EXPECT_EQ(quarter.sampled,
+              std::stoull(quarter.trace_id.substr(18), nullptr, 16) >= 0xc0000000000000);
+  }
+  EXPECT_NEAR(sampled, 1'000, 200);
+}
+
+TEST(Trace, IsFoundAmongTheHeadersOfARecord) {
+  std::string valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  EXPECT_EQ(
+      FindTraceparent({{"ce_traceparent", "x"}, {"traceparent", "bad"}, {"traceparent", valid}}),
+      valid);
+  EXPECT_EQ(FindTraceparent({{"traceparent", "bad"}}), "");
+  std::vector<std::pair<std::string, std::string>> headers = {{"traceparent", "bad"},
+                                                              {"traceparent", valid}};
+  ReplaceTraceparent(headers, "another");
+  EXPECT_EQ(headers[0].second, "bad");
+  EXPECT_EQ(headers[1].second, "another");
+  EXPECT_TRUE(IsSampled(valid));
+  EXPECT_TRUE(IsSampled("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0f"));
+  EXPECT_FALSE(IsSampled("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02"));
+  EXPECT_FALSE(IsSampled(""));
 }
 
 TEST(Trace, IgnoresWhatTheSpecificationSaysToIgnore) {

@@ -34,6 +34,14 @@ std::optional<int64_t> ParseInt(std::string_view text) {
   return value;
 }
 
+std::optional<double> ParseRatio(std::string_view text) {
+  double value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return {};
+  if (!(value >= 0 && value <= 1)) return {};
+  return value;
+}
+
 std::string_view TypeName(Config::Type type) {
   switch (type) {
     case Config::Type::kString:
@@ -44,6 +52,8 @@ std::string_view TypeName(Config::Type type) {
       return "true|false";
     case Config::Type::kDuration:
       return "duration";
+    case Config::Type::kRatio:
+      return "0 to 1";
   }
   return "text";
 }
@@ -81,6 +91,9 @@ std::string Problem(const Config::Setting& setting, const std::string& value) {
       return fmt::format("{} is outside {} to {}", shown, FormatDuration(Duration(setting.min)),
                          FormatDuration(Duration(setting.max)));
     }
+    case Config::Type::kRatio:
+      if (ParseRatio(value)) return {};
+      return fmt::format("{} is no number from 0 to 1, such as 0.01", shown);
   }
   return {};
 }
@@ -323,6 +336,10 @@ const std::string& Config::String(std::string_view name) const {
 
 int64_t Config::Int(std::string_view name) const {
   return ParseInt(values_.find(Find(name, Type::kInt).name)->second).value_or(0);
+}
+
+double Config::Ratio(std::string_view name) const {
+  return ParseRatio(values_.find(Find(name, Type::kRatio).name)->second).value_or(0);
 }
 
 bool Config::Bool(std::string_view name) const {

@@ -17,7 +17,7 @@ namespace dispatch {
 /// out of range and missing required settings are errors that name the setting.
 class Config {
  public:
-  enum class Type { kString, kInt, kBool, kDuration };
+  enum class Type { kString, kInt, kBool, kDuration, kRatio };
 
   struct Setting {
     std::string name;  // kebab-case
@@ -45,6 +45,7 @@ class Config {
   /// The accessors CHECK that the setting exists and has the type.
   const std::string& String(std::string_view name) const;
   int64_t Int(std::string_view name) const;
+  double Ratio(std::string_view name) const;  // 0 to 1
   bool Bool(std::string_view name) const;
   std::chrono::microseconds GetDuration(std::string_view name) const;
   /// Tells whether the user gave the setting a value.
@@ -71,7 +72,8 @@ Result<std::chrono::microseconds> ParseDuration(std::string_view text);
 std::string FormatDuration(std::chrono::microseconds duration);
 
 /// The settings that every service has: kafka-*, pg-* (when `with_postgres`), service-key-file,
-/// admin-listen, replication-factor, log-format, config, drain-timeout.
+/// admin-listen, replication-factor, log-format, otlp-*, traces-sample-ratio, config,
+/// drain-timeout.
 std::vector<Config::Setting> CommonSettings(bool with_postgres, std::string_view admin_listen);
 
 }  // namespace dispatch

@@ -60,6 +60,9 @@ TEST_F(ConfigTest, DefaultsHoldWhenNothingIsGiven) {
   EXPECT_EQ(config_.String("log-format"), "text");
   EXPECT_EQ(config_.String("admin-listen"), "127.0.0.1:9001");
   EXPECT_EQ(config_.GetDuration("pause"), std::chrono::milliseconds(250));
+  EXPECT_EQ(config_.String("otlp-endpoint"), "");
+  EXPECT_EQ(config_.String("otlp-headers-file"), "");
+  EXPECT_EQ(config_.Ratio("traces-sample-ratio"), 0);
   EXPECT_FALSE(config_.Bool("fast"));
   EXPECT_FALSE(config_.IsSet("workers"));
   EXPECT_TRUE(config_.IsSet("pg-url"));
@@ -73,9 +76,10 @@ TEST_F(ConfigTest, FlagsWinOverEnvironmentOverFile) {
   setenv("DISPATCH_WORKERS", "3", 1);
   setenv("DISPATCH_TOKEN", "the CLI's, none of ours", 1);
   setenv("DISPATCH_PAUSE", "2s", 1);
-  auto status = Load(config_, {"--pause", "3s", "--fast"});
+  auto status = Load(config_, {"--pause", "3s", "--fast", "--traces-sample-ratio=0.25"});
   ASSERT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(config_.Int("workers"), 3);
+  EXPECT_EQ(config_.Ratio("traces-sample-ratio"), 0.25);
   EXPECT_EQ(config_.GetDuration("pause"), std::chrono::seconds(3));
   EXPECT_EQ(config_.String("log-format"), "json");
   EXPECT_TRUE(config_.Bool("fast"));
@@ -91,6 +95,10 @@ TEST_F(ConfigTest, ErrorsNameTheSetting) {
   EXPECT_THAT(Load(config_, {"--pause=2m"}).message(), HasSubstr("outside 0s to 1m"));
   EXPECT_THAT(Load(config_, {"--fast=maybe"}).message(), HasSubstr("neither true nor false"));
   EXPECT_THAT(Load(config_, {"--log-format=xml"}).message(), HasSubstr("none of text, json"));
+  for (const char* ratio : {"--traces-sample-ratio=1.5", "--traces-sample-ratio=-0.1",
+                            "--traces-sample-ratio=nan", "--traces-sample-ratio=10%"}) {
+    EXPECT_THAT(Load(config_, {ratio}).message(), HasSubstr("is no number from 0 to 1"));
+  }
   EXPECT_THAT(Load(config_, {"stray"}).message(), HasSubstr("unexpected argument 'stray'"));
   EXPECT_FALSE(Load(config_, {"--workers"}).ok());
   EXPECT_THAT(Load(config_, {"--config=/nowhere"}).message(), HasSubstr("cannot be read"));

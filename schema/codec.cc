@@ -249,6 +249,36 @@ Invocation FromWire(wire::Invocation&& in) {
   return out;
 }
 
+wire::Blocked ToWire(const Blocked& in) {
+  wire::Blocked out;
+  out.keys = in.keys;
+  out.waiting = in.waiting;
+  for (const auto& from : in.first) {
+    wire::BlockingKey key;
+    key.key = from.key;
+    key.waiting = from.waiting;
+    key.since_ms = from.since_ms;
+    key.attempts = from.attempts;
+    key.last_status = from.last_status;
+    key.last_error = from.last_error;
+    key.next_ms = from.next_ms;
+    key.source_partition = from.source_partition;
+    key.source_offset = from.source_offset;
+    out.first.push_back(std::move(key));
+  }
+  return out;
+}
+
+Blocked FromWire(wire::Blocked&& in) {
+  Blocked out{in.keys, in.waiting, {}};
+  for (auto& from : in.first) {
+    out.first.push_back({std::move(from.key), from.waiting, from.since_ms, from.attempts,
+                         from.last_status, std::move(from.last_error), from.next_ms,
+                         from.source_partition, from.source_offset});
+  }
+  return out;
+}
+
 wire::Progress ToWire(const Progress& in) {
   wire::Progress out;
   out.subscription = Bytes(in.subscription);
@@ -271,6 +301,7 @@ wire::Progress ToWire(const Progress& in) {
   if (in.failing_since_ms != 0) out.__set_failing_since_ms(in.failing_since_ms);
   if (in.last_success_ms != 0) out.__set_last_success_ms(in.last_success_ms);
   if (in.scheduled != 0) out.__set_scheduled(in.scheduled);
+  if (in.blocked.keys != 0) out.__set_blocked(ToWire(in.blocked));
   return out;
 }
 
@@ -296,6 +327,7 @@ Progress FromWire(wire::Progress&& in) {
   if (in.__isset.failing_since_ms) out.failing_since_ms = in.failing_since_ms;
   if (in.__isset.last_success_ms) out.last_success_ms = in.last_success_ms;
   if (in.__isset.scheduled) out.scheduled = in.scheduled;
+  if (in.__isset.blocked) out.blocked = FromWire(std::move(in.blocked));
   return out;
 }
 
@@ -462,6 +494,22 @@ PackedAttempts FromWire(wire::PackedAttempts&& in) {
   return out;
 }
 
+wire::PackedLag ToWire(const PackedLag& in) {
+  wire::PackedLag out;
+  out.seconds = in.seconds;
+  out.waiting = in.waiting;
+  out.oldest = in.oldest;
+  out.settled = in.settled;
+  out.partitions = in.partitions;
+  out.unread = in.unread;
+  return out;
+}
+
+PackedLag FromWire(wire::PackedLag&& in) {
+  return {std::move(in.seconds), std::move(in.waiting), std::move(in.oldest),
+          std::move(in.settled), in.partitions,         std::move(in.unread)};
+}
+
 wire::InvokeCheckpoint ToWire(const InvokeCheckpoint& in) {
   wire::InvokeCheckpoint out;
   out.taken_in = in.taken_in;
@@ -558,6 +606,7 @@ DISPATCH_CODEC(AuditEntry)
 DISPATCH_CODEC(MatchCheckpoint)
 DISPATCH_CODEC(InvokeCheckpoint)
 DISPATCH_CODEC(PackedAttempts)
+DISPATCH_CODEC(PackedLag)
 
 std::string DeliveryId::WebhookId() const {
   std::string text = Bytes(topic) + Bytes(subscription) + Bytes(replay);

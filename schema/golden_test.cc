@@ -103,6 +103,14 @@ Progress MakeProgressWithScheduled() {
   return m;
 }
 
+Progress MakeProgressWithBlocked() {
+  Progress m = MakeProgressWithScheduled();
+  m.blocked = {2, 9, {{"k", 8, 7, 3, 503, "503 from h", 6, 1, 5}}};
+  return m;
+}
+
+PackedLag MakePackedLag() { return {{5, 10}, {100, -3}, {2, 0}, {70000, 40}, 2, {99, 1, -3, 0}}; }
+
 DeadLetter MakeDeadLetter() {
   return {{Id(1), 2, 3, Id(9), 4, Id(20)},
           "acme",
@@ -225,6 +233,15 @@ TEST(GoldenTest, ProgressWithScheduled) {
   Check(MakeProgressWithScheduled(),
         "18100102030405060708090a0b0c0d0e0f10150416061c1614160e16021602001608160a160c160e1803"
         "35303316101c15021612180a3530332066726f6d20680016141616161800");
+}
+TEST(GoldenTest, ProgressWithBlocked) {
+  Check(MakeProgressWithBlocked(),
+        "18100102030405060708090a0b0c0d0e0f10150416061c1614160e16021602001608160a160c160e1803"
+        "35303316101c15021612180a3530332066726f6d2068001614161616181c16041612191c18016b161016"
+        "0e150615ee07180a3530332066726f6d2068160c1502160a000000");
+}
+TEST(GoldenTest, PackedLag) {
+  Check(MakePackedLag(), "19260a141926c80105192604001926e0c5085015041946c60102050000");
 }
 TEST(GoldenTest, PackedAttempts) {
   Check(MakePackedAttempts(),

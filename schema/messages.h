@@ -130,6 +130,30 @@ struct Circuit {
   bool operator==(const Circuit&) const = default;
 };
 
+/// A key of `ordering: key` whose first delivery failed, or is without an answer for a while: what
+/// comes behind it waits.
+struct BlockingKey {
+  std::string key;       // its beginning, as text, when it is long
+  int64_t waiting = 0;   // deliveries behind the first
+  int64_t since_ms = 0;  // when that was attempted first
+  int32_t attempts = 0;  // of it, made
+  int32_t last_status = 0;
+  std::string last_error;
+  int64_t next_ms = 0;  // when it is attempted next; 0: that is under way, or about to be
+  int32_t source_partition = 0;
+  int64_t source_offset = 0;
+  bool operator==(const BlockingKey&) const = default;
+};
+
+/// All such keys of a subscription, and those with the most behind them.
+struct Blocked {
+  static constexpr size_t kFirst = 10;
+  int64_t keys = 0;
+  int64_t waiting = 0;
+  std::vector<BlockingKey> first;
+  bool operator==(const Blocked&) const = default;
+};
+
 /// dispatch.progress: what one invocations partition did for one subscription.
 struct Progress {
   Uuid subscription;
@@ -146,6 +170,7 @@ struct Progress {
   int64_t failing_since_ms = 0;    // when the first attempt failed since the last good one; 0: none
   int64_t last_success_ms = 0;     // when an attempt went well last; 0: not since the writer began
   int64_t scheduled = 0;           // pending before their time; in none of the others
+  Blocked blocked;
 };
 
 /// dispatch.dead-letters
@@ -246,6 +271,17 @@ struct PackedAttempts {
   std::vector<Attempt> attempts;
 };
 
+/// Looks at a subscription's lag, in a column of event-manager's (lag_block.h): one element a look
+/// in each list. All are differences to the element before, the first to 0.
+struct PackedLag {
+  std::vector<int64_t> seconds;
+  std::vector<int64_t> waiting;
+  std::vector<int64_t> oldest;
+  std::vector<int64_t> settled;
+  int32_t partitions = 0;
+  std::vector<int64_t> unread;  // by partition in each look; empty: nothing in any
+};
+
 /// function-manager's checkpoint of one invocations partition.
 struct InvokeCheckpoint {
   /// A record with some of its targets settled: a bit a target, the first in the lowest bit.
@@ -286,6 +322,7 @@ std::string Encode(const AuditEntry&);
 std::string Encode(const MatchCheckpoint&);
 std::string Encode(const InvokeCheckpoint&);
 std::string Encode(const PackedAttempts&);
+std::string Encode(const PackedLag&);
 
 /// Decode<Invocation>(bytes).
 template <typename Message>

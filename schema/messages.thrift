@@ -107,6 +107,24 @@ struct Circuit {
   3: string reason
 }
 
+struct BlockingKey {
+  1: binary key
+  2: i64 waiting
+  3: i64 since_ms
+  4: i32 attempts
+  5: i32 last_status
+  6: string last_error
+  7: i64 next_ms
+  8: i32 source_partition
+  9: i64 source_offset
+}
+
+struct Blocked {
+  1: i64 keys
+  2: i64 waiting
+  3: list<BlockingKey> first
+}
+
 struct Progress {
   1: binary subscription
   2: i32 partition
@@ -122,6 +140,7 @@ struct Progress {
   12: optional i64 failing_since_ms
   13: optional i64 last_success_ms
   14: optional i64 scheduled
+  15: optional Blocked blocked
 }
 
 struct DeadLetter {
@@ -222,6 +241,15 @@ struct PackedAttempt {
 
 struct PackedAttempts {
   1: list<PackedAttempt> attempts
+}
+
+struct PackedLag {
+  1: list<i64> seconds
+  2: list<i64> waiting
+  3: list<i64> oldest
+  4: list<i64> settled
+  5: i32 partitions
+  6: list<i64> unread
 }
 
 struct Mark {

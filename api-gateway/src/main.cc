@@ -78,7 +78,7 @@ broker::ProducerOptions EventProducer(Duration linger) {
 // Everything behind the HTTP server, made when the topics are there.
 struct App {
   App(EventLoop& loop, broker::Broker& broker, const broker::RecordSigner& signer,
-      const std::string& service_key, const Config& config)
+      const std::string& service_key, const Config& config, const Tracing& tracing)
       : identity(broker, loop, signer, kIdentity),
         events(broker, loop, signer, kEventManager),
         functions(broker, loop, signer, kFunctionManager),
@@ -87,7 +87,7 @@ struct App {
         services(rpc, kMaxRpcInFlight),
         prompt(broker.NewProducer(EventProducer(Duration::zero()))),
         bulk(broker.NewProducer(EventProducer(kBulkLinger))),
-        publisher(loop, *prompt, *bulk),
+        publisher(loop, *prompt, *bulk, tracing.tracer),
         browser(loop, broker, {}),
         run_streams(loop, services, {}),
         source_uploads(loop, services),
@@ -95,9 +95,11 @@ struct App {
         denials(loop, *bulk, signer),
         gateway(loop, directory, {identity, events, functions},
                 {.access_log = config.Bool("access-log"),
+                 .tracing = tracing,
                  .on_denied = [this](const Call& call,
                                      const std::string& route) { denials.Write(call, route); }}),
-        endpoints(loop, directory, rpc, {.own_tls = config.IsSet("endpoints-tls-certificate")}),
+        endpoints(loop, directory, rpc,
+                  {.own_tls = config.IsSet("endpoints-tls-certificate"), .tracing = tracing}),
         backend{loop,
                 {identity, events, functions},
                 services,
@@ -262,7 +264,7 @@ int Main(int argc, const char* const* argv) {
 
   auto replication_factor = static_cast<int16_t>(config.Int("replication-factor"));
   broker::EnsureTopics(broker, loop, NeededTopics(replication_factor), [&] {
-    app = std::make_unique<App>(loop, broker, signer, base->service_key, config);
+    app = std::make_unique<App>(loop, broker, signer, base->service_key, config, service.tracing());
   });
   return service.Run();
 }

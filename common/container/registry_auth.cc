@@ -1,18 +1,13 @@
 #include "common/container/registry_auth.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 
 #include "common/crypto.h"
 #include "common/json.h"
-#include "common/process/spawn.h"
+#include "common/private_file.h"
 
 namespace dispatch::container {
 
@@ -62,23 +57,6 @@ Result<std::string> HeaderOf(const std::string& name, const json::object& entry)
   return Encoded({{"username", user}, {"password", password}, {"serveraddress", name}});
 }
 
-Result<std::string> ReadOwn(const std::string& path) {
-  Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat status{};
-  if (!file || fstat(file.get(), &status) != 0) {
-    return Fault(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
-  }
-  if ((status.st_mode & 077) != 0) {
-    return Fault(fmt::format("others may read {}: chmod 0600", path));
-  }
-  std::string text(kMostBytes + 1, '\0');
-  ssize_t size = read(file.get(), text.data(), text.size());
-  if (size < 0) return Fault(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
-  if (static_cast<size_t>(size) > kMostBytes) return Fault(fmt::format("{} is too large", path));
-  text.resize(static_cast<size_t>(size));
-  return text;
-}
-
 }  // namespace
 
 std::string RegistryOf(const std::string& reference) {
@@ -106,7 +84,7 @@ Result<std::string> RegistryAuth(const std::string& docker_config, const std::st
 
 Result<std::string> RegistryAuthOfFile(const std::string& path, const std::string& reference) {
   if (path.empty()) return std::string();
-  ASSIGN_OR_RETURN(std::string text, ReadOwn(path));
+  ASSIGN_OR_RETURN(std::string text, ReadPrivateFile(path, kMostBytes));
   auto header = RegistryAuth(text, reference);
   if (header.ok()) return header;
   return Fault(fmt::format("{}: {}", path, header.message()));

@@ -12,7 +12,9 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/otlp/exporter.h"
 #include "common/runtime/internal/process_metrics.h"
+#include "common/uuid.h"
 #include "common/version.h"
 
 namespace dispatch {
@@ -39,6 +41,7 @@ struct Service::Impl {
       : name(the_name), config(std::move(the_name), std::move(summary), std::move(settings)) {}
 
   Status StartAdmin();
+  Status StartTracing();
   json::array Failing() const;
   http::Response Readiness();
   void BeginStop(const std::string& why);
@@ -53,6 +56,7 @@ struct Service::Impl {
   http::Router router;
   std::unique_ptr<http::Server> admin;
   uint16_t admin_port = 0;
+  std::unique_ptr<otlp::Exporter> exporter;  // none: no endpoint
 
   std::vector<ReadyCheck> checks;
   std::vector<StopStep> steps;
@@ -95,6 +99,11 @@ int Service::Start(int argc, const char* const* argv) {
     log::Error("cannot start setting=admin-listen error=\"{}\"", admin.message());
     return 1;
   }
+  Status tracing = impl.StartTracing();
+  if (!tracing.ok()) {
+    log::Error("cannot start error=\"{}\"", tracing.message());
+    return 1;
+  }
   log::Info("starting version={} commit={} admin-port={}", BuildVersion(), BuildCommit(),
             impl.admin_port);
   return -1;
@@ -102,6 +111,10 @@ int Service::Start(int argc, const char* const* argv) {
 
 EventLoop& Service::loop() { return impl_->loop; }
 const Config& Service::config() const { return impl_->config; }
+Tracing Service::tracing() const {
+  return {impl_->exporter == nullptr ? nullptr : &impl_->exporter->tracer(),
+          impl_->config.Ratio("traces-sample-ratio")};
+}
 uint16_t Service::admin_port() const { return impl_->admin_port; }
 
 void Service::AddReadyCheck(std::string name, std::function<std::string()> check) {
@@ -156,6 +169,27 @@ Status Service::Impl::StartAdmin() {
     writer->Send(std::move(response));
   });
   ASSIGN_OR_RETURN(admin_port, admin->Listen(config.String("admin-listen")));
+  return OkStatus();
+}
+
+// The first stop step, so that it runs last: what the others end is exported too.
+Status Service::Impl::StartTracing() {
+  const std::string& endpoint = config.String("otlp-endpoint");
+  if (endpoint.empty()) return OkStatus();
+  const std::string& instance = config.String("instance-id");
+  otlp::Exporter::Options options;
+  options.endpoint = endpoint;
+  options.headers_file = config.String("otlp-headers-file");
+  options.version = std::string(BuildVersion());
+  options.resource = {
+      {"service.name", name},
+      {"service.namespace", "dispatch"},
+      {"service.instance.id", instance.empty() ? Uuid::Random().ToString() : instance},
+      {"service.version", options.version}};
+  ASSIGN_OR_RETURN(exporter, otlp::Exporter::Make(loop, options));
+  steps.push_back({"traces", [this](SteadyTime until, std::function<void()> done) {
+                     exporter->Flush(until, std::move(done));
+                   }});
   return OkStatus();
 }
 

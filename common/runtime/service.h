@@ -8,13 +8,14 @@
 
 #include "common/config.h"
 #include "common/event_loop.h"
+#include "common/span.h"
 
 namespace dispatch {
 
 /// What all four services do alike: configuration, logging, the admin port (`/healthz`, `/readyz`
-/// with the reasons for "no", `/metrics`), signals. SIGTERM runs the stop steps in reverse order of
-/// registration, each given what is left of the drain time; a second SIGTERM halves nothing but
-/// ends the waiting: steps still run, with no time left.
+/// with the reasons for "no", `/metrics`), the export of traces, signals. SIGTERM runs the stop
+/// steps in reverse order of registration, each given what is left of the drain time; a second
+/// SIGTERM halves nothing but ends the waiting: steps still run, with no time left.
 class Service {
  public:
   Service(std::string name, std::string summary, std::vector<Config::Setting> settings);
@@ -29,6 +30,9 @@ class Service {
 
   EventLoop& loop();
   const Config& config() const;
+  /// By the settings otlp-endpoint and traces-sample-ratio. What has ended is exported until the
+  /// last stop step, and in it.
+  Tracing tracing() const;
 
   /// The service is ready when every check returns an empty string; else the text says why not.
   void AddReadyCheck(std::string name, std::function<std::string()> check);

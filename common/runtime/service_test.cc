@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "common/http/client.h"
+#include "common/http/server.h"
 
 namespace dispatch::service_test {
 namespace {
@@ -113,6 +114,50 @@ TEST_F(ServiceTest, ASecondSignalEndsTheWaiting) {
   EXPECT_EQ(service_.Run(), 0);
   EXPECT_THAT(order, ElementsAre("stuck", "quick"));
   EXPECT_LT(service_.loop().Steady() - start, 4s);
+}
+
+TEST_F(ServiceTest, ExportsNoTracesUnlessItIsAsked) {
+  StartWell();
+  EXPECT_EQ(service_.tracing().tracer, nullptr);
+  EXPECT_EQ(service_.tracing().sample_ratio, 0);
+}
+
+TEST_F(ServiceTest, RefusesACollectorThatIsNone) {
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(
+      Start({"--service-key-file=/none", "--admin-listen=127.0.0.1:0", "--otlp-endpoint=here"}), 1);
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("otlp-endpoint: 'here'"));
+}
+
+TEST_F(ServiceTest, ExportsWhatEndsInTheLastStep) {
+  std::vector<std::string> bodies;
+  http::Server collector(service_.loop(), {}, [&](http::Request request, auto writer) {
+    bodies.push_back(std::move(request.body));
+    writer->Send(http::Response::Json(200, "{}"));
+  });
+  auto port = collector.Listen("127.0.0.1:0");
+  ASSERT_TRUE(port.ok());
+  std::string endpoint = "--otlp-endpoint=http://127.0.0.1:" + std::to_string(*port);
+  ASSERT_EQ(Start({"--service-key-file=/none", "--admin-listen=127.0.0.1:0", "--instance-id=one",
+                   "--traces-sample-ratio=0.5", endpoint.c_str()}),
+            -1);
+  EXPECT_EQ(service_.tracing().sample_ratio, 0.5);
+  const Tracer* tracer = service_.tracing().tracer;
+  ASSERT_NE(tracer, nullptr);
+  service_.AddStopStep("work", [&](SteadyTime, std::function<void()> done) {
+    auto span = tracer->StartRoot(Span::Kind::kInternal, TraceContext::NewRoot(1));
+    span->name = "the last work";
+    tracer->End(*span);
+    done();
+  });
+  raise(SIGTERM);
+  EXPECT_EQ(service_.Run(), 0);
+  ASSERT_EQ(bodies.size(), 1u);
+  for (const char* part :
+       {"the last work", R"({"key":"service.name","value":{"stringValue":"test-service"}})",
+        R"({"key":"service.instance.id","value":{"stringValue":"one"}})", "service.version"}) {
+    EXPECT_THAT(bodies[0], HasSubstr(part));
+  }
 }
 
 TEST_F(ServiceTest, FailRunsTheStepsAndExitsWithOne) {

@@ -20,6 +20,8 @@
 #include "event-manager/src/adapters/drivers/secret_client.h"
 #include "event-manager/src/adapters/dry_runs.h"
 #include "event-manager/src/adapters/group_report.h"
+#include "event-manager/src/adapters/lag_archive.h"
+#include "event-manager/src/adapters/lag_history_report.h"
 #include "event-manager/src/adapters/lag_monitor.h"
 #include "event-manager/src/adapters/lag_report.h"
 #include "event-manager/src/adapters/lag_survey.h"
@@ -131,7 +133,8 @@ class EventManager {
                {.service = "event-manager", .owner = Uuid::Random().ToString()}),
         state_(*broker_, service.loop(), signer_, "event-manager"),
         organizations_(*broker_, service.loop(), signer_, "identity"),
-        engine_(*broker_, service.loop(), store_, EngineOptions(service.config())),
+        engine_(*broker_, service.loop(), store_,
+                EngineOptions(service.config(), service.tracing().tracer)),
         progress_(*broker_, service.loop()),
         rpc_(*broker_, service.loop(), signer_, "event-manager"),
         rpc_client_(*broker_, service.loop(), signer_, {.client_id = "event-manager"}),
@@ -156,8 +159,8 @@ class EventManager {
                  [this] { relay_.Nudge(); }),
         losses_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         survey_(*broker_, service.loop(), pool_, state_, progress_,
-                EngineOptions(service.config()).allowance),
-        lag_(service.loop(), state_, survey_),
+                EngineOptions(service.config(), nullptr).allowance),
+        lag_(service.loop(), state_, progress_, survey_),
         groups_(*broker_, service.loop()),
         replays_(
             *broker_, service.loop(), pool_, state_, survey_, [this] { return relay_.leading(); },
@@ -165,6 +168,8 @@ class EventManager {
         monitor_(
             service.loop(), state_, survey_, [this] { return relay_.leading(); },
             MonitorOptions(service.config())),
+        archive_(service.loop(), pool_, [this] { return relay_.leading(); }),
+        history_(state_, archive_),
         doctor_(service.loop(), pool_, "event-manager", Migrations()),
         cluster_(*broker_, state_, survey_, Topics(service.config())) {
     service_.AddReadyCheck(
@@ -194,10 +199,13 @@ class EventManager {
     rpc_.OnChange([this](const schema::Request& request, const Status& status) {
       audit_.WriteChange(request, broker::AuditedResource(request), status, service_.loop().Now());
     });
+    rpc_.TraceBy(service_.tracing().tracer);
     topics_.Register(rpc_);
     subscriptions_.Register(rpc_);
     dry_runs_.Register(rpc_);
     lag_.Register(rpc_);
+    history_.Register(rpc_);
+    monitor_.OnLook([this](const LagBoard& board) { archive_.Take(board); });
     doctor_.AddCheck([this](auto done) { cluster_.LookAtKafka(std::move(done)); });
     doctor_.AddCheck([this](auto done) { cluster_.LookAtSubscriptions(std::move(done)); });
     doctor_.Register(rpc_);
@@ -241,6 +249,9 @@ class EventManager {
       pool_.Run([](pg::Transaction&) { return OkStatus(); },
                 [done = std::move(done)](const Status&) { done(); });
     });
+    service_.AddStopStep("history", [this](SteadyTime, std::function<void()> done) {
+      archive_.Flush(std::move(done));
+    });
     service_.AddStopStep(
         "rpc", [this](SteadyTime, std::function<void()> done) { rpc_.Stop(std::move(done)); });
     service_.AddStopStep(
@@ -269,8 +280,9 @@ class EventManager {
     settings.allow_private = config.Bool("allow-private-sources");
     return settings;
   }
-  static MatchEngine::Options EngineOptions(const Config& config) {
+  static MatchEngine::Options EngineOptions(const Config& config, const Tracer* tracer) {
     MatchEngine::Options options;
+    options.tracer = tracer;
     options.invocations_partitions = static_cast<int32_t>(config.Int("invocations-partitions"));
     options.allowance.deliveries = config.Int("max-pending");
     options.allowance.organization = config.Int("max-pending-per-organization");
@@ -332,6 +344,8 @@ class EventManager {
   GroupReport groups_;
   Replays replays_;
   LagMonitor monitor_;
+  LagArchive archive_;
+  LagHistoryReport history_;
   Doctor doctor_;
   ClusterDoctor cluster_;
 };

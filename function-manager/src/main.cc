@@ -167,8 +167,12 @@ class FunctionManager {
         files_(service.loop(), pool_, FileOptions(service)),
         process_functions_(service.loop(), functions_, files_, containers_),
         ready_functions_(service.loop(), functions_, process_functions_),
-        execution_(runner_, [this](const std::string& org, const std::string& name,
-                                   auto done) { vault_.Get(org, name, std::move(done)); }),
+        execution_(
+            runner_,
+            [this](const std::string& org, const std::string& name, auto done) {
+              vault_.Get(org, name, std::move(done));
+            },
+            service.tracing().tracer),
         run_writer_(pool_),
         function_sender_(service.loop(), run_writer_, ready_functions_, execution_, sender_),
         calls_(*broker_, service.loop(), signer_, {.client_id = "function-manager"}),
@@ -180,7 +184,7 @@ class FunctionManager {
             *broker_, service.loop(), store_, catalog_, function_sender_, attempts_,
             [this] { return std::uniform_real_distribution<double>(0, 1)(random_); },
             [this](const schema::Subscription& s, const std::string& why) { Disable(s, why); },
-            InvokerOptions(service.config())),
+            InvokerOptions(service)),
         dead_letters_(*broker_, service.loop(), pool_),
         rpc_(*broker_, service.loop(), signer_, "function-manager"),
         audit_(*broker_, signer_, "function-manager"),
@@ -189,7 +193,11 @@ class FunctionManager {
         images_(service.loop(), pool_, [this] { FunctionsChanged(); }),
         commands_(service.loop(), pool_, subscriptions_, [this] { FunctionsChanged(); }),
         uploads_(service.loop(), pool_),
-        secrets_(service.loop(), pool_, vault_, subscriptions_, [this] { relay_.Nudge(); }),
+        secrets_(service.loop(), pool_, vault_, subscriptions_,
+                 [this] {
+                   vault_.Forget();
+                   relay_.Nudge();
+                 }),
         applications_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         apis_(service.loop(), pool_, [this] { relay_.Nudge(); }),
         runs_(service.loop(), pool_, ready_functions_, execution_, run_writer_,
@@ -225,6 +233,7 @@ class FunctionManager {
     rpc_.OnChange([this](const schema::Request& request, const Status& status) {
       audit_.WriteChange(request, broker::AuditedResource(request), status, service_.loop().Now());
     });
+    rpc_.TraceBy(service_.tracing().tracer);
     images_.Register(rpc_);
     commands_.Register(rpc_);
     uploads_.Register(rpc_);
@@ -363,8 +372,10 @@ class FunctionManager {
         std::chrono::duration_cast<std::chrono::milliseconds>(config.GetDuration("runs-retention"));
     return options;
   }
-  static Invoker::Options InvokerOptions(const Config& config) {
+  static Invoker::Options InvokerOptions(const Service& service) {
+    const Config& config = service.config();
     Invoker::Options options;
+    options.dispatcher.tracer = service.tracing().tracer;
     options.dispatcher.scheduler.max_in_flight = static_cast<int32_t>(config.Int("max-in-flight"));
     options.partitions = static_cast<int32_t>(config.Int("invocations-partitions"));
     return options;

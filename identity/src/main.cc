@@ -71,6 +71,7 @@ class Identity {
                {.service = kService, .owner = Uuid::V7(loop_.Now()).ToString()}),
         commands_(loop_, pool_, audit_, service_key_, [this] { relay_.Nudge(); }),
         doctor_(loop_, pool_, kService, Migrations()) {
+    rpc_.TraceBy(service_.tracing().tracer);
     commands_.Register(rpc_);
     doctor_.Register(rpc_);
     AddReadyChecks();

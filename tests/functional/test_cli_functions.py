@@ -83,7 +83,8 @@ def test_a_secret_an_endpoint_and_an_event(run, hello, name, tmp_path, stack):  
     (tmp_path / "secret.json").write_text('{"password": "xyzzy"}')
     assert run("create", "secret", secret, "secret.json").stdout == f"Created secret: {secret}\n"
     done = run("exec", hello, "--wait", "--secret", secret, stdin='"Jon"')
-    assert of_json(done)["output"]["password"] == "xyzzy"
+    ended = of_json(done)
+    assert ended["status"] == "READY" and ended["output"]["password"] == "xyzzy", ended
     shown = run("get", "secret", secret).stdout
     assert "password: <hidden>" in shown and "xyzzy" not in shown
 

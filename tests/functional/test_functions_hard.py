@@ -60,6 +60,20 @@ def command_lines() -> bytes:
     return lines
 
 
+def test_a_secret_is_there_for_the_next_run(org, name, make):
+    """Once its write is answered: also when word of it did not go round yet."""
+    secret = name("secret")
+    called = make("def handle(ctx, payload):\n    return ctx['secrets']['a']\n")
+    for number in range(20):
+        body = {"name": f"{secret}-{number}", "secrets": {"a": "first"}}
+        org.post("/v1/secret", body, expect=201)
+        done = run(org, called, secrets=[body["name"]])
+        assert done["output"] == "first", done
+        org.put(f"/v1/secret/{body['name']}", {"secrets": {"a": "second"}}, expect=201)
+        done = run(org, called, secrets=[body["name"]])
+        assert done["output"] == "second", done
+
+
 @pytest.mark.parametrize("dumped", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_secrets_of_every_source_reach_the_function(stack, org, topic, subscribe, name, make, dumped):
     """And, with all that is written looked through, nothing else."""

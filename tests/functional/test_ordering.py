@@ -88,6 +88,77 @@ def test_what_waits_behind_a_spilled_event_keeps_its_order(org, topic, switch):
     assert by_key(hook)["a"] == ids
 
 
+def blocking(org, name) -> list:
+    return org.get(f"{SUBSCRIPTIONS}/{name}/blocking-keys", expect=200).json()
+
+
+@pytest.mark.parametrize("retry", (FAST, SPILLED), ids=("in memory", "in the retry store"))
+def test_a_key_that_blocks_others_is_told(org, topic, switch, retry):
+    hook = switch(["a1", "c1"], status=503, retry={**retry, "maxAttempts": 500})
+    began = time.time()
+    places = org.publish_batch(topic, [event(id=f"a{i}", partitionkey="a") for i in range(1, 6)])
+    keyed(org, topic, ["c1", "c2"], "c")
+    keyed(org, topic, ["b1", "b2"], "b")
+    keys = eventually(
+        lambda: (found := blocking(org, hook.subscription))
+        and [key["waiting"] for key in found] == [4, 1]
+        and found,
+        "both keys are told, the one with more behind it first",
+    )
+    assert [key["key"] for key in keys] == ["a", "c"]
+    first = keys[0]
+    where = places[0]
+    assert (first["partition"], first["offset"]) == (where["partition"], where["offset"])
+    assert first["attempts"] >= 1 and first["status"] == 503
+    assert first["cause"].startswith("503 from http://127.0.0.1")
+    since = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began - 1))
+    assert first["since"] >= since
+    statistics = org.statistics(hook.subscription)
+    assert statistics["blocked"] == {"keys": 2, "waiting": 5}
+    verdict = statistics["verdict"]
+    assert verdict["state"] == "STALLED", "nothing else is left"
+    if retry is SPILLED:  # else so many attempts fail that the circuit opens, which is worse
+        assert verdict["cause"] == "2 keys block 5 events"
+        assert "503" in verdict["text"] and "7 events waiting" in verdict["text"]
+    hook.heal()
+    org.settled(hook.subscription, matched=9, bound=30)
+    eventually(lambda: blocking(org, hook.subscription) == [], "nothing is in the way", bound=5)
+    assert "blocked" not in org.statistics(hook.subscription)
+
+
+def test_only_who_may_see_payloads_sees_keys(org, topic, switch, name):
+    hook = switch([])
+    reader = org.post("/v1/iam/keys", {"name": name("reader"), "scopes": ["read"]}, expect=201)
+    seen = org.with_key(reader.json()["key"], org.org)
+    seen.get(f"{SUBSCRIPTIONS}/{hook.subscription}/blocking-keys", expect=403)
+    org.get(f"{SUBSCRIPTIONS}/{name('none')}/blocking-keys", expect=404)
+
+
+@pytest.mark.disruptive
+def test_a_key_that_blocks_others_is_told_after_a_crash(healthy, fresh_org, name, receiver):
+    bad = ["a1"]
+    hook = receiver.endpoint(lambda r: Answer(503) if r.event_id in bad else OK)
+    topic, called = name("blocked"), name("sub")
+    fresh_org.create_topic(topic, partitions=1)
+    hour = {**SPILLED, "minBackoff": "1h", "maxBackoff": "1h"}
+    fresh_org.subscribe(called, topic, hook.url, ordering="key", retry=hour)
+    keyed(fresh_org, topic, ["a1", "a2", "a3"], "a")
+    told = eventually(lambda: blocking(fresh_org, called), "the key is told")
+    eventually(
+        lambda: fresh_org.statistics(called)["pending"]["retrying"] == 3, "all is in the store"
+    )
+    healthy.kill("function-manager")
+    healthy.restart("function-manager")
+    healthy.await_ready()
+    keyed(fresh_org, topic, ["a4"], "a")
+    again = eventually(
+        lambda: (found := blocking(fresh_org, called)) and found[0]["waiting"] == 3 and found,
+        "who took over knows what is in the way",
+        bound=30,
+    )
+    assert again == [{**told[0], "waiting": 3}]
+
+
 def test_dead_letter_lets_the_key_go_on(org, topic, switch):
     hook = switch(["a1"], retry={**FAST, "maxAttempts": 3})
     keyed(org, topic, ["a1", "a2"], "a")

@@ -1,6 +1,7 @@
 """An event that ends the process which delivers it: DESIGN.md section 5, decision 0011."""
 
 import threading
+import time
 
 import pytest
 from lib.client import adds_up, event
@@ -36,7 +37,10 @@ def test_poison_is_quarantined(healthy, org, topic, receiver, subscribe):
         answer = org.get(f"{SUBSCRIPTIONS}/{called}/dead-letters")
         return answer.status_code == 200 and answer.json()
 
-    (letter,) = eventually(quarantined, "it is a dead letter", 120, step=0.5)
+    try:
+        (letter,) = eventually(quarantined, "it is a dead letter", 120, step=0.5)
+    finally:
+        hook.default = OK  # whatever comes later kills nobody
     assert letter["eventId"] == "poison" and letter["reason"] == "quarantined"
     assert 3 <= len(kills) <= 6 and len(set(kills)) == 1
     s = org.settled(called, matched=41, bound=60)
@@ -48,3 +52,23 @@ def test_poison_is_quarantined(healthy, org, topic, receiver, subscribe):
         return found["status"] == "DEAD_LETTERED" and found["reason"] == "quarantined" and found
 
     assert "ran alone" in eventually(told, "the trace tells it")["message"]
+
+
+def test_hanging_suspects_of_a_crash_hold_nobody_up(healthy, org, name, receiver, subscribe, topic):
+    """What may have ended the process runs one at a time, and what came later goes on beside it."""
+    stack = healthy
+    hook = receiver.endpoint(lambda request: Answer(hang=True))
+    subscribe(hook.url)
+    org.publish_batch(topic, [event() for _ in range(100)])
+    eventually(lambda: len(hook.event_ids) >= 50, "they hang")
+    other = name("other")
+    org.create_topic(other)
+    good = receiver.endpoint()
+    org.subscribe(name("good"), other, good.url)
+    for crash in range(1, 7):  # the sixth in a row has trials of up to 32 seconds
+        stack.kill("function-manager")
+        stack.restart("function-manager")
+        begun = time.monotonic()
+        org.publish_batch(other, [event() for _ in range(20)])
+        eventually(lambda: len(set(good.event_ids)) == 20 * crash, f"delivered after crash {crash}")
+        assert time.monotonic() - begun < 5

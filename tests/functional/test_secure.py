@@ -81,9 +81,11 @@ def another(stack, service, **settings):
 def line_with(process, wanted: str, bound: float = 15) -> str:
     """The first line of its output that has the text."""
     seen = b""
+    readable = select.poll()  # select() knows no descriptor over 1023, and a long run has them
+    readable.register(process.stdout, select.POLLIN)
     deadline = time.monotonic() + bound
     while time.monotonic() < deadline:
-        if not select.select([process.stdout], [], [], 0.2)[0]:
+        if not readable.poll(200):
             continue
         chunk = os.read(process.stdout.fileno(), 65536)
         seen += chunk

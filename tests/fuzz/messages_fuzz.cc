@@ -58,6 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     default:
       Try<PackedAttempts>(bytes);
+      Try<PackedLag>(bytes);
   }
   return 0;
 }

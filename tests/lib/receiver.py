@@ -253,8 +253,8 @@ class Receiver:
         self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()
 
-    def endpoint(self, default: Answer | Callable[[Request], Answer] = OK) -> Endpoint:
-        path = f"/hook/{next(self._numbers)}"
+    def endpoint(self, default: Answer | Callable[[Request], Answer] = OK, below: str = "") -> Endpoint:
+        path = f"/hook/{next(self._numbers)}{below}"
         endpoint = Endpoint(f"http://127.0.0.1:{self.port}{path}", default)
         self._endpoints[path] = endpoint
         return endpoint

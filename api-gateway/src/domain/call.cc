@@ -6,7 +6,6 @@
 
 #include "api-gateway/src/domain/error_table.h"
 #include "common/crypto.h"
-#include "common/trace.h"
 #include "schema/cloudevents_text.h"
 
 namespace dispatch::gateway {
@@ -85,12 +84,6 @@ bool Call::Require(const std::vector<std::string_view>& actions, std::string_vie
         fmt::format("the key may not {} {}: its scopes or a policy must allow it",
                     fmt::join(actions, " or "), resource)});
   return false;
-}
-
-std::string Call::Traceparent() const {
-  auto given = request.headers.Get("traceparent");
-  if (given && TraceContext::Parse(*given)) return std::string(*given);
-  return TraceContext::NewRoot().ToTraceparent();
 }
 
 Result<json::object> Call::Body() const {

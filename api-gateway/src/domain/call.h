@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "api-gateway/src/domain/directory.h"
+#include "api-gateway/src/domain/request_trace.h"
 #include "common/http/message.h"
 #include "common/http/server.h"
 #include "common/json.h"
@@ -29,6 +30,7 @@ class Call {
   std::string request_id;                      // the caller's, or made
   std::shared_ptr<const Principal> principal;  // null on open routes
   std::string org;                             // that the request acts in
+  RequestTrace trace;
   Finished finished;
 
   void Send(http::Response response);
@@ -46,8 +48,8 @@ class Call {
   /// Whether the principal may do one of the actions; else answers 403.
   bool Require(const std::vector<std::string_view>& actions, std::string_view resource);
 
-  /// The caller's trace context, or a new one.
-  std::string Traceparent() const;
+  /// The trace context to pass on.
+  std::string Traceparent() const { return trace.Traceparent(request); }
   /// The JSON object of the body: 415 for another content type, 400 for what is no object.
   Result<json::object> Body() const;
 

@@ -87,6 +87,7 @@ void Gateway::Handle(http::Request request, std::shared_ptr<http::ResponseWriter
   auto match = router_.Find(request.method, request.path);
   request.path_params = std::move(match.params);
   auto call = std::make_shared<Call>(std::move(request), std::move(writer));
+  call->trace = RequestTrace(options_.tracing, call->request);
   Entry& entry = match.route != nullptr
                      ? *entries_[static_cast<size_t>(match.route - router_.routes().data())]
                      : unknown_;
@@ -197,6 +198,14 @@ void Gateway::AwaitVersion(const CallPtr& call, const Route& route) {
       });
 }
 
+void Gateway::Trace(const Entry& entry, const Call& call, int status) {
+  if (Span* span = call.trace.span()) {
+    if (!call.org.empty()) span->Set("dispatch.org", call.org);
+    span->Set("dispatch.request_id", call.request_id);
+    call.trace.End(call.request, &entry == &unknown_ ? "" : entry.route.pattern, status);
+  }
+}
+
 void Gateway::Count(Entry& entry, const Call& call, int status, SteadyTime started) {
   in_flight_gauge_.Set(static_cast<double>(--in_flight_));
   const metrics::Counter* counter = nullptr;
@@ -213,6 +222,7 @@ void Gateway::Count(Entry& entry, const Call& call, int status, SteadyTime start
     counter = &entry.counters.back().second;
   }
   counter->Add();
+  Trace(entry, call, status);
   // Of an open route it is nobody's that identity knows.
   if (status == 403 && options_.on_denied && call.principal != nullptr) {
     options_.on_denied(call, fmt::format("{} {}", entry.route.method, entry.route.pattern));

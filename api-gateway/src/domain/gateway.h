@@ -48,6 +48,7 @@ class Gateway {
  public:
   struct Options {
     bool access_log = false;
+    Tracing tracing = {};
     /// Told of each 403: the call and its route, as "GET /v1/topics/{name}".
     std::function<void(const Call& call, const std::string& route)> on_denied = {};
   };
@@ -72,6 +73,7 @@ class Gateway {
   /// Runs the handler once the cache has what X-Dispatch-Min-Version names.
   void AwaitVersion(const CallPtr& call, const Route& route);
   void Reject(const CallPtr& call, const http::Router::Match& match);
+  void Trace(const Entry& entry, const Call& call, int status);
   void Count(Entry& entry, const Call& call, int status, SteadyTime started);
 
   Loop& loop_;

@@ -8,6 +8,7 @@
 #include "broker-adapters/topics.h"
 #include "common/log.h"
 #include "schema/cloudevents_scan.h"
+#include "schema/event_span.h"
 
 namespace dispatch::gateway {
 
@@ -74,10 +75,12 @@ struct Publisher::Pending {
   std::vector<Item> items;
 };
 
-Publisher::Publisher(Loop& loop, broker::Producer& prompt, broker::Producer& bulk)
+Publisher::Publisher(Loop& loop, broker::Producer& prompt, broker::Producer& bulk,
+                     const Tracer* tracer)
     : loop_(loop),
       prompt_(prompt),
       bulk_(bulk),
+      tracer_(tracer),
       accepted_(metrics::GetCounter("dispatch_gateway_events_accepted_total",
                                     "Events that Kafka confirmed")),
       refused_(metrics::GetCounter("dispatch_gateway_events_refused_total",
@@ -111,18 +114,44 @@ void Publisher::Publish(CallPtr call, const std::string& topic, Intake intake) {
 Status Publisher::Produce(const std::shared_ptr<Pending>& pending, size_t index,
                           cloudevents::Event event, const std::string& kafka_topic,
                           const std::string& traceparent) {
+  SpanPtr span = Trace(traceparent, kafka_topic, event);
   schema::EventData data = cloudevents::ToKafka(std::move(event));
   if (size_t bytes = BytesOf(data); bytes > kMaxEventBytes) {
-    return {Code::kTooLarge,
-            fmt::format("the event has {} bytes: at most {} are possible", bytes, kMaxEventBytes)};
+    Error error{Code::kTooLarge, fmt::format("the event has {} bytes: at most {} are possible",
+                                             bytes, kMaxEventBytes)};
+    EndTrace(span, error);
+    return error;
   }
-  data.headers.emplace_back("traceparent", traceparent);
-  return pending->producer->Produce(
+  data.headers.emplace_back("traceparent",
+                            span == nullptr ? traceparent : span->context.ToTraceparent());
+  Status queued = pending->producer->Produce(
       {kafka_topic, -1, std::move(data.key), std::move(data.value), std::move(data.headers)},
-      [this, pending, index](Result<broker::Position> outcome) {
+      [this, pending, index, span](Result<broker::Position> outcome) {
+        EndTrace(span, outcome);
         pending->items[index].outcome = std::move(outcome);
         if (--pending->waiting == 0) Finish(*pending);
       });
+  if (!queued.ok()) EndTrace(span, queued.error());
+  return queued;
+}
+
+SpanPtr Publisher::Trace(const std::string& traceparent, const std::string& kafka_topic,
+                         const cloudevents::Event& event) const {
+  SpanPtr span = StartSpan(tracer_, Span::Kind::kProducer, traceparent);
+  if (span == nullptr) return span;
+  schema::DescribeOperation(kafka_topic, "publish", "send", *span);
+  schema::DescribeEvent(event, *span);
+  return span;
+}
+
+void Publisher::EndTrace(const SpanPtr& span, const Result<broker::Position>& outcome) const {
+  if (span == nullptr) return;
+  if (outcome.ok()) {
+    schema::DescribePosition(outcome->partition, outcome->offset, *span);
+  } else {
+    schema::DescribeError(outcome.error(), *span);
+  }
+  tracer_->End(*span);
 }
 
 void Publisher::Finish(Pending& pending) {

@@ -7,6 +7,7 @@
 #include "api-gateway/src/domain/event_intake.h"
 #include "broker-adapters/broker.h"
 #include "common/metrics.h"
+#include "common/span.h"
 
 namespace dispatch::gateway {
 
@@ -21,7 +22,8 @@ namespace dispatch::gateway {
 /// before the next request keeps its order too.
 class Publisher {
  public:
-  Publisher(Loop& loop, broker::Producer& prompt, broker::Producer& bulk);
+  Publisher(Loop& loop, broker::Producer& prompt, broker::Producer& bulk,
+            const Tracer* tracer = nullptr);
 
   void Publish(CallPtr call, const std::string& topic, Intake intake);
 
@@ -32,11 +34,15 @@ class Publisher {
 
   Status Produce(const std::shared_ptr<Pending>& pending, size_t index, cloudevents::Event event,
                  const std::string& kafka_topic, const std::string& traceparent);
+  SpanPtr Trace(const std::string& traceparent, const std::string& kafka_topic,
+                const cloudevents::Event& event) const;
+  void EndTrace(const SpanPtr& span, const Result<broker::Position>& outcome) const;
   void Finish(Pending& pending);
 
   Loop& loop_;
   broker::Producer& prompt_;
   broker::Producer& bulk_;
+  const Tracer* tracer_;
   metrics::Counter accepted_;
   metrics::Counter refused_;
   metrics::Histogram latency_;

@@ -230,6 +230,42 @@ TEST_F(ResourceTest, SubscriptionsShowStatisticsWhenThereAreSome) {
   EXPECT_THAT(Send("GET", "/v1/lag").body, HasSubstr(R"("asked":"{\"limit\":1000}")"));
 }
 
+TEST_F(ResourceTest, LagHistoryIsOfWhatTheKeyMayRead) {
+  json::value asked;
+  Serve(kEventManager, "lag.history", [&](const auto& request) -> Result<broker::RpcReply> {
+    asked = json::Parse(request.body).value();
+    return broker::RpcReply{json::object{{"subscriptions", json::array{{{"name", "a"}}}}}};
+  });
+  key_ = PutKey("acme", R"(["read:subscription/a"])");
+  auto answer = Send("GET",
+                     "/v1/lag/history?subscription=a&subscription=b&from=2026-01-01T00:00:00Z"
+                     "&to=2026-01-01T00:01:00Z&step=30s");
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(
+      answer.body,
+      R"({"from":"2026-01-01T00:00:00.000Z","to":"2026-01-01T00:01:00.000Z","stepSeconds":30,)"
+      R"("subscriptions":[{"name":"a"}]})");
+  EXPECT_EQ(json::Serialize(asked),
+            R"({"subscriptions":["a"],"from":1767225600000,"step":30000,"count":2,)"
+            R"("partitions":false})");
+  auto refused = Send("GET", "/v1/lag/history?subscription=a&step=1s");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_THAT(refused.body, HasSubstr(R"("field":"step")"));
+  key_ = PutKey("acme", R"(["read:topic/t"])");
+  EXPECT_EQ(Send("GET", "/v1/lag/history?subscription=a").status, 403);
+}
+
+TEST_F(ResourceTest, BlockingKeysAreForWhoMaySeePayloads) {
+  PutState(kEventManager, "subscription", "acme", "s", R"({"name":"s","topic":"t"})");
+  Serve(kEventManager, "lag.blocking", [](const auto& request) -> Result<broker::RpcReply> {
+    return broker::RpcReply{json::array{json::Parse(request.body).value()}};
+  });
+  EXPECT_EQ(Send("GET", "/v1/subscriptions/s/blocking-keys").body, R"([{"subscription":"s"}])");
+  EXPECT_EQ(Send("GET", "/v1/subscriptions/t/blocking-keys").status, 404);
+  key_ = PutKey("acme", R"(["read"])");
+  EXPECT_EQ(Send("GET", "/v1/subscriptions/s/blocking-keys").status, 403);
+}
+
 TEST_F(ResourceTest, LagShowsWhatTheKeyMayRead) {
   Serve(kEventManager, "lag.get", [](const auto&) -> Result<broker::RpcReply> {
     return broker::RpcReply{json::Parse(R"({"subscriptions":[{"name":"a"},{"name":"b"}],

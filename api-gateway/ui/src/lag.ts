@@ -1,6 +1,6 @@
 // The lag board as it is now: followed once for the whole page, while somebody is signed in.
 import { batch, computed, effect, signal } from "@preact/signals";
-import { follow } from "./api";
+import { at, follow, get } from "./api";
 import { moment } from "./format";
 import { session } from "./session";
 
@@ -51,6 +51,7 @@ export interface LagRow {
   lastFailure?: string;
   failingSince?: string;
   lastSuccess?: string;
+  blocked?: { keys: number; waiting: number };
   partitions: Place[];
 }
 
@@ -82,13 +83,27 @@ export function imbalance(row: LagRow): number {
   return row.matched - settled - pendingOf(row) || row.conservationError;
 }
 
-// What was outstanding when: the newest points, a flat run as its two ends.
-const MOST_POINTS = 90;
-export type Point = [ms: number, outstanding: number];
+/** What was outstanding when; null: nobody knows. */
+export type Point = [ms: number, outstanding: number | null];
+
+// The last hour: as this page saw it, a flat run as its two ends, and before that as it is stored.
+const HOUR = 3_600_000;
+const CLOSE = 300_000; // so long all that was seen is kept
+const MOST_POINTS = 400;
 const history = new Map<string, Point[]>();
 
 export function pointsOf(name: string): Point[] {
   return history.get(name) ?? [];
+}
+
+// One point a minute is enough of what is long ago.
+function thinned(points: Point[], ms: number): Point[] {
+  let kept = 0;
+  return points.filter(([at]) => {
+    if (at < ms - HOUR || (at < ms - CLOSE && at - kept < 60_000)) return false;
+    kept = at;
+    return true;
+  });
 }
 
 function remember(row: LagRow, ms: number): void {
@@ -97,8 +112,57 @@ function remember(row: LagRow, ms: number): void {
   const [last, before] = [points.at(-1), points.at(-2)];
   if (last && before && last[1] === value && before[1] === value) last[0] = ms;
   else points.push([ms, value]);
-  if (points.length > MOST_POINTS) points.shift();
-  history.set(row.name, points);
+  history.set(row.name, points.length > MOST_POINTS ? thinned(points, ms) : points);
+}
+
+/** GET /v1/lag/history: a value for each step, null where nobody looked. */
+export interface LagHistory {
+  from: string;
+  to: string;
+  stepSeconds: number;
+  subscriptions: { name: string; waiting: (number | null)[]; unread?: (number | null)[][] }[];
+}
+
+/** Of what is stored, those that are known, and one that is not for each gap. */
+export function storedPoints(stored: LagHistory, waiting: (number | null)[]): Point[] {
+  const from = Date.parse(stored.from);
+  return waiting
+    .map((value, i): Point => [from + i * stored.stepSeconds * 1000, value])
+    .filter(([, value], i, all) => value != null || (i > 0 && all[i - 1][1] != null));
+}
+
+// What is shown is asked for once, a few at a time; what cannot be had now is not missed.
+const SOME = 20;
+const asked = new Set<string>();
+let wanted: string[] = [];
+let asking = 0;
+
+async function askForSome(): Promise<void> {
+  const names = wanted.splice(0, SOME);
+  if (!names.length || !session.value) return void (asking = 0);
+  const of = session.value;
+  try {
+    const query = names.map((name) => at`subscription=${name}`).join("&");
+    const stored = await get<LagHistory>(`/v1/lag/history?step=20s&${query}`);
+    if (of !== session.value) return;
+    for (const { name, waiting } of stored.subscriptions) {
+      const seen = pointsOf(name);
+      const first = seen[0]?.[0] ?? Date.now();
+      history.set(name, [...storedPoints(stored, waiting).filter(([ms]) => ms < first), ...seen]);
+    }
+    version.value++;
+  } catch {
+    for (const name of names) asked.delete(name);
+  }
+  asking = wanted.length ? window.setTimeout(askForSome, 200) : 0;
+}
+
+/** The last hour of the subscription is about to be shown. */
+export function want(name: string): void {
+  if (asked.has(name)) return;
+  asked.add(name);
+  wanted.push(name);
+  asking ||= window.setTimeout(askForSome, 50);
 }
 
 const rows = new Map<string, LagRow>();
@@ -154,6 +218,8 @@ effect(() => {
   rows.clear();
   topicRows.clear();
   history.clear();
+  asked.clear();
+  wanted = [];
   loaded.value = false;
   broken.value = "";
   if (!session.value) return;

@@ -13,6 +13,19 @@ export interface Attempt {
   nextAttempt?: string;
 }
 
+/** A key whose first delivery is in the way of others. */
+export interface BlockingKey {
+  key: string;
+  waiting: number;
+  since: string | null;
+  attempts: number;
+  status: number;
+  cause?: string;
+  nextAttempt: string | null;
+  partition: number;
+  offset: number;
+}
+
 export interface Subscription {
   name: string;
   topic?: string;

@@ -97,10 +97,12 @@ void Worker::Run(std::function<void()> task) {
 }
 
 Conf::Conf(ConnectionPtr connection, const std::string& client_id)
-    : connection_(std::move(connection)), conf_(rd_kafka_conf_new()) {
+    : connection_(std::move(connection)),
+      conf_(rd_kafka_conf_new()),
+      client_(client_id.empty() ? connection_->options.client_id : client_id) {
   const KafkaOptions& o = connection_->options;
   Set("bootstrap.servers", o.brokers);
-  Set("client.id", client_id.empty() ? o.client_id : client_id);
+  Set("client.id", client_);
   Set("security.protocol", o.security_protocol);
   if (o.security_protocol.starts_with("sasl")) {
     Set("sasl.mechanism", o.sasl_mechanism);
@@ -139,8 +141,15 @@ Result<RkPtr> Conf::Open(rd_kafka_type_t type) {
   if (rk == nullptr) return Refused(text);
   (void)conf_.release();  // it belongs to the handle now
   rd_kafka_set_log_queue(rk, nullptr);
-  return RkPtr(rk, [connection = connection_](rd_kafka_t* handle) {
-    connection->worker.Run([handle] { Destroy(handle); });
+  auto open =
+      metrics::GetGauge("dispatch_kafka_connections", "Handles of librdkafka, by what they are for",
+                        {{"client", client_}});
+  open.Add(1);
+  return RkPtr(rk, [connection = connection_, open](rd_kafka_t* handle) {
+    connection->worker.Run([handle, open] {
+      Destroy(handle);
+      open.Add(-1);
+    });
   });
 }
 

@@ -72,6 +72,7 @@ class Conf {
  private:
   ConnectionPtr connection_;
   ConfPtr conf_;
+  std::string client_;
   std::string error_;
 };
 

@@ -478,6 +478,26 @@ TEST_F(Verbs, ListsDeadLettersAndLag) {
   EXPECT_THAT(m.out, HasSubstr("o      0          5         8    3"));
 }
 
+TEST_F(Verbs, ShowsTheLagOfOneSubscriptionWithTheKeysThatBlockIt) {
+  ApiAnswer lag{200, {}, R"({"subscriptions": [
+      {"name": "other", "topic": "p"},
+      {"name": "s", "topic": "o", "blocked": {"keys": 1, "waiting": 412}}],
+      "topics": [{"name": "o"}, {"name": "p"}]})"};
+  ApiAnswer keys{200, {}, R"([{"key": "customer-7", "waiting": 412, "since": "2026-01-01T00:00:00Z",
+      "attempts": 3, "status": 503, "cause": "503 from http://h", "nextAttempt": null,
+      "partition": 1, "offset": 9}])"};
+  m.answers = {lag, keys};
+  ASSERT_EQ(m.Run({"lag", "s"}), 0) << m.err;
+  EXPECT_EQ(Sent(1), "GET /v1/subscriptions/s/blocking-keys");
+  EXPECT_THAT(m.out, HasSubstr("BLOCKING KEY"));
+  EXPECT_THAT(m.out, HasSubstr("customer-7    412     1@9"));
+  EXPECT_THAT(m.out, HasSubstr("now   503 from http://h"));
+  EXPECT_THAT(m.out, Not(HasSubstr("other")));
+  m.Answer(200, R"({"subscriptions": [], "topics": []})");
+  EXPECT_NE(m.Run({"lag", "s"}), 0);
+  EXPECT_THAT(m.err, HasSubstr("subscription 's' does not exist"));
+}
+
 TEST_F(Verbs, ListsAttemptsOverPages) {
   auto page = [](int count, const std::string& next) {
     ApiAnswer answer{200, {}, "["};

@@ -112,6 +112,71 @@ std::string PartitionTable(const json::object& lag) {
   return table.Render();
 }
 
+std::string Behind(const json::object& key) { return std::to_string(json::GetInt(key, "waiting")); }
+
+std::string Tries(const json::object& key) { return std::to_string(json::GetInt(key, "attempts")); }
+
+std::string Place(const json::object& key) {
+  return fmt::format("{}@{}", json::GetInt(key, "partition"), json::GetInt(key, "offset"));
+}
+
+std::string Cause(const json::object& key) {
+  std::string cause = json::GetString(key, "cause");
+  return cause.empty() ? "no answer" : cause;
+}
+
+std::string Next(const json::object& key) {
+  std::string next = json::GetString(key, "nextAttempt");
+  return next.empty() ? "now" : next;
+}
+
+const std::vector<Column>& KeyColumns() {
+  static const std::vector<Column> columns = {FieldColumn("BLOCKING KEY", "key"),
+                                              {"BEHIND", Behind},
+                                              {"EVENT", Place},
+                                              FieldColumn("SINCE", "since"),
+                                              {"TRIES", Tries},
+                                              {"NEXT", Next},
+                                              {"CAUSE", Cause}};
+  return columns;
+}
+
+// Leaves one subscription with its topic, and adds which keys block it, if any do.
+Status KeepOne(Api& api, const std::string& name, json::value& lag) {
+  static const json::object kNothing;
+  const auto& whole = lag.is_object() ? lag.get_object() : kNothing;
+  json::array kept;
+  json::array topics;
+  const auto* rows = json::GetArray(whole, "subscriptions");
+  for (const auto& element : rows != nullptr ? *rows : json::array()) {
+    const auto* row = element.if_object();
+    if (row != nullptr && json::GetString(*row, "name") == name) kept.push_back(*row);
+  }
+  if (kept.empty()) return {Code::kNotFound, "subscription '" + name + "' does not exist"};
+  auto& row = kept[0].get_object();
+  const auto* all = json::GetArray(whole, "topics");
+  for (const auto& element : all != nullptr ? *all : json::array()) {
+    const auto* topic = element.if_object();
+    bool its = topic != nullptr && json::GetString(*topic, "name") == json::GetString(row, "topic");
+    if (its) topics.push_back(*topic);
+  }
+  if (json::GetObject(row, "blocked") != nullptr) {
+    ASSIGN_OR_RETURN(
+        auto keys,
+        CallJson(api, "GET", "/v1/subscriptions/" + PercentEncode(name) + "/blocking-keys"));
+    row["blockingKeys"] = std::move(keys);
+  }
+  lag = json::object{{"subscriptions", std::move(kept)}, {"topics", std::move(topics)}};
+  return {};
+}
+
+std::string BlockingTable(const json::object& lag) {
+  const auto* rows = json::GetArray(lag, "subscriptions");
+  const auto* row = rows != nullptr && rows->size() == 1 ? rows->front().if_object() : nullptr;
+  const auto* keys = row != nullptr ? json::GetArray(*row, "blockingKeys") : nullptr;
+  return keys == nullptr || keys->empty() ? "" : "\n" + MakeTable(KeyColumns(), *keys).Render();
+}
+
 std::string LagTable(const json::value& value, bool partitions) {
   static const json::object kNothing;
   const auto* lag = value.is_object() ? &value.get_object() : &kNothing;
@@ -119,6 +184,7 @@ std::string LagTable(const json::value& value, bool partitions) {
   std::string text =
       MakeTable(SubscriptionColumns(), subscriptions != nullptr ? *subscriptions : json::array())
           .Render();
+  text += BlockingTable(*lag);
   if (partitions) text += "\n" + PartitionTable(*lag);
   return text;
 }
@@ -127,7 +193,7 @@ class Lag : public Command {
  public:
   Lag() {
     info_.name = "lag";
-    info_.usage = "[FLAGS]";
+    info_.usage = "[SUBSCRIPTION] [FLAGS]";
     info_.summary = "how far each subscription is behind";
     info_.text =
         "UNREAD events lie ahead in the topic; MATCHED = DELIVERED + DEAD + cancelled + PENDING.\n"
@@ -136,18 +202,21 @@ class Lag : public Command {
         "place of the last are in -o json. LOST ones were gone by retention before they could be\n"
         "read. OLDEST is the age of the oldest event that is unread or pending, DRAIN the time "
         "until\n"
-        "none is, as things go (-: never). What hurts most comes first.\n";
+        "none is, as things go (-: never). What hurts most comes first.\n"
+        "Of one SUBSCRIPTION that is ordered by key also the keys that are in the way: their "
+        "first\n"
+        "event failed or gets no answer, and BEHIND so many wait (permission read-runs).\n";
     info_.flags = {{.name = "partitions", .help = "also each partition of the topics"},
                    {.name = "watch", .help = "again and again, until Ctrl-C", .letter = 'w'},
                    {.name = "interval", .value = "DURATION", .help = "of --watch (default 2s)"}};
-    info_.examples = {"dispatch lag", "dispatch lag --watch --partitions"};
+    info_.examples = {"dispatch lag", "dispatch lag --watch --partitions", "dispatch lag orders"};
   }
 
   const CommandInfo& info() const override { return info_; }
 
   Status Run(Invocation& invocation) const override {
     const Arguments& arguments = invocation.arguments;
-    RETURN_IF_ERROR(CheckCount(arguments, 0, 0, ""));
+    RETURN_IF_ERROR(CheckCount(arguments, 0, 1, "at most one subscription"));
     auto interval = ParseDuration(arguments.ValueOr("interval", "2s"));
     if (!interval.ok() || interval->count() <= 0) {
       return UsageError("--interval is a duration as 2s");
@@ -156,6 +225,9 @@ class Lag : public Command {
     bool watch = arguments.Has("watch");
     while (true) {
       ASSIGN_OR_RETURN(auto lag, CallJson(*api, "GET", "/v1/lag"));
+      if (!arguments.positionals().empty()) {
+        RETURN_IF_ERROR(KeepOne(*api, arguments.positionals()[0], lag));
+      }
       SortByPain(lag);
       // From the top of an empty screen.
       if (watch && invocation.format == Format::kTable) invocation.out << "\033[H\033[2J";

@@ -50,6 +50,7 @@ void LagMonitor::Look() {
                  }
                  board_ = std::move(*board);
                  left_out_ = left_out;
+                 on_look_(board_);
                });
 }
 

@@ -28,6 +28,8 @@ class LagMonitor {
   ~LagMonitor();
 
   void Start() { Tick(); }
+  /// Called with each look. Set before Start.
+  void OnLook(std::function<void(const LagBoard&)> look) { on_look_ = std::move(look); }
 
  private:
   void Tick();
@@ -37,6 +39,7 @@ class LagMonitor {
   const broker::StateTable& state_;
   LagSurvey& survey_;
   std::function<bool()> leads_;
+  std::function<void(const LagBoard&)> on_look_ = [](const LagBoard&) {};
   Options options_;
   LagBoard board_;
   size_t left_out_ = 0;

@@ -37,6 +37,19 @@ json::object ErrorForm(const FilterErrorSum& errors) {
   return form;
 }
 
+json::object KeyForm(const schema::BlockingKey& key) {
+  json::object form{{"key", key.key},
+                    {"waiting", key.waiting},
+                    {"since", Time(key.since_ms)},
+                    {"attempts", key.attempts},
+                    {"status", key.last_status},
+                    {"nextAttempt", Time(key.next_ms)},
+                    {"partition", key.source_partition},
+                    {"offset", key.source_offset}};
+  if (!key.last_error.empty()) form["cause"] = key.last_error;
+  return form;
+}
+
 json::array PartitionForms(const std::vector<PartitionLag>& partitions, const char* position) {
   json::array forms;
   for (size_t p = 0; p < partitions.size(); ++p) {
@@ -64,6 +77,9 @@ std::string CutPage(const json::object& question, std::vector<LagBoard::EntityPt
 void LagReport::Register(broker::RpcServer& server) {
   server.Handle("lag.get", [this](schema::Request request, Responder respond) {
     Get(request, std::move(respond));
+  });
+  server.Handle("lag.blocking", [this](schema::Request request, Responder respond) {
+    BlockingKeys(request, respond);
   });
 }
 
@@ -138,8 +154,26 @@ json::object LagReport::Form(const LagBoard::Subscription& row) const {
   if (!row.progress.last_failure.empty()) out["lastFailure"] = row.progress.last_failure;
   if (row.progress.failing_since_ms > 0) out["failingSince"] = Time(row.progress.failing_since_ms);
   if (row.progress.last_success_ms > 0) out["lastSuccess"] = Time(row.progress.last_success_ms);
+  if (const auto& blocked = row.progress.blocked; blocked.keys > 0) {
+    out["blocked"] = {{"keys", blocked.keys}, {"waiting", blocked.waiting}};
+  }
   out["partitions"] = PartitionForms(figures.partitions, "next");
   return out;
+}
+
+void LagReport::BlockingKeys(const schema::Request& request, const Responder& respond) {
+  auto body = json::ParseObject(request.body);
+  if (!body.ok()) return respond(body.error());
+  std::string name = json::GetString(*body, "subscription");
+  auto entity = state_.Find(schema::kSubscriptionKind, request.org + "/" + name);
+  if (entity == nullptr) {
+    return respond(Error{Code::kNotFound, "subscription '" + name + "' does not exist"});
+  }
+  json::array keys;
+  for (const auto& key : progress_.Of(entity->uuid).blocked.first) keys.push_back(KeyForm(key));
+  broker::RpcReply reply;
+  reply.body = std::move(keys);
+  respond(std::move(reply));
 }
 
 }  // namespace dispatch

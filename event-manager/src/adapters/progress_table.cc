@@ -1,6 +1,7 @@
 #include "event-manager/src/adapters/progress_table.h"
 
 #include <algorithm>
+#include <tuple>
 #include <unordered_set>
 
 #include "broker-adapters/topics.h"
@@ -21,6 +22,19 @@ int Holds(const schema::Circuit& circuit) {
       return 2;
   }
   return 0;
+}
+
+// Keys are of one partition each. Those with the most behind them come first.
+void TakeBlocked(const schema::Blocked& of_partition, schema::Blocked& sum) {
+  if (of_partition.keys == 0) return;
+  sum.keys += of_partition.keys;
+  sum.waiting += of_partition.waiting;
+  auto& first = sum.first;
+  first.insert(first.end(), of_partition.first.begin(), of_partition.first.end());
+  std::sort(first.begin(), first.end(), [](const auto& a, const auto& b) {
+    return std::tie(b.waiting, a.since_ms, a.key) < std::tie(a.waiting, b.since_ms, b.key);
+  });
+  if (first.size() > schema::Blocked::kFirst) first.resize(schema::Blocked::kFirst);
 }
 
 }  // namespace
@@ -105,6 +119,7 @@ ProgressTable::Sum ProgressTable::Of(const Uuid& subscription) const {
     }
     sum.last_success_ms = std::max(sum.last_success_ms, progress.last_success_ms);
     sum.heard_ms = std::max(sum.heard_ms, progress.written_ms);
+    TakeBlocked(progress.blocked, sum.blocked);
     if (progress.circuit && (!sum.circuit || Holds(*progress.circuit) > Holds(*sum.circuit))) {
       sum.circuit = progress.circuit;
     }

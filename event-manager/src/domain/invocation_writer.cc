@@ -44,7 +44,8 @@ int32_t InvocationWriter::PartitionFor(const std::string* key, const Uuid& topic
 
 void InvocationWriter::Write(const schema::Topic& topic, const broker::Record& record,
                              const cloudevents::Event& event, const Uuid& stream,
-                             std::vector<schema::Target> targets, std::function<void()> done) {
+                             std::vector<schema::Target> targets, std::function<void()> done,
+                             const SpanPtr& span) {
   schema::Invocation invocation;
   invocation.org = topic.org;
   invocation.topic = topic.name;
@@ -55,6 +56,9 @@ void InvocationWriter::Write(const schema::Topic& topic, const broker::Record& r
   invocation.stream = stream;
   invocation.chunks = static_cast<int32_t>((targets.size() + kMaxTargets - 1) / kMaxTargets);
   invocation.event = {record.key, record.headers, record.value};
+  if (span != nullptr) {
+    ReplaceTraceparent(invocation.event.headers, span->context.ToTraceparent());
+  }
   invocation.deliver_at_ms = cloudevents::DeliverAtMs(event, record.timestamp_ms);
   const std::string* key = event.Find("partitionkey");
   int32_t partition = PartitionFor(key, topic.uuid, record.partition, record.offset, partitions_);

@@ -7,6 +7,7 @@
 
 #include "broker-adapters/gapless_producer.h"
 #include "broker-adapters/types.h"
+#include "common/span.h"
 #include "schema/cloudevents.h"
 #include "schema/messages.h"
 #include "schema/objects.h"
@@ -27,10 +28,12 @@ class InvocationWriter {
       : producer_(producer), partitions_(partitions) {}
 
   /// Calls `done` when every chunk is in the log. `targets` must not be empty. An event that fits
-  /// no record is dead-lettered by reference instead. `event` is what the record holds.
+  /// no record is dead-lettered by reference instead. `event` is what the record holds. With a span
+  /// it becomes the parent of what is done with the invocations, in the record's header.
   void Write(const schema::Topic& topic, const broker::Record& record,
              const cloudevents::Event& event, const Uuid& stream,
-             std::vector<schema::Target> targets, std::function<void()> done);
+             std::vector<schema::Target> targets, std::function<void()> done,
+             const SpanPtr& span = nullptr);
 
   /// Writes a record that is no CloudEvent to the dead letters, with its raw bytes.
   void WriteUnparsable(const schema::Topic& topic, const broker::Record& record,

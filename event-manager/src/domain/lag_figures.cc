@@ -100,6 +100,11 @@ LagFigures MeasureLag(const schema::Subscription& subscription, const LagCheckpo
   int64_t ahead = std::max<int64_t>(0, counters.received - lag.matched);
   lag.matched += ahead;
   lag.unread -= std::min(lag.unread, ahead);
+  if (lag.unread == 0) {
+    for (PartitionLag& partition : lag.partitions) {
+      partition.next = std::max(partition.next, partition.end);
+    }
+  }
   lag.delivered = counters.delivered;
   lag.dead_lettered = counters.dead_lettered;
   lag.cancelled = counters.cancelled;

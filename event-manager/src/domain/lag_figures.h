@@ -34,6 +34,7 @@ struct ProgressSum {
   int64_t last_failure_ms = 0;             // of `last_failure`, at the latest; 0: none
   std::optional<schema::Circuit> circuit;  // the one that holds back most
   int64_t heard_ms = 0;                    // when the newest of it was written
+  schema::Blocked blocked;                 // ordered keys whose first delivery is in the way
 };
 
 enum class LagMode { kLive, kCatchingUp, kPaused };

@@ -186,6 +186,26 @@ std::optional<LagVerdict> Waiting(const LagSituation& s) {
               "failed before: " + s.progress.last_failure);
 }
 
+// Others of their keys wait for deliveries that fail, or get no answer.
+std::optional<LagVerdict> KeysBlock(const LagSituation& s) {
+  const schema::Blocked& blocked = s.progress.blocked;
+  if (blocked.keys == 0 || blocked.first.empty()) return std::nullopt;
+  const schema::BlockingKey& worst = blocked.first.front();
+  std::string cause = blocked.keys == 1
+                          ? "one key blocks " + Count(blocked.waiting)
+                          : fmt::format("{} keys block {}", blocked.keys, Count(blocked.waiting));
+  std::string why = worst.last_error.empty() ? "no answer" : worst.last_error;
+  std::string next;
+  if (worst.next_ms > s.now_ms) {
+    next = ", tried again in " + Span(static_cast<double>(worst.next_ms - s.now_ms) / 1000);
+  }
+  bool all = blocked.waiting + blocked.keys >= s.figures.outstanding();
+  return Make(all ? LagState::kStalled : LagState::kFailing,
+              fmt::format("{}: {}{}{}; {} waiting{}", cause, why, Since(worst.since_ms, s.now_ms),
+                          next, Count(s.figures.outstanding()), Oldest(s)),
+              cause, worst.since_ms);
+}
+
 // The endpoint, or what stands before it, refuses.
 std::optional<LagVerdict> Refused(const LagSituation& s) {
   const auto& progress = s.progress;
@@ -196,6 +216,7 @@ std::optional<LagVerdict> Refused(const LagSituation& s) {
                             progress.circuit->reason, Count(s.figures.outstanding()), Oldest(s)),
                 progress.circuit->reason, progress.circuit->since_ms);
   }
+  if (auto keys = KeysBlock(s)) return keys;
   if (progress.last_failure.empty()) return std::nullopt;
   int64_t since = progress.failing_since_ms;
   // Others got through while these did not.
@@ -374,7 +395,7 @@ LagVerdict JudgeLag(const LagSituation& s) {
   auto standing = Standing(s);
   auto losing = Losing(s);
   if (standing && losing && LagSeverity(losing->state) > LagSeverity(standing->state)) {
-    losing->text += "; " + standing->text;
+    losing->text += "; " + standing->text.substr(0, standing->text.find(';'));
     verdict = *losing;
   } else if (standing) {
     verdict = *standing;

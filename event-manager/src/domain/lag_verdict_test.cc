@@ -206,6 +206,27 @@ const std::vector<Case>& Cases() {
          s.progress.last_success_ms = kNow - 90 * kSecond;
        },
        LagState::kFailing, "503 from http://h"},
+      {"a key is in the way, others flow",
+       [](auto& s) {
+         s.progress.last_failure = "503 from http://h";
+         s.progress.last_success_ms = kNow;
+         s.progress.blocked = {
+             1, 4, {{"k", 4, kNow - 120 * kSecond, 3, 503, "503 from http://h", kNow + 20'000}}};
+       },
+       LagState::kFailing,
+       "one key blocks 4 events: 503 from http://h since 07:58 UTC, tried again in 20 s; 10 events "
+       "waiting, the oldest 2 s old"},
+      {"keys are in the way of all that is left",
+       [](auto& s) {
+         s.progress.blocked = {2, 8, {{"k", 7, kNow - 120 * kSecond}, {"l", 1, kNow}}};
+       },
+       LagState::kStalled, "2 keys block 8 events: no answer since 07:58 UTC; 10 events waiting"},
+      {"keys are in the way, as of all others",
+       [](auto& s) {
+         s.progress.blocked = {2, 8, {{"k", 7, kNow}, {"l", 1, kNow}}};
+         s.progress.circuit = schema::Circuit{schema::CircuitState::kOpen, kNow, "503"};
+       },
+       LagState::kStalled, "circuit open: 503"},
       {"circuit open",
        [](auto& s) {
          s.progress.last_failure = "503 from http://h";
@@ -390,6 +411,18 @@ TEST(LagVerdictTest, TimeToDrain) {
   EXPECT_DOUBLE_EQ(JudgeLag(s).drain_seconds.value(), 0.0);
 }
 
+TEST(LagVerdictTest, WhatIsUnreadIsSaidOnceOfWhatIsPausedAndAtRisk) {
+  LagSituation s = Working();
+  s.figures.mode = LagMode::kPaused;
+  s.figures.queued = 0;
+  s.figures.unread = 4;
+  s.figures.oldest_unread_ms = kNow - 400 * kSecond;
+  s.retention_ms = 400 * kSecond;
+  EXPECT_EQ(
+      JudgeLag(s).text,
+      "retention passes the cursor at any moment: 4 events unread, the oldest 2 s old; paused");
+}
+
 TEST(LagVerdictTest, CauseAndSince) {
   LagSituation s = Working();
   s.progress.last_failure = "503 from http://h";
@@ -505,6 +538,27 @@ TEST(LagFiguresTest, ConservesAndCountsWhatIsBetweenTheManagers) {
   EXPECT_EQ(lag.matched, 31);
   EXPECT_EQ(lag.unread, 10 - 1) << "what was taken in was read";
   EXPECT_EQ(lag.conservation_error, 1);
+  EXPECT_EQ(lag.partitions[0].unread(), 10) << "which of them is not known";
+}
+
+TEST(LagFiguresTest, WithNothingUnreadEachPartitionIsAtItsEnd) {
+  schema::Subscription subscription;
+  subscription.uuid.bytes[0] = 1;
+  LagCheckpoints checkpoints;
+  for (int32_t p = 0; p < 2; ++p) {
+    auto& checkpoint = checkpoints[{subscription.topic_uuid, p}];
+    checkpoint.position = p == 0 ? 40 : 7;
+    checkpoint.cursors[subscription.uuid] = {subscription.uuid, 1, 0, kForever, std::nullopt, 0};
+  }
+  ProgressSum progress;
+  progress.counters = {12, 12, 0, 0};  // the checkpoints are behind
+  auto lag = MeasureLag(subscription, checkpoints, {{0, 50}, {0, 9}}, progress);
+  EXPECT_EQ(lag.unread, 0);
+  ASSERT_EQ(lag.partitions.size(), 2U);
+  for (const auto& partition : lag.partitions) {
+    EXPECT_EQ(partition.unread(), 0);
+    EXPECT_EQ(partition.next, partition.end);
+  }
 }
 
 TEST(LagFiguresTest, WhatRetentionPassedIsLostWhileNobodyReads) {

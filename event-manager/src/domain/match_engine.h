@@ -42,6 +42,7 @@ class MatchEngine : private broker::GroupConsumer::Listener,
     CatchUpPace::Limits catch_up;
     Duration others_interval = std::chrono::seconds(1);
     Duration membership_limit = std::chrono::seconds(6);  // the group's session timeout
+    const Tracer* tracer = nullptr;
   };
 
   MatchEngine(broker::Broker& broker, Loop& loop, MatchStore& store, Options options);
@@ -96,6 +97,7 @@ class MatchEngine : private broker::GroupConsumer::Listener,
   broker::Broker& broker() override { return broker_; }
   Loop& loop() override { return loop_; }
   InvocationWriter& writer() override { return writer_; }
+  const Tracer* tracer() const override { return options_.tracer; }
   bool TakeSessionSlot() override;
   void ReturnSessionSlot() override;
   bool session_slots_wanted() const override { return slots_wanted_; }

@@ -6,6 +6,8 @@
 #include "common/metrics.h"
 #include "event-manager/src/domain/grant.h"
 #include "event-manager/src/domain/lost_offsets.h"
+#include "event-manager/src/domain/match_span.h"
+#include "schema/event_span.h"
 
 namespace dispatch {
 
@@ -132,6 +134,7 @@ void PartitionMatcher::Take(const broker::Record& record) {
 template <typename Wanted>
 void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, const Wanted& wanted,
                              std::function<void()> done) {
+  SpanPtr span = StartMatchSpan(engine_.tracer(), record, stream);
   auto event = cloudevents::FromKafka(record.headers, record.value);
   auto guarded = [alive = std::weak_ptr(alive_), done = std::move(done)] {
     if (!alive.expired()) done();
@@ -139,6 +142,8 @@ void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, c
   if (!event.ok()) {
     // The lagging readers leave it to the shared one, which has or will have seen it too.
     if (!stream.is_nil()) return guarded();
+    if (span != nullptr) schema::DescribeError(event.error(), *span);
+    EndSpan(engine_.tracer(), span);
     return engine_.writer().WriteUnparsable(topic_.topic, record, event.error().message,
                                             ToMillis(engine_.loop().Now()), std::move(guarded));
   }
@@ -160,7 +165,13 @@ void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, c
     if (!serves) continue;
     if (auto generation = wanted(s.uuid)) targets.push_back({s.uuid, *generation, s.version});
   }
+  if (span != nullptr) {
+    schema::DescribeEvent(*event, *span);
+    span->Set("dispatch.matched", static_cast<int64_t>(targets.size()));
+  }
   if (targets.empty()) {
+    // What a lagging reader only passes by is nobody's story.
+    if (stream.is_nil()) EndSpan(engine_.tracer(), span);
     CountFaulty(faulty, record.offset);
     return guarded();
   }
@@ -172,16 +183,18 @@ void PartitionMatcher::Match(const broker::Record& record, const Uuid& stream, c
   auto counted = targets;
   engine_.writer().Write(
       topic_.topic, record, *event, stream, std::move(targets),
-      [this, alive = std::weak_ptr(alive_), counted = std::move(counted),
+      [this, alive = std::weak_ptr(alive_), counted = std::move(counted), span,
        faulty = std::move(faulty), offset = record.offset, guarded = std::move(guarded)] {
         if (alive.expired()) return;
+        EndSpan(engine_.tracer(), span);
         CountFaulty(faulty, offset);
         for (const auto& target : counted) {
           auto it = counters_.find(target.subscription);
           if (it != counters_.end()) ++it->second.total.matched;
         }
         guarded();
-      });
+      },
+      span);
 }
 
 // With the record's completion, as what matched: else a crash would count some twice.

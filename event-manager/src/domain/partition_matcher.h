@@ -39,6 +39,7 @@ class PartitionMatcher : private LagSession::Host {
     virtual broker::Broker& broker() = 0;
     virtual Loop& loop() = 0;
     virtual InvocationWriter& writer() = 0;
+    virtual const Tracer* tracer() const = 0;
     /// One of the few places for lagging readers of the instance, or false: ask again later.
     virtual bool TakeSessionSlot() = 0;
     virtual void ReturnSessionSlot() = 0;

@@ -28,6 +28,7 @@ void FunctionSender::Send(SendRequest request, std::function<void(Answer)> done)
   run.function = name;
   run.request = EventRun(*event);
   run.request.secrets = request.sink.secrets;
+  run.request.traceparent = std::move(request.traceparent);
   run.executed_us = ToMicros(loop_.Now());
   // Neither the catalog nor the execution promises to call back later; Send does.
   loop_.Post([this, alive = std::weak_ptr(alive_), run = std::move(run), timeout = request.timeout,
@@ -49,7 +50,7 @@ void FunctionSender::Send(SendRequest request, std::function<void(Answer)> done)
                     run.function_id = (*found)->uuid;
                     run.faas_id = (*found)->version->id;
                     RunRequest asked = run.request;
-                    execution_.Execute(*found, asked, timeout,
+                    execution_.Execute(run.id, *found, asked, timeout,
                                        [this, run = std::move(run),
                                         done = std::move(done)](RunOutcome outcome) mutable {
                                          run.Finish(std::move(outcome), ToMicros(loop_.Now()));

@@ -102,6 +102,7 @@ void HttpFunctionRunner::Run(VersionPtr version, RunInput input,
   }
   request.max_response_bytes = kMostAnswerBytes;
   request.headers.Add("content-type", "application/json");
+  if (!input.traceparent.empty()) request.headers.Add("traceparent", std::move(input.traceparent));
   request.body = json::Serialize(
       json::object{{"context", std::move(input.context)}, {"payload", std::move(input.payload)}});
   client_.Send(std::move(request), [done = std::move(done)](const http::Client::Outcome& answer) {

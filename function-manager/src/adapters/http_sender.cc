@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker-adapters/topics.h"
+#include "common/http/retry_after.h"
 #include "common/metrics.h"
 #include "common/trace.h"
 #include "function-manager/src/domain/reply_event.h"
@@ -30,12 +31,10 @@ std::string HeadOf(const std::string& body) {
   return text ? head : std::string();
 }
 
-std::string TraceOf(const schema::EventData& event) {
-  for (const auto& [name, value] : event.headers) {
-    if (name != "traceparent") continue;
-    if (auto trace = TraceContext::Parse(value)) return trace->Child().ToTraceparent();
-  }
-  return {};
+// An id that nobody exports would cut the trace in two.
+std::string TraceOf(const SendRequest& request) {
+  if (!request.traceparent.empty()) return request.traceparent;
+  return std::string(FindTraceparent(request.event->headers));
 }
 
 http::HttpVersion VersionOf(schema::SinkHttp http) {
@@ -93,7 +92,7 @@ http::ClientRequest ToHttp(const SendRequest& request, cloudevents::Event& event
   }
   out.headers.Set("webhook-timestamp", std::to_string(now_s));
   out.headers.Set("dispatch-attempt", std::to_string(request.attempt));
-  if (auto trace = TraceOf(*request.event); !trace.empty()) out.headers.Set("traceparent", trace);
+  if (auto trace = TraceOf(request); !trace.empty()) out.headers.Set("traceparent", trace);
   return out;
 }
 
@@ -116,7 +115,7 @@ broker::ProduceRecord RecordOf(const SendRequest& request, cloudevents::Event re
   record.key = std::move(data.key);
   record.headers = std::move(data.headers);
   record.value = std::move(data.value);
-  if (auto trace = TraceOf(*request.event); !trace.empty()) {
+  if (auto trace = TraceOf(request); !trace.empty()) {
     record.headers.emplace_back("traceparent", trace);
   }
   return record;
@@ -133,7 +132,7 @@ Answer ToAnswer(const http::Client::Outcome& outcome, int64_t now_s) {
   answer.status = outcome.response.status;
   answer.head = HeadOf(outcome.response.body);
   if (auto retry_after = outcome.response.headers.Get("retry-after")) {
-    answer.retry_after = ParseRetryAfter(*retry_after, now_s);
+    answer.retry_after = http::ParseRetryAfter(*retry_after, now_s);
   }
   return answer;
 }

@@ -74,6 +74,36 @@ class Retries : public pg::testing::OwnSchema {
   std::unique_ptr<PgInvokeStore> store_;
 };
 
+TEST_F(Retries, AClaimKnowsTheFirstRowOfEachKey) {
+  auto claim = Claim();
+  auto ordered = [](int64_t offset, int64_t due_ms, const char* key) {
+    RetryRow row = Row(offset, due_ms);
+    row.key = key;
+    return row;
+  };
+  RetryRow head = ordered(7, 9'000, "a");
+  head.attempts = 3;
+  head.first_attempt_ms = 2'000;
+  head.last_status = 503;
+  head.last_error = "503 from http://h";
+  Save(claim, {ordered(9, kNeverDue, "a"), head, ordered(8, kNeverDue, "a"),
+               ordered(5, kNeverDue, "b"), Row(1, 500)});
+  auto again = Claim();
+  ASSERT_EQ(again.blocked.size(), 2u);
+  auto& a = again.blocked[again.blocked[0].key == "a" ? 0 : 1];
+  auto& b = again.blocked[again.blocked[0].key == "a" ? 1 : 0];
+  EXPECT_EQ(a.rows, 3);
+  EXPECT_EQ(a.first_sequence, 7);
+  EXPECT_EQ(a.first.due_ms, 9'000);
+  EXPECT_EQ(a.first.since_ms, 2'000);
+  EXPECT_EQ(a.first.attempts, 3);
+  EXPECT_EQ(a.first.last_status, 503);
+  EXPECT_EQ(a.first.last_error, "503 from http://h");
+  EXPECT_EQ(a.first.source_offset, 7);
+  EXPECT_EQ(b.rows, 1);
+  EXPECT_EQ(b.first.due_ms, kNeverDue);
+}
+
 TEST_F(Retries, WhatIsDueIsLoadedByRowsAndBytes) {
   auto claim = Claim();
   std::vector<RetryRow> rows;

@@ -59,10 +59,15 @@ constexpr char kWaiting[] = R"(
   group by partition, subscription, delayed, since_ms / 1000)";
 
 constexpr char kBlocked[] = R"(
-  select partition, subscription, ordering_key, count(*), min(sequence),
-    (array_agg(due_ms order by sequence))[1]
-  from retries where partition = any($1::int[]) and ordering_key is not null
-  group by partition, subscription, ordering_key)";
+  select keys.partition, keys.subscription, keys.ordering_key, keys.rows, r.sequence, r.due_ms, r.first_attempt_ms,
+    r.attempts, r.last_status, r.last_error, r.source_partition, r.source_offset
+  from (select partition, subscription, ordering_key, count(*) as rows
+      from retries where partition = any($1::int[]) and ordering_key is not null
+      group by partition, subscription, ordering_key) keys
+    cross join lateral (
+      select * from retries r where r.partition = keys.partition
+        and r.subscription = keys.subscription and r.ordering_key = keys.ordering_key
+      order by r.sequence limit 1) r)";
 
 constexpr char kSave[] = R"(
   update checkpoints c set position = v.position, state = v.state, saved_at = now(),
@@ -165,8 +170,15 @@ Result<std::vector<InvokeClaim>> RunClaim(pg::Transaction& tx,
   ASSIGN_OR_RETURN(auto blocked, tx.Exec(kBlocked, {array}));
   for (size_t i = 0; i < blocked.size(); ++i) {
     auto row = blocked[i];
+    KeyOrder::Head first{row.Int(5),
+                         row.Int(6),
+                         static_cast<int32_t>(row.Int(7)),
+                         static_cast<int32_t>(row.Int(8)),
+                         row.Text(9),
+                         static_cast<int32_t>(row.Int(10)),
+                         row.Int(11)};
     claims[static_cast<int32_t>(row.Int(0))].blocked.push_back(
-        {ReadUuid(row, 1), row.Bytes(2), row.Int(3), row.Int(4), row.Int(5)});
+        {ReadUuid(row, 1), row.Bytes(2), row.Int(3), row.Int(4), std::move(first)});
   }
   ASSIGN_OR_RETURN(auto trials, tx.Exec(kTrials, {array}));
   for (size_t i = 0; i < trials.size(); ++i) {

@@ -102,6 +102,7 @@ void RunCommands::Create(const schema::Request& request, Responder respond) {
   auto read = ReadRunRequest(asked != nullptr ? *asked : json::object());
   if (!read.ok()) return respond(read.error());
   Run run = NewRun(request.org, json::GetString(*body, "functionName"), std::move(*read));
+  if (IsSampled(request.traceparent)) run.request.traceparent = request.traceparent;
   catalog_.Find(run.org, run.function,
                 [this, alive = std::weak_ptr(alive_), run,
                  respond = std::move(respond)](const auto& function) mutable {
@@ -127,7 +128,7 @@ void RunCommands::Keep(Run run, Responder respond) {
 void RunCommands::RunNow(const RunExecution::FunctionPtr& function, Run run, Responder respond) {
   RunRequest request = run.request;
   execution_.Execute(
-      function, request, kMostBlocking,
+      run.id, function, request, kMostBlocking,
       [this, run = std::move(run), respond = std::move(respond)](RunOutcome outcome) mutable {
         run.Finish(std::move(outcome), ToMicros(loop_.Now()));
         Count(run);
@@ -297,7 +298,7 @@ void RunCommands::Begin(ClaimedRun claimed) {
                   if (alive.expired()) return;
                   if (!function.ok()) return Ended(id, SystemFailure(function.message()));
                   kept->run.faas_id = (*function)->version->id;
-                  execution_.Execute(*function, kept->run.request, std::chrono::milliseconds(0),
+                  execution_.Execute(id, *function, kept->run.request, std::chrono::milliseconds(0),
                                      [this, id](RunOutcome o) { Ended(id, std::move(o)); });
                 });
 }

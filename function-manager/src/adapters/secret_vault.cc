@@ -72,6 +72,12 @@ Status SecretVault::Store(pg::Transaction& tx, const StoredEntity& entity,
 
 Result<SecretValues> SecretVault::Load(pg::Transaction& tx, const std::string& org,
                                        const std::string& name) const {
+  ASSIGN_OR_RETURN(auto kept, Read(tx, org, name));
+  return *kept.values;
+}
+
+Result<SecretVault::Kept> SecretVault::Read(pg::Transaction& tx, const std::string& org,
+                                            const std::string& name) const {
   ASSIGN_OR_RETURN(auto rows, tx.Exec(kLoad, {org, name}));
   if (rows.empty()) return Error{Code::kNotFound, "secret '" + name + "' does not exist"};
   auto key = std::find_if(keys_.begin(), keys_.end(),
@@ -86,9 +92,9 @@ Result<SecretValues> SecretVault::Load(pg::Transaction& tx, const std::string& o
   ASSIGN_OR_RETURN(auto own_key, crypto::Decrypt(key->bytes, rows[0].Bytes(2), bound));
   ASSIGN_OR_RETURN(auto text, crypto::Decrypt(own_key, rows[0].Bytes(3), bound));
   ASSIGN_OR_RETURN(auto object, json::ParseObject(text));
-  SecretValues values;
-  for (const auto& [name_of, value] : object) values[name_of] = value.as_string();
-  return values;
+  auto values = std::make_shared<SecretValues>();
+  for (const auto& [field, value] : object) (*values)[field] = value.as_string();
+  return Kept{rows[0].Int(0), std::move(values)};
 }
 
 Status SecretVault::Remove(pg::Transaction& tx, const StoredEntity& entity) const {
@@ -117,25 +123,25 @@ void SecretVault::Get(const std::string& org, const std::string& name,
                       std::function<void(Result<ValuesPtr>)> done) {
   std::string key = org + "/" + name;
   auto entity = table_.Find(schema::kSecretKind, key);
-  if (entity == nullptr) {
-    kept_.erase(key);
-    return done(Error{Code::kNotFound, "secret '" + name + "' does not exist"});
-  }
   auto kept = kept_.find(key);
-  if (kept != kept_.end() && kept->second.version >= entity->version) {
+  if (entity != nullptr && kept != kept_.end() && kept->second.version >= entity->version) {
     return done(kept->second.values);
   }
-  pool_.Query<SecretValues>([this, org, name](pg::Transaction& tx) { return Load(tx, org, name); },
-                            [this, alive = std::weak_ptr(alive_), key, version = entity->version,
-                             done = std::move(done)](Result<SecretValues> values) {
-                              if (alive.expired()) return;
-                              if (!values.ok()) return done(values.error());
-                              if (kept_.size() >= kMaxKept) kept_.clear();
-                              auto shared =
-                                  std::make_shared<const SecretValues>(std::move(*values));
-                              kept_[key] = {version, shared};
-                              done(shared);
-                            });
+  // One that the table does not know may have been made just now.
+  pool_.Query<Kept>([this, org, name](pg::Transaction& tx) { return Read(tx, org, name); },
+                    [this, alive = std::weak_ptr(alive_), key, forgotten = forgotten_,
+                     done = std::move(done)](Result<Kept> read) {
+                      if (alive.expired()) return;
+                      if (!read.ok()) return done(read.error());
+                      if (kept_.size() >= kMaxKept) kept_.clear();
+                      if (forgotten == forgotten_) kept_[key] = *read;
+                      done(read->values);
+                    });
+}
+
+void SecretVault::Forget() {
+  kept_.clear();
+  ++forgotten_;
 }
 
 }  // namespace dispatch

@@ -40,9 +40,12 @@ class SecretVault {
   /// values are not touched: each secret has a key of its own, and only that one is.
   Result<size_t> Rewrap(pg::Transaction& tx) const;
 
-  /// The newest values; kNotFound names the secret. `done` may run at once.
+  /// The newest values: at least what was written here before, and what the table tells of others'
+  /// writes. kNotFound names the secret. `done` may run at once.
   void Get(const std::string& org, const std::string& name,
            std::function<void(Result<ValuesPtr>)> done);
+  /// A secret was written or deleted here: PostgreSQL is asked anew.
+  void Forget();
 
  private:
   struct Kept {
@@ -56,10 +59,13 @@ class SecretVault {
     crypto::SealingKeys sealing;
   };
 
+  Result<Kept> Read(pg::Transaction& tx, const std::string& org, const std::string& name) const;
+
   pg::Pool& pool_;
   const broker::StateTable& table_;
   std::vector<Key> keys_;                       // the first is in use
   std::unordered_map<std::string, Kept> kept_;  // by org/name
+  uint64_t forgotten_ = 0;                      // how often
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

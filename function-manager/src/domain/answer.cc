@@ -2,15 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
-#include <ctime>
-
 namespace dispatch {
-
-namespace {
-constexpr std::chrono::milliseconds kMaxRetryAfter = std::chrono::hours(24);
-}
 
 Effect EffectOf(const Answer& answer) {
   if (answer.status == 0) return answer.hopeless ? Effect::kReject : Effect::kRetry;
@@ -29,19 +21,6 @@ std::string Describe(const Answer& answer, std::string_view url) {
   if (answer.status != 0) return fmt::format("{} from {}", answer.status, origin);
   if (answer.message.empty()) return fmt::format("{}: {}", answer.failure, origin);
   return fmt::format("{}: {} ({})", answer.failure, origin, answer.message);
-}
-
-std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view value, int64_t now_s) {
-  int64_t seconds = 0;
-  auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-  if (error != std::errc() || end != value.data() + value.size()) {
-    std::tm tm{};
-    std::string text(value);
-    if (strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &tm) == nullptr) return std::nullopt;
-    seconds = static_cast<int64_t>(timegm(&tm)) - now_s;
-  }
-  seconds = std::clamp<int64_t>(seconds, 0, 24 * 3600);
-  return std::min<std::chrono::milliseconds>(std::chrono::seconds(seconds), kMaxRetryAfter);
 }
 
 }  // namespace dispatch

@@ -28,8 +28,4 @@ Effect EffectOf(const Answer& answer);
 /// "503 from http://host", "timeout after 30 s: http://host".
 std::string Describe(const Answer& answer, std::string_view url);
 
-/// Retry-After (RFC 9110 section 10.2.3): seconds, or an HTTP date against `now_s` (unix seconds).
-/// Capped at 24 hours; nothing when it does not parse.
-std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view value, int64_t now_s);
-
 }  // namespace dispatch

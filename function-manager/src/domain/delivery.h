@@ -41,6 +41,7 @@ struct Delivery {
   int32_t last_status = 0;
   std::string last_error;
   SteadyTime since{};  // when it came into its state
+  int64_t due_ms = 0;  // kWaiting: when it goes on
   TimerId timer = kNoTimer;
 
   // The record that it came with, until the delivery is terminal for it.

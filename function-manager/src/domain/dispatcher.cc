@@ -60,7 +60,8 @@ Dispatcher::Dispatcher(Loop& loop, Host& host, broker::Producer& dead_letters,
                      host_.NoteTrial(begin, std::move(survived), std::move(done));
                    },
                .attempt = [this](const DeliveryPtr& d) { return AttemptAlone(d); },
-               .over = [this](std::deque<DeliveryPtr> left) { TrialsOver(std::move(left)); }},
+               .resume = [this] { Pump(); },
+               .over = [this](std::vector<DeliveryPtr> left) { TrialsOver(std::move(left)); }},
               options.trial) {}
 
 Dispatcher::~Dispatcher() {
@@ -183,7 +184,7 @@ void Dispatcher::SpillInOrder(InvocationPartition& partition, const DeliveryPtr&
     order.Left(*delivery);
     return Advance(partition, key);
   }
-  if (!keep) order.Spilled(*delivery, !behind);
+  if (!keep) order.Spilled(*delivery, behind ? kNeverDue : due_ms);
   // Its followers would pin the partition for as long as it waits.
   for (const auto& follower : order.Followers(key)) {
     if (!follower->has_row && !MaySpill(partition, key.subscription)) break;
@@ -201,7 +202,7 @@ void Dispatcher::SpillFollower(InvocationPartition& partition, const DeliveryPtr
   if (delivery->state == State::kDone) {
     partition.order().Left(*delivery);
   } else {
-    partition.order().Spilled(*delivery, false);
+    partition.order().Spilled(*delivery, kNeverDue);
   }
 }
 
@@ -274,18 +275,21 @@ void Dispatcher::Attempt(Lane& lane, DeliveryPtr delivery) {
   request.org = subscription.org;
   request.sink = std::move(*sink);
   // A probe asks with one; what failed before and what is on trial goes by itself.
-  bool batch = request.sink.mode == schema::DeliveryMode::kBatch && !trials_.blocking();
+  bool batch =
+      request.sink.mode == schema::DeliveryMode::kBatch && trials_.current() != delivery.get();
   if (batch && ticket.probe == 0 && delivery->attempts == 0) FillBatch(lane, sent, request);
-  sender_.Send(std::move(request),
-               [this, alive = std::weak_ptr(alive_), sent = std::move(sent),
-                uuid = subscription.uuid, ticket = std::move(ticket)](const Answer& answer) {
-                 if (alive.expired()) return;
-                 for (const auto& [delivery, index] : sent) {
-                   if (--in_flight_by_partition_[index] == 0) in_flight_by_partition_.erase(index);
-                 }
-                 Answered(sent, uuid, ticket, answer);
-                 Pump();
-               });
+  AttemptSpans spans(options_.tracer);
+  for (const auto& [going, index] : sent) spans.Add(*going, subscription, request);
+  sender_.Send(std::move(request), [this, alive = std::weak_ptr(alive_), sent = std::move(sent),
+                                    uuid = subscription.uuid, ticket = std::move(ticket),
+                                    spans = std::move(spans)](const Answer& answer) {
+    if (alive.expired()) return;
+    for (const auto& [delivery, index] : sent) {
+      if (--in_flight_by_partition_[index] == 0) in_flight_by_partition_.erase(index);
+    }
+    Answered(sent, uuid, ticket, spans, answer);
+    Pump();
+  });
 }
 
 // What is posted now runs behind all that is ready now: so late is an answer that comes now.
@@ -328,15 +332,16 @@ void Dispatcher::FillBatch(Lane& lane, Sent& sent, SendRequest& request) {
 }
 
 void Dispatcher::Answered(const Sent& sent, const Uuid& uuid, const Scheduler::Ticket& ticket,
-                          const Answer& answer) {
+                          const AttemptSpans& spans, const Answer& answer) {
+  Effect effect = EffectOf(answer);
+  std::string described =
+      effect == Effect::kDelivered ? "" : Describe(answer, ticket.endpoint->url);
+  spans.End(answer, effect, described);
   Lane* lane = scheduler_.Find(uuid);
   if (lane == nullptr) return;
   // The newest settings count for what comes next; the lane may outlive the subscription.
   auto subscription = lane->subscription;
-  Effect effect = EffectOf(answer);
   AttemptCounter(effect).Add(static_cast<double>(sent.size()));
-  std::string described =
-      effect == Effect::kDelivered ? "" : Describe(answer, ticket.endpoint->url);
   bool changed = scheduler_.Ended(*lane, ticket, answer, described, loop_.Steady(), loop_.Now());
   if (changed) {
     log::Info("circuit subscription={} reason=\"{}\"", subscription->Key(),
@@ -414,6 +419,7 @@ void Dispatcher::Retry(const DeliveryPtr& delivery, const schema::Subscription& 
 void Dispatcher::WaitInMemory(const DeliveryPtr& delivery, std::chrono::milliseconds delay) {
   delivery->state = State::kWaiting;
   delivery->since = loop_.Steady();
+  delivery->due_ms = now_ms() + delay.count();
   delivery->timer =
       loop_.After(delay, [this, alive = std::weak_ptr(alive_), waiting = std::weak_ptr(delivery)] {
         if (alive.expired()) return;

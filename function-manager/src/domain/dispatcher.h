@@ -11,6 +11,7 @@
 #include "broker-adapters/broker.h"
 #include "common/clock.h"
 #include "function-manager/src/domain/attempt_log.h"
+#include "function-manager/src/domain/attempt_spans.h"
 #include "function-manager/src/domain/catalog.h"
 #include "function-manager/src/domain/delivery.h"
 #include "function-manager/src/domain/invocation_partition.h"
@@ -44,6 +45,7 @@ class Dispatcher {
     TrialRun::Options trial;
     Duration late_trial = std::chrono::seconds(1);  // of one that crashed before, whenever it comes
     int32_t most_crashes = 3;  // of a delivery that runs alone: it is quarantined
+    const Tracer* tracer = nullptr;
   };
 
   /// What the dispatcher asks of the engine.
@@ -104,7 +106,7 @@ class Dispatcher {
   void TakeAfter(DeliveryPtr delivery, std::chrono::milliseconds delay);
   void Pump();
   bool AttemptAlone(const DeliveryPtr& delivery);
-  void TrialsOver(std::deque<DeliveryPtr> left);
+  void TrialsOver(std::vector<DeliveryPtr> left);
   void Quarantine(const DeliveryPtr& delivery, const schema::Subscription& subscription);
   void ArmWake();
   // One request: a delivery, or several of `sink.mode` batch, and the partitions they are from.
@@ -115,7 +117,7 @@ class Dispatcher {
   void SetOff(const DeliveryPtr& delivery, Sent& sent);
   void FillBatch(Lane& lane, Sent& sent, SendRequest& request);
   void Answered(const Sent& sent, const Uuid& subscription, const Scheduler::Ticket& ticket,
-                const Answer& answer);
+                const AttemptSpans& spans, const Answer& answer);
   void Settle(const DeliveryPtr& delivery, InvocationPartition& partition,
               const schema::Subscription& subscription, const Answer& answer, Effect effect,
               const std::string& described);

@@ -71,7 +71,7 @@ bool Dispatcher::AttemptAlone(const DeliveryPtr& delivery) {
   return true;
 }
 
-void Dispatcher::TrialsOver(std::deque<DeliveryPtr> left) {
+void Dispatcher::TrialsOver(std::vector<DeliveryPtr> left) {
   for (auto& delivery : left) {
     if (delivery->state == State::kQueued) Take(std::move(delivery));
   }

@@ -53,7 +53,7 @@ InvocationPartition::InvocationPartition(InvokeClaim claim, OffsetTracker::Limit
   }
   for (auto& key : claim.blocked) {
     order_.Restore({key.subscription, std::move(key.key)}, key.rows, key.first_sequence,
-                   key.first_due_ms != kNeverDue);
+                   std::move(key.first));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "function-manager/src/domain/key_order.h"
 #include "schema/messages.h"
 
 namespace dispatch {
@@ -49,7 +50,7 @@ struct InvokeClaim {
     std::string key;
     int64_t rows = 0;
     int64_t first_sequence = 0;
-    int64_t first_due_ms = 0;
+    KeyOrder::Head first;
   };
   std::vector<Blocked> blocked;  // and of it, the keys
   /// The owner before us did not give the partition back; so many in a row did not.

@@ -565,11 +565,33 @@ void Invoker::ProgressTick() {
     keys += owned.books->order().keys();
     blocked += owned.books->order().blocked();
     if (ManySettled(*owned.books)) busy_until_ = loop_.Steady() + kBusyFor;
+    LookForBlocking(owned);
     PublishProgress(owned, 0);
     owned.books->intake().Expire(expired);
   }
   dispatcher_->Report(keys, blocked);
   if (busy_timer_ == kNoTimer) BusyTick();
+}
+
+// Which keys hold others back is told when it changes.
+void Invoker::LookForBlocking(Owned& owned) {
+  SteadyTime now = loop_.Steady();
+  if (now - owned.blocking_at < options_.blocking_interval) return;
+  owned.blocking_at = now;
+  auto found = owned.books->order().Blocking(now);
+  auto& accounts = owned.books->accounts();
+  auto changed = [&](const Uuid& subscription) {
+    auto account = accounts.find(subscription);
+    if (account != accounts.end()) account->second.changed = true;
+  };
+  for (const auto& [subscription, blocked] : found) {
+    auto told = owned.blocking.find(subscription);
+    if (told == owned.blocking.end() || told->second != blocked) changed(subscription);
+  }
+  for (const auto& [subscription, blocked] : owned.blocking) {
+    if (!found.contains(subscription)) changed(subscription);
+  }
+  owned.blocking = std::move(found);
 }
 
 // event-manager feeds a subscription by what is settled: at full speed its allowance is used up in
@@ -609,6 +631,8 @@ void Invoker::PublishProgress(const Owned& owned, int64_t least) {
     progress.circuit = dispatcher_->CircuitOf(subscription);
     progress.failing_since_ms = account.failing_since_ms;
     progress.last_success_ms = account.last_success_ms;
+    auto blocking = owned.blocking.find(subscription);
+    if (blocking != owned.blocking.end()) progress.blocked = blocking->second;
     broker::ProduceRecord record;
     record.topic = broker::kProgressTopic;
     record.key = subscription.ToString() + "/" + std::to_string(progress.partition);

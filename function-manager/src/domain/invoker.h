@@ -31,6 +31,7 @@ class Invoker : private broker::GroupConsumer::Listener,
     Duration checkpoint_interval = std::chrono::milliseconds(100);
     Duration progress_interval = std::chrono::milliseconds(200);
     Duration busy_interval = std::chrono::milliseconds(50);  // where many were settled since
+    Duration blocking_interval = std::chrono::seconds(1);    // between looks at the ordered keys
     Duration claim_retry = std::chrono::milliseconds(500);
     Duration revoke_wait = std::chrono::seconds(3);  // for attempts under way
     OffsetTracker::Limits limits{4'096, 8 * 1024 * 1024, 1'000'000};
@@ -87,6 +88,8 @@ class Invoker : private broker::GroupConsumer::Listener,
     SteadyTime since{};
     std::set<Uuid> stale;  // subscriptions with rows that nobody is to get any more, maybe
     bool stale_turn = false;
+    std::unordered_map<Uuid, schema::Blocked> blocking;  // as of `blocking_at`
+    SteadyTime blocking_at{};
   };
 
   // broker::GroupConsumer::Listener
@@ -135,6 +138,7 @@ class Invoker : private broker::GroupConsumer::Listener,
   void LettersChosen(const std::vector<std::weak_ptr<InvocationPartition>>& asked,
                      std::vector<ChosenLetter> letters);
   void ProgressTick();
+  void LookForBlocking(Owned& owned);
   void BusyTick();
   /// Of the subscriptions of which at least so many more are settled than was told; 0: that
   /// changed.

@@ -1,22 +1,65 @@
 #include "function-manager/src/domain/key_order.h"
 
 #include <algorithm>
+#include <tuple>
+
+#include "schema/cloudevents_text.h"
 
 namespace dispatch {
 
 namespace {
+
+constexpr size_t kMostKeyText = 128;  // bytes
+constexpr size_t kMostErrorText = 256;
+
 size_t BytesOf(const Delivery& delivery) {
   const auto& event = delivery.event;
   return event != nullptr && event->value ? event->value->size() : 0;
 }
+
+// The beginning of what any client may have written, as text.
+std::string TextOf(std::string_view bytes, size_t most) {
+  std::string text(bytes.substr(0, most));
+  if (bytes.size() > most) {
+    // Not within a character.
+    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80) {
+      text.pop_back();
+    }
+    if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0x80) text.pop_back();
+    text += "…";
+  }
+  if (cloudevents::IsUtf8(text)) return text;
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+  }
+  return text;
+}
+
+bool FirstBlocks(const Delivery& delivery, SteadyTime now) {
+  if (delivery.attempts > 0 || !delivery.last_error.empty()) return true;
+  return delivery.state == Delivery::State::kInFlight && now - delivery.since > KeyOrder::kNoAnswer;
+}
+
+// Those with the most behind them, and of the same the one that is in the way for longer.
+void TakeFirst(std::vector<schema::BlockingKey>& first, schema::BlockingKey key) {
+  auto worse = [](const schema::BlockingKey& a, const schema::BlockingKey& b) {
+    return std::tuple(-a.waiting, a.since_ms) < std::tuple(-b.waiting, b.since_ms);
+  };
+  first.insert(std::upper_bound(first.begin(), first.end(), key, worse), std::move(key));
+  if (first.size() > schema::Blocked::kFirst) first.pop_back();
+}
+
 }  // namespace
 
-void KeyOrder::Restore(const Key& key, int64_t rows, int64_t first_sequence, bool due) {
+void KeyOrder::Restore(const Key& key, int64_t rows, int64_t first_sequence, Head first) {
   Queue& queue = queues_[key];
   SetRows(queue, rows);
   queue.rows_from = first_sequence;
-  queue.due = due;
-  if (!due) wanting_.insert(key);
+  if (first.due_ms == kNeverDue) {
+    wanting_.insert(key);
+  } else {
+    queue.due = std::make_unique<const Head>(std::move(first));
+  }
 }
 
 KeyOrder::Place KeyOrder::Enter(const DeliveryPtr& delivery) {
@@ -24,9 +67,9 @@ KeyOrder::Place KeyOrder::Enter(const DeliveryPtr& delivery) {
   if (delivery->has_row) {
     if (queue.rows > 0) SetRows(queue, queue.rows - 1);
     if (queue.returned.erase(delivery->sequence) == 0) {
-      bool was_first = queue.due || delivery->sequence <= queue.rows_from;
+      bool was_first = queue.due != nullptr || delivery->sequence <= queue.rows_from;
       if (was_first) queue.rows_from = std::max(queue.rows_from, delivery->sequence + 1);
-      queue.due = false;
+      queue.due.reset();
     }
   } else {
     bool behind_rows = queue.rows > 0 && delivery->sequence > RowsFrom(queue);
@@ -52,15 +95,17 @@ void KeyOrder::Loaded(const DeliveryPtr& delivery) {
 
 void KeyOrder::Keep(const DeliveryPtr& delivery) { Insert(queues_[KeyOf(*delivery)], delivery); }
 
-void KeyOrder::Spilled(const Delivery& delivery, bool due) {
+void KeyOrder::Spilled(const Delivery& delivery, int64_t due_ms) {
   Key key = KeyOf(delivery);
   Queue& queue = queues_[key];
   Erase(queue, delivery);
   bool only = queue.rows == static_cast<int64_t>(queue.returned.size());
   queue.rows_from = only ? delivery.sequence : std::min(queue.rows_from, delivery.sequence);
   SetRows(queue, queue.rows + 1);
-  if (!due) return;
-  queue.due = true;
+  if (due_ms == kNeverDue) return;
+  queue.due = std::make_unique<const Head>(
+      Head{due_ms, delivery.first_attempt_ms, delivery.attempts, delivery.last_status,
+           delivery.last_error, delivery.id.partition, delivery.id.offset});
   queue.returned.clear();  // they are behind it, and found when it is gone
   wanting_.erase(key);
 }
@@ -71,7 +116,7 @@ void KeyOrder::Returned(const Key& key, int64_t sequence) {
   SetRows(queue, queue.rows + 1);
   if (others && queue.rows_from <= sequence) return;  // in turn after all
   queue.returned.insert(sequence);
-  queue.due = false;
+  queue.due.reset();
   wanting_.insert(key);
 }
 
@@ -114,7 +159,7 @@ DeliveryPtr KeyOrder::Next(const Key& key) {
   bool known =
       !queue.memory.empty() && (queue.rows == 0 || queue.memory.begin()->first < RowsFrom(queue));
   if (!known) {
-    if (!queue.due || !queue.returned.empty()) wanting_.insert(key);
+    if (queue.due == nullptr || !queue.returned.empty()) wanting_.insert(key);
     return nullptr;
   }
   queue.going = queue.memory.begin()->first;
@@ -140,6 +185,53 @@ std::vector<std::pair<KeyOrder::Key, int64_t>> KeyOrder::Wanting(size_t limit) c
     keys.emplace_back(key, RowsFrom(it->second));
   }
   return keys;
+}
+
+std::unordered_map<Uuid, schema::Blocked> KeyOrder::Blocking(SteadyTime now) const {
+  std::unordered_map<Uuid, schema::Blocked> all;
+  for (const auto& [key, queue] : queues_) {
+    int64_t behind = static_cast<int64_t>(queue.memory.size()) + queue.rows - 1;
+    if (behind <= 0) continue;
+    auto first = FirstOf(queue, now);
+    if (!first) continue;
+    first->key = TextOf(key.key, kMostKeyText);
+    first->waiting = behind;
+    schema::Blocked& blocked = all[key.subscription];
+    ++blocked.keys;
+    blocked.waiting += behind;
+    TakeFirst(blocked.first, std::move(*first));
+  }
+  return all;
+}
+
+// What is in the way: whose turn it is, or else the row that is to come; nothing when that is well.
+std::optional<schema::BlockingKey> KeyOrder::FirstOf(const Queue& queue, SteadyTime now) {
+  schema::BlockingKey first;
+  if (queue.going >= 0) {
+    const Delivery& going = *queue.memory.at(queue.going);
+    if (!FirstBlocks(going, now)) return std::nullopt;
+    first.since_ms = going.first_attempt_ms;
+    first.attempts = going.attempts;
+    first.last_status = going.last_status;
+    first.last_error = TextOf(going.last_error, kMostErrorText);
+    first.next_ms = going.state == Delivery::State::kWaiting ? going.due_ms : 0;
+    first.source_partition = going.id.partition;
+    first.source_offset = going.id.offset;
+    return first;
+  }
+  if (queue.rows == 0 || queue.due == nullptr ||
+      (queue.due->attempts == 0 && queue.due->last_error.empty())) {
+    return std::nullopt;
+  }
+  const Head& head = *queue.due;
+  first.since_ms = head.since_ms;
+  first.attempts = head.attempts;
+  first.last_status = head.last_status;
+  first.last_error = TextOf(head.last_error, kMostErrorText);
+  first.next_ms = head.due_ms;
+  first.source_partition = head.source_partition;
+  first.source_offset = head.source_offset;
+  return first;
 }
 
 void KeyOrder::NoRows(const Key& key) {

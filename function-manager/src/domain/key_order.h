@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "function-manager/src/domain/delivery.h"
+#include "schema/messages.h"
 
 namespace dispatch {
 
@@ -37,8 +39,18 @@ class KeyOrder {
   KeyOrder() : KeyOrder(Limits{}) {}
   explicit KeyOrder(Limits limits) : limits_(limits) {}
 
-  /// At a claim: a key has rows in the retry store. `due`: the first of them has a time.
-  void Restore(const Key& key, int64_t rows, int64_t first_sequence, bool due);
+  /// The first row of a key, as far as people want to know of it.
+  struct Head {
+    int64_t due_ms = kNeverDue;
+    int64_t since_ms = 0;  // its first attempt
+    int32_t attempts = 0;
+    int32_t last_status = 0;
+    std::string last_error;
+    int32_t source_partition = 0;
+    int64_t source_offset = 0;
+  };
+  /// At a claim: a key has rows in the retry store.
+  void Restore(const Key& key, int64_t rows, int64_t first_sequence, Head first);
 
   enum class Place {
     kGo,     // it is first: its turn
@@ -52,9 +64,9 @@ class KeyOrder {
   void Loaded(const DeliveryPtr& delivery);
   /// It would be kSpill, but the retry store takes no more: it waits in memory.
   void Keep(const DeliveryPtr& delivery);
-  /// It is a row now, and not in memory. `due`: it is the first and has a time; not with
+  /// It is a row now, and not in memory. `due_ms` is not kNeverDue when it is the first; not with
   /// RowsBefore.
-  void Spilled(const Delivery& delivery, bool due);
+  void Spilled(const Delivery& delivery, int64_t due_ms);
   /// A row came into the retry store out of turn, without a time, and no later one has a time any
   /// more: it goes before what is behind its place.
   void Returned(const Key& key, int64_t sequence);
@@ -81,6 +93,11 @@ class KeyOrder {
   bool any_held() const { return !held_.empty(); }
   bool held(const Uuid& subscription) const { return held_.contains(subscription); }
 
+  /// By subscription the keys whose first delivery failed, or is under way for longer than
+  /// kNoAnswer, and others wait behind it. Looks at every key.
+  std::unordered_map<Uuid, schema::Blocked> Blocking(SteadyTime now) const;
+  static constexpr Duration kNoAnswer = std::chrono::seconds(5);
+
   size_t keys() const { return queues_.size(); }
   /// Keys with rows in the retry store.
   size_t blocked() const { return blocked_; }
@@ -99,7 +116,8 @@ class KeyOrder {
     int64_t rows = 0;       // in the retry store and not in memory
     int64_t rows_from = 0;  // none of them is before, but those that came out of turn
     std::set<int64_t> returned;
-    bool due = false;    // the first of them comes by itself
+    /// The first of them comes by itself; null: it does not.
+    std::unique_ptr<const Head> due;
     int64_t going = -1;  // the sequence of the one whose turn it is
   };
   using Queues = std::unordered_map<Key, Queue, Hash>;
@@ -108,6 +126,7 @@ class KeyOrder {
   void Erase(Queue& queue, const Delivery& delivery);
   void SetRows(Queue& queue, int64_t rows);
   static int64_t RowsFrom(const Queue& queue);
+  static std::optional<schema::BlockingKey> FirstOf(const Queue& queue, SteadyTime now);
 
   Limits limits_;
   Queues queues_;

@@ -38,11 +38,11 @@ TEST(KeyOrderTest, WhatComesBehindASpilledHeadIsSpilled) {
   auto follower = At(2);
   order.Enter(head);
   order.Enter(follower);
-  order.Spilled(*head, true);
+  order.Spilled(*head, 5);
   ASSERT_EQ(order.Followers(kKey), std::vector<DeliveryPtr>{follower});
-  order.Spilled(*follower, false);
+  order.Spilled(*follower, kNeverDue);
   EXPECT_EQ(order.Enter(At(3)), Place::kSpill);
-  order.Spilled(*At(3), false);
+  order.Spilled(*At(3), kNeverDue);
   EXPECT_EQ(order.Next(kKey), nullptr);
   EXPECT_TRUE(order.Wanting(10).empty()) << "the head comes by itself";
 
@@ -65,7 +65,7 @@ TEST(KeyOrderTest, AFollowerInMemoryDoesNotPassARow) {
   auto kept = At(2);
   order.Enter(head);
   order.Enter(kept);
-  order.Spilled(*head, true);
+  order.Spilled(*head, 5);
   EXPECT_EQ(order.Next(kKey), nullptr) << "the retry store took no more, so it is in memory";
   auto again = At(1, true);
   order.Enter(again);
@@ -87,7 +87,7 @@ TEST(KeyOrderTest, BoundsAreOfDeliveriesAndOfBytes) {
 
 TEST(KeyOrderTest, AtAClaimWhatIsReadAgainGoesFirstWhereItIsFirst) {
   KeyOrder order;
-  order.Restore(kKey, 2, 10, false);
+  order.Restore(kKey, 2, 10, {});
   ASSERT_EQ(order.Wanting(10).size(), 1u);
   auto read_again = At(4);
   EXPECT_EQ(order.Enter(read_again), Place::kGo);
@@ -100,14 +100,14 @@ TEST(KeyOrderTest, AtAClaimWhatIsReadAgainGoesFirstWhereItIsFirst) {
 
 TEST(KeyOrderTest, AtAClaimAHeadWithATimeIsNotAskedFor) {
   KeyOrder order;
-  order.Restore(kKey, 2, 10, true);
+  order.Restore(kKey, 2, 10, {.due_ms = 5});
   EXPECT_TRUE(order.Wanting(10).empty());
   EXPECT_EQ(order.Enter(At(10, true)), Place::kGo);
 }
 
 TEST(KeyOrderTest, ARowThatIsNotFirstWaits) {
   KeyOrder order;
-  order.Restore(kKey, 2, 10, false);
+  order.Restore(kKey, 2, 10, {});
   auto later = At(20, true);
   EXPECT_EQ(order.Enter(later), Place::kWait);
   auto first = At(10, true);
@@ -119,7 +119,7 @@ TEST(KeyOrderTest, ARowThatIsNotFirstWaits) {
 
 TEST(KeyOrderTest, RowsCountedTwiceDoNotBlockForEver) {
   KeyOrder order;
-  order.Restore(kKey, 1, 10, false);
+  order.Restore(kKey, 1, 10, {});
   order.NoRows(kKey);
   EXPECT_EQ(order.Next(kKey), nullptr);
   EXPECT_EQ(order.keys(), 0u);
@@ -127,7 +127,7 @@ TEST(KeyOrderTest, RowsCountedTwiceDoNotBlockForEver) {
 
 TEST(KeyOrderTest, WhatIsReturnedGoesBeforeRowsBehindItsPlace) {
   KeyOrder order;
-  order.Restore(kKey, 2, 10, true);
+  order.Restore(kKey, 2, 10, {.due_ms = 5});
   order.Returned(kKey, 4);
   ASSERT_EQ(order.Wanting(10).size(), 1u) << "the one at 10 lost its time";
   EXPECT_EQ(order.Wanting(10)[0].second, 4);
@@ -151,25 +151,25 @@ TEST(KeyOrderTest, WhatIsReturnedWaitsForTheOneThatGoes) {
   order.Returned(kKey, 4);
   EXPECT_TRUE(order.Wanting(10).empty());
   EXPECT_TRUE(order.RowsBefore(*going));
-  order.Spilled(*going, false);  // it failed
+  order.Spilled(*going, kNeverDue);  // it failed
   EXPECT_EQ(order.Next(kKey), nullptr);
   EXPECT_EQ(order.Wanting(10)[0].second, 4);
   auto returned = At(4, true);
   order.Loaded(returned);
   EXPECT_EQ(order.Next(kKey), returned);
-  order.Spilled(*returned, true);
+  order.Spilled(*returned, 5);
   EXPECT_TRUE(order.Wanting(10).empty()) << "it has a time now, and the other waits behind it";
 }
 
 TEST(KeyOrderTest, WhatIsReturnedBehindAHeadWithATimeDoesNotHurryIt) {
   KeyOrder order;
-  order.Restore(kKey, 1, 10, true);
+  order.Restore(kKey, 1, 10, {.due_ms = 5});
   order.Returned(kKey, 20);
   EXPECT_TRUE(order.Wanting(10).empty());
   auto head = At(10, true);
   ASSERT_EQ(order.Enter(head), Place::kGo);
   order.Returned(kKey, 30);
-  order.Spilled(*head, true);
+  order.Spilled(*head, 5);
   EXPECT_TRUE(order.Wanting(10).empty());
   head = At(10, true);
   ASSERT_EQ(order.Enter(head), Place::kGo);
@@ -196,11 +196,114 @@ TEST(KeyOrderTest, WhatWasNotReturnedAfterAllBlocksNothing) {
   EXPECT_EQ(order.Enter(At(11)), Place::kGo);
 }
 
+// What is told of the keys that hold others back, at a steady time of 10 s.
+schema::Blocked Told(const KeyOrder& order) {
+  auto all = order.Blocking(SteadyTime(std::chrono::seconds(10)));
+  EXPECT_LE(all.size(), 1u);
+  return all.empty() ? schema::Blocked{} : all.begin()->second;
+}
+
+DeliveryPtr Failed(DeliveryPtr delivery) {
+  delivery->attempts = 3;
+  delivery->first_attempt_ms = 7'000;
+  delivery->last_status = 503;
+  delivery->last_error = "503 from h";
+  delivery->id.partition = 2;
+  delivery->id.offset = 40;
+  return delivery;
+}
+
+TEST(KeyOrderTest, AFailedHeadInMemoryIsToldWithWhatWaitsBehindIt) {
+  KeyOrder order;
+  auto head = At(1);
+  order.Enter(head);
+  Failed(head);
+  head->state = Delivery::State::kWaiting;
+  head->due_ms = 12'000;
+  EXPECT_EQ(Told(order), schema::Blocked{}) << "nobody waits behind it";
+  order.Enter(At(2));
+  order.Enter(At(3));
+  order.Enter(At(4, false, "well"));
+  order.Enter(At(5, false, "well"));
+  schema::Blocked expected{1, 2, {{"k", 2, 7'000, 3, 503, "503 from h", 12'000, 2, 40}}};
+  EXPECT_EQ(Told(order), expected);
+  head->state = Delivery::State::kInFlight;
+  expected.first[0].next_ms = 0;
+  EXPECT_EQ(Told(order), expected) << "it is tried again";
+  order.Left(*head);
+  EXPECT_EQ(Told(order), schema::Blocked{});
+}
+
+TEST(KeyOrderTest, AHeadInTheRetryStoreIsTold) {
+  KeyOrder order;
+  auto head = At(1);
+  order.Enter(head);
+  order.Enter(At(2));
+  order.Spilled(*Failed(head), 50'000);
+  order.Spilled(*At(3), kNeverDue);
+  schema::Blocked expected{1, 2, {{"k", 2, 7'000, 3, 503, "503 from h", 50'000, 2, 40}}};
+  EXPECT_EQ(Told(order), expected);
+  KeyOrder next;  // whoever takes the partition over
+  next.Restore(kKey, 3, 1, {50'000, 7'000, 3, 503, "503 from h", 2, 40});
+  EXPECT_EQ(Told(next), expected);
+}
+
+TEST(KeyOrderTest, AHeadThatWasNotTriedBlocksNothing) {
+  KeyOrder order;
+  order.Restore(kKey, 3, 1, {.due_ms = 50'000});
+  EXPECT_EQ(Told(order), schema::Blocked{}) << "a circuit or a rate holds it back, not the key";
+}
+
+TEST(KeyOrderTest, AHeadWithoutAnAnswerIsToldAfterAWhile) {
+  KeyOrder order;
+  auto head = At(1);
+  order.Enter(head);
+  order.Enter(At(2));
+  head->state = Delivery::State::kInFlight;
+  head->since = SteadyTime(std::chrono::milliseconds(5'500));
+  EXPECT_EQ(Told(order).keys, 0);
+  head->since = SteadyTime(std::chrono::milliseconds(4'500));
+  EXPECT_EQ(Told(order).keys, 1);
+}
+
+TEST(KeyOrderTest, OfManyBlockingKeysTheWorstAreTold) {
+  KeyOrder order;
+  for (int64_t i = 0; i < 25; ++i) {
+    order.Restore({Uuid{}, "key-" + std::to_string(i)}, i + 2, i,
+                  {.due_ms = 50'000, .since_ms = 100 - i, .attempts = 1});
+  }
+  order.Restore({Uuid{}, "older"}, 26, 99, {.due_ms = 50'000, .since_ms = 1, .attempts = 1});
+  auto told = Told(order);
+  EXPECT_EQ(told.keys, 26);
+  EXPECT_EQ(told.waiting, 25 * 26 / 2 + 25);
+  ASSERT_EQ(told.first.size(), schema::Blocked::kFirst);
+  EXPECT_EQ(told.first[0].key, "older");
+  EXPECT_EQ(told.first[1].key, "key-24");
+  EXPECT_EQ(told.first[9].waiting, 17);
+}
+
+TEST(KeyOrderTest, KeysAreToldAsText) {
+  std::string umlauts = "ab";
+  for (int i = 0; i < 100; ++i) umlauts += "ü";
+  const std::pair<std::string, std::string> cases[] = {
+      {"", ""},
+      {std::string(128, 'x'), std::string(128, 'x')},
+      {std::string(129, 'x'), std::string(128, 'x') + "…"},
+      {"\xff\x01", "?\x01"},
+      {"a" + umlauts, "a" + umlauts.substr(0, 126) + "…"},
+  };
+  for (const auto& [key, text] : cases) {
+    KeyOrder order;
+    order.Restore({Uuid{}, key}, 2, 1, {.due_ms = 5, .attempts = 1});
+    EXPECT_EQ(Told(order).first.at(0).key, text);
+  }
+}
+
 TEST(KeyOrderTest, NothingPassesWhatIsHeld) {
   KeyOrder order;
   order.Hold(Uuid{});
   order.Hold(Uuid{});
-  order.Restore(kKey, 1, 10, false);
+  order.Restore(kKey, 1, 10, {});
   EXPECT_TRUE(order.Wanting(10).empty());
   order.Release(Uuid{});
   EXPECT_TRUE(order.held(Uuid{}));

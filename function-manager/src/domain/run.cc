@@ -106,6 +106,7 @@ json::object RequestDocument(const RunRequest& request) {
   if (!request.http_context.is_null()) out["httpContext"] = request.http_context;
   if (!request.secrets.empty()) out["secrets"] = LinesForm(request.secrets);
   if (!request.tags.empty()) out["tags"] = request.tags;
+  if (!request.traceparent.empty()) out["traceparent"] = request.traceparent;
   return out;
 }
 
@@ -117,6 +118,7 @@ RunRequest RequestOf(const json::object& document) {
   out.http_context = ValueAt(document, "httpContext");
   out.secrets = LinesOf(document, "secrets");
   if (const auto* tags = json::GetArray(document, "tags")) out.tags = *tags;
+  out.traceparent = json::GetString(document, "traceparent");
   return out;
 }
 

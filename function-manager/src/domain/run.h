@@ -19,6 +19,7 @@ struct RunRequest {
   json::value http_context;  // of a request to an endpoint; null: none
   std::vector<std::string> secrets;
   json::array tags;
+  std::string traceparent;  // of who asked, where that is sampled; empty: none
 };
 
 /// VMware's names for how a run stands.

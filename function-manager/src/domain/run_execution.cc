@@ -14,6 +14,14 @@ RunOutcome Failed(const char* type, std::string message) {
   return out;
 }
 
+void Describe(const Uuid& run, const FunctionVersion& function, Span& span) {
+  span.name = function.org + "." + function.name + " run";
+  span.Set("faas.invocation_id", run.ToString());
+  span.Set("faas.name", function.name);
+  span.Set("faas.version", function.id.ToString());
+  span.Set("dispatch.org", function.org);
+}
+
 }  // namespace
 
 struct RunExecution::Work {
@@ -35,9 +43,29 @@ RunExecution::SchemasPtr RunExecution::SchemasOf(const ReadyFunction& function) 
   return made;
 }
 
-void RunExecution::Execute(FunctionPtr function, const RunRequest& request,
+// What the function says of an error stays with the run: it may be data.
+std::function<void(RunOutcome)> RunExecution::Traced(const SpanPtr& span,
+                                                     std::function<void(RunOutcome)> done) const {
+  return [tracer = tracer_, span, done = std::move(done)](RunOutcome outcome) {
+    span->Set("faas.coldstart", outcome.cold ? "true" : "false");
+    if (outcome.error) {
+      span->Set("error.type", outcome.error->type);
+      span->error = outcome.error->type;
+    }
+    tracer->End(*span);
+    done(std::move(outcome));
+  };
+}
+
+void RunExecution::Execute(const Uuid& run, FunctionPtr function, const RunRequest& request,
                            std::chrono::milliseconds limit, std::function<void(RunOutcome)> done) {
   auto work = std::make_shared<Work>();
+  work->input.traceparent = request.traceparent;
+  if (SpanPtr span = StartSpan(tracer_, Span::Kind::kInternal, request.traceparent)) {
+    Describe(run, *function->version, *span);
+    work->input.traceparent = span->context.ToTraceparent();
+    done = Traced(span, std::move(done));
+  }
   work->schemas = SchemasOf(*function);
   if (!work->schemas->in.ok()) {
     return done(Failed(kFunctionError, "schema.in: " + work->schemas->in.message()));

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/testing/recorded_spans.h"
+#include "common/testing/simulated_loop.h"
 #include "function-manager/src/domain/function_event.h"
 
 namespace dispatch::run_execution_test {
@@ -42,7 +44,7 @@ class RunExecutionTest : public ::testing::Test {
 
   RunOutcome Run(RunRequest request, std::chrono::milliseconds limit = {}) {
     std::optional<RunOutcome> got;
-    execution_->Execute(std::make_shared<ReadyFunction>(function_), request, limit,
+    execution_->Execute(Uuid(), std::make_shared<ReadyFunction>(function_), request, limit,
                         [&](RunOutcome outcome) { got = std::move(outcome); });
     EXPECT_TRUE(got.has_value());
     return got.value_or(RunOutcome{});
@@ -93,6 +95,34 @@ TEST_F(RunExecutionTest, GivesTheFunctionItsContext) {
   EXPECT_EQ(runner_.inputs[1].timeout, std::chrono::seconds(3));
 }
 
+TEST_F(RunExecutionTest, ARunIsASpanAndTheParentOfWhatTheFunctionDoes) {
+  testing::SimulatedLoop loop;
+  testing::RecordedSpans spans;
+  Tracer tracer(loop, spans);
+  RunExecution execution(runner_, nullptr, &tracer);
+  Uuid run = Uuid::Random();
+  auto request = Input(1);
+  auto execute = [&] {
+    execution.Execute(run, std::make_shared<ReadyFunction>(function_), request, {}, [](auto) {});
+  };
+  execute();
+  request.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+  execute();
+  EXPECT_TRUE(spans.spans.empty());
+  EXPECT_EQ(runner_.inputs.back().traceparent, request.traceparent);
+  request.traceparent.back() = '1';
+  execute();
+  Span span = spans.Only("acme.hello run");
+  EXPECT_EQ(span.kind, Span::Kind::kInternal);
+  EXPECT_EQ(span.parent_id, "b7ad6b7169203331");
+  EXPECT_EQ(runner_.inputs.back().traceparent, span.context.ToTraceparent());
+  EXPECT_EQ(testing::RecordedSpans::Attribute(span, "faas.invocation_id"), run.ToString());
+  EXPECT_FALSE(span.error);
+  runner_.answer.error = RunError{kFunctionError, "words of the data", {}};
+  execute();
+  EXPECT_EQ(spans.spans.back().error, kFunctionError);
+}
+
 TEST_F(RunExecutionTest, MergesSecretsFlatTheRunsLast) {
   secrets_ = {{"one", {{"user", "a"}, {"password", "x"}}}, {"two", {{"password", "y"}}}};
   function_.secrets = {"one"};
@@ -134,7 +164,7 @@ TEST_F(RunExecutionTest, ASchemaThatIsNoneIsTheFunctionsFault) {
 TEST_F(RunExecutionTest, CallsNobodyAfterItsEnd) {
   runner_.hold = true;
   bool called = false;
-  execution_->Execute(std::make_shared<ReadyFunction>(function_), Input(1), {},
+  execution_->Execute(Uuid(), std::make_shared<ReadyFunction>(function_), Input(1), {},
                       [&](const RunOutcome&) { called = true; });
   execution_.reset();
   runner_.Answer();
@@ -163,7 +193,9 @@ TEST(RunTest, IsReadAndShownAsVmwareHasIt) {
   EXPECT_EQ(form["finishedTime"], 2'000'000'000);
   // What is stored comes back the same.
   dispatch::Run again = run;
+  run.request.traceparent = "00-a-b-01";
   again.request = RequestOf(RequestDocument(run.request));
+  EXPECT_EQ(again.request.traceparent, run.request.traceparent);
   again.outcome = OutcomeOf(OutcomeDocument(run.outcome));
   EXPECT_EQ(RunForm(again), form);
   EXPECT_EQ(RunFormThatFits(run, true), form);

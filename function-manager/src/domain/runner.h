@@ -38,6 +38,7 @@ struct RunInput {
   json::value payload;
   /// From when it is asked for, the wait for a worker included; 0: none.
   std::chrono::milliseconds timeout{0};
+  std::string traceparent;  // of the run; empty: none
 };
 
 /// DESIGN section 7: InputError (the caller's fault), FunctionError (the function's), SystemError

@@ -20,6 +20,7 @@ struct SendRequest {
   int32_t attempt = 1;
   std::chrono::milliseconds timeout{30'000};
   std::shared_ptr<const schema::EventData> event;
+  std::string traceparent;  // of the attempt; empty: it has no span, the event's own goes along
 
   /// `sink.mode` batch: what goes along in the same request, in its order.
   struct Another {

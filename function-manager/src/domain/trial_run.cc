@@ -1,6 +1,7 @@
 #include "function-manager/src/domain/trial_run.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "function-manager/src/domain/invocation_partition.h"
 
@@ -37,20 +38,30 @@ void TrialRun::Open(Duration budget) {
   deadline_ = loop_.After(budget_, [this] { Close(); });
 }
 
-void TrialRun::Add(DeliveryPtr delivery, bool first) {
+void TrialRun::Add(DeliveryPtr delivery, bool noted) {
   if (deadline_ == kNoTimer) deadline_ = loop_.After(budget_, [this] { Close(); });
-  if (first) {
-    queue_.push_front(std::move(delivery));
-  } else {
-    queue_.push_back(std::move(delivery));
-  }
+  Rank rank = noted ? kNoted : delivery->attempts == 0 ? kFirstTry : kTriedBefore;
+  queues_[rank].push_back(std::move(delivery));
   Next();
+}
+
+// The next one that still waits becomes the current one.
+bool TrialRun::TakeNext() {
+  for (auto& queue : queues_) {
+    while (!queue.empty()) {
+      current_ = std::move(queue.front());
+      queue.pop_front();
+      alone_ = &queue == &queues_[kNoted];
+      if (Waits(current_)) return true;
+    }
+  }
+  current_ = nullptr;
+  return false;
 }
 
 void TrialRun::Next() {
   if (busy_) return;
-  while (!queue_.empty() && !Waits(queue_.front())) queue_.pop_front();
-  if (queue_.empty()) {
+  if (!TakeNext()) {
     auto survived = std::move(survived_);
     survived_.clear();
     // Should this be lost, they are noted and run well the next time.
@@ -58,8 +69,6 @@ void TrialRun::Next() {
     return actions_.over({});
   }
   busy_ = true;
-  current_ = std::move(queue_.front());
-  queue_.pop_front();
   auto survived = std::move(survived_);
   survived_.clear();
   actions_.note(current_, survived, [this, alive = std::weak_ptr(alive_), survived](Status status) {
@@ -79,8 +88,7 @@ void TrialRun::Begun(const Status& status) {
   if (status.ok() && !Waits(current_)) return Survived();  // it has gone another way
   running_ = false;
   timer_ = loop_.After(options_.retry, [this] {
-    queue_.push_front(std::move(current_));
-    current_ = nullptr;
+    queues_[alone_ ? kNoted : kFirstTry].push_front(std::move(current_));
     busy_ = false;
     Next();
   });
@@ -96,7 +104,10 @@ void TrialRun::Survived() {
   current_ = nullptr;
   running_ = busy_ = false;
   // Not inside the attempt's end.
-  timer_ = loop_.After(Duration::zero(), [this] { Next(); });
+  timer_ = loop_.After(Duration::zero(), [this] {
+    Next();
+    if (!blocking()) actions_.resume();
+  });
 }
 
 void TrialRun::Close() {
@@ -104,12 +115,15 @@ void TrialRun::Close() {
   deadline_ = kNoTimer;
   open_ = false;
   budget_ = Duration::zero();
-  auto left = std::move(queue_);
-  queue_.clear();
+  std::vector<DeliveryPtr> left;
   if (current_ != nullptr) {
     if (auto noted = NotedAs(*current_)) survived_.push_back(std::move(*noted));
-    if (Waits(current_)) left.push_front(current_);
+    if (Waits(current_)) left.push_back(std::move(current_));
     current_ = nullptr;
+  }
+  for (auto& queue : queues_) {
+    std::move(queue.begin(), queue.end(), std::back_inserter(left));
+    queue.clear();
   }
   running_ = busy_ = false;
   auto survived = std::move(survived_);

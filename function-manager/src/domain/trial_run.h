@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -14,9 +15,10 @@
 
 namespace dispatch {
 
-/// Runs the deliveries that may have ended the process before us, one at a time and nothing beside
-/// them, for a bounded time. That one runs is durable before it does: who finds it noted and not
-/// struck out knows that we ended meanwhile. One owner.
+/// Runs the deliveries that may have ended the process before us one at a time, for a bounded time.
+/// That one runs is durable before it does: who finds it noted and not struck out knows that we
+/// ended meanwhile, by it or by what ran beside it. So one that is found noted runs alone. One
+/// owner.
 class TrialRun {
  public:
   struct Options {
@@ -31,24 +33,32 @@ class TrialRun {
         note;
     /// Attempts it now; false: not now, try again.
     std::function<bool(const DeliveryPtr&)> attempt;
-    /// Nothing runs alone any more; what did not get to it goes as all do.
-    std::function<void(std::deque<DeliveryPtr>)> over;
+    /// Others may start again.
+    std::function<void()> resume;
+    /// The trials have ended; what did not get to one goes as all do.
+    std::function<void(std::vector<DeliveryPtr>)> over;
   };
 
   TrialRun(Loop& loop, Actions actions, Options options);
   ~TrialRun();
 
-  /// Suspects may come. They hold everything else up for `budget` at most, from the first on.
+  /// Suspects may come. Their trials take `budget` at most, from the first on.
   void Open(Duration budget);
   bool open() const { return open_; }
   /// Nothing else may start.
-  bool blocking() const { return busy_ || !queue_.empty(); }
-  /// `first`: it was noted before.
-  void Add(DeliveryPtr delivery, bool first);
+  bool blocking() const { return (busy_ && alone_) || !queues_[kNoted].empty(); }
+  /// Whose attempt begins now, if it is a trial.
+  const Delivery* current() const { return running_ ? current_.get() : nullptr; }
+  /// `noted`: it was when the process before us ended. It is the next; then come first tries, then
+  /// what was tried before, when it ended nobody.
+  void Add(DeliveryPtr delivery, bool noted);
   /// Its attempt has ended.
   void Ended(const Delivery& delivery);
 
  private:
+  enum Rank { kNoted, kFirstTry, kTriedBefore, kRanks };
+
+  bool TakeNext();
   void Next();
   void Begun(const Status& status);
   void Survived();
@@ -60,8 +70,9 @@ class TrialRun {
   bool open_ = false;
   Duration budget_{0};
   bool busy_ = false;
-  std::deque<DeliveryPtr> queue_;
+  std::array<std::deque<DeliveryPtr>, kRanks> queues_;
   DeliveryPtr current_;
+  bool alone_ = false;    // current_ was noted before
   bool running_ = false;  // it was noted, and its attempt has begun
   std::vector<Noted> survived_;
   TimerId deadline_ = kNoTimer;

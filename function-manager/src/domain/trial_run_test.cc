@@ -35,8 +35,9 @@ class Trials : public ::testing::Test {
   std::vector<int64_t> noted_;
   std::vector<int64_t> struck_out_;
   std::vector<DeliveryPtr> running_;
-  std::deque<DeliveryPtr> left_;
+  std::vector<DeliveryPtr> left_;
   int over_ = 0;
+  int resumed_ = 0;
   TrialRun run_{loop_,
                 {.note =
                      [this](const DeliveryPtr& begin, std::vector<TrialRun::Noted> survived,
@@ -52,8 +53,9 @@ class Trials : public ::testing::Test {
                        running_.push_back(delivery);
                        return true;
                      },
+                 .resume = [this] { ++resumed_; },
                  .over =
-                     [this](std::deque<DeliveryPtr> left) {
+                     [this](std::vector<DeliveryPtr> left) {
                        ++over_;
                        left_ = std::move(left);
                      }},
@@ -62,12 +64,11 @@ class Trials : public ::testing::Test {
 
 TEST_F(Trials, OneRunsAtATimeAndIsNotedBefore) {
   run_.Open(seconds(1));
-  EXPECT_FALSE(run_.blocking()) << "nothing waits for suspects that do not come";
   auto first = Suspect(1);
   auto second = Suspect(2);
   run_.Add(first, false);
   run_.Add(second, false);
-  EXPECT_TRUE(run_.blocking());
+  EXPECT_FALSE(run_.blocking()) << "what came later is no suspect";
   EXPECT_EQ(noted_, std::vector<int64_t>{1});
   EXPECT_TRUE(running_.empty()) << "not durable yet";
   loop_.RunFor(milliseconds(5));
@@ -76,20 +77,48 @@ TEST_F(Trials, OneRunsAtATimeAndIsNotedBefore) {
   EXPECT_EQ(running_.size(), 2u);
   EXPECT_EQ(struck_out_, std::vector<int64_t>{1});
   End(second);
-  EXPECT_FALSE(run_.blocking());
   EXPECT_EQ(over_, 1);
   EXPECT_EQ(struck_out_, (std::vector<int64_t>{1, 2}));
 }
 
-TEST_F(Trials, OneThatCrashedBeforeIsFirst) {
+TEST_F(Trials, OneThatCrashedBeforeIsFirstAndAlone) {
   run_.Open(seconds(1));
+  EXPECT_FALSE(run_.blocking()) << "nothing waits for suspects that do not come";
   auto running = Suspect(1);
+  auto noted = Suspect(3);
   run_.Add(running, false);
   run_.Add(Suspect(2), false);
-  run_.Add(Suspect(3), true);
+  run_.Add(noted, true);
+  EXPECT_TRUE(run_.blocking());
   loop_.RunFor(milliseconds(5));
   End(running);
   EXPECT_EQ(noted_, (std::vector<int64_t>{1, 3}));
+  EXPECT_EQ(run_.current(), noted.get());
+  EXPECT_TRUE(run_.blocking());
+  EXPECT_EQ(resumed_, 0);
+  End(noted);
+  EXPECT_FALSE(run_.blocking());
+  EXPECT_EQ(resumed_, 1) << "what waited for it goes on";
+}
+
+TEST_F(Trials, OneThatHangsAloneIsNotWaitedFor) {
+  run_.Open(seconds(1));
+  run_.Add(Suspect(1), true);
+  loop_.RunFor(milliseconds(200));
+  EXPECT_TRUE(run_.blocking());
+  loop_.RunFor(milliseconds(100));
+  EXPECT_FALSE(run_.blocking());
+}
+
+TEST_F(Trials, WhatWasTriedBeforeIsLast) {
+  run_.Open(seconds(1));
+  auto tried = Suspect(1);
+  tried->attempts = 4;
+  run_.Add(Suspect(9), true);
+  run_.Add(tried, false);
+  run_.Add(Suspect(2), false);
+  loop_.RunFor(seconds(1));
+  EXPECT_EQ(noted_, (std::vector<int64_t>{9, 2, 1}));
 }
 
 TEST_F(Trials, OneThatHangsDoesNotHoldUpTheNext) {
@@ -115,7 +144,7 @@ TEST_F(Trials, TheyEndWithTheirBudget) {
 TEST_F(Trials, NothingRunsThatIsNotNoted) {
   store_is_up_ = false;
   run_.Open(seconds(1));
-  run_.Add(Suspect(1), false);
+  run_.Add(Suspect(1), true);
   loop_.RunFor(milliseconds(500));
   EXPECT_TRUE(running_.empty());
   EXPECT_TRUE(run_.blocking());
@@ -124,7 +153,7 @@ TEST_F(Trials, NothingRunsThatIsNotNoted) {
   EXPECT_EQ(running_.size(), 1u);
   store_is_up_ = false;
   run_.Open(seconds(1));
-  run_.Add(Suspect(2), false);
+  run_.Add(Suspect(2), true);
   loop_.RunFor(seconds(2));
   EXPECT_FALSE(run_.blocking()) << "PostgreSQL away does not hold deliveries up for ever";
   EXPECT_EQ(left_.size(), 1u);

@@ -10,9 +10,15 @@ export class Receiver {
     return receiver;
   }
 
-  /** `status` and `delay` (ms) may be changed at any time. */
+  /** `status`, or `statusOf` a request, `delay` (ms) and `hangs` may be changed at any time;
+   *  answerHanging() ends the last. */
   endpoint(name, status = 204, delay = 0) {
-    const endpoint = { url: `http://127.0.0.1:${this.server.address().port}/${name}`, status, delay, tried: 0, accepted: 0 };
+    const url = `http://127.0.0.1:${this.server.address().port}/${name}`;
+    const endpoint = { url, status, delay, hangs: false, tried: 0, accepted: 0, hanging: [] };
+    endpoint.answerHanging = () => {
+      endpoint.hangs = false;
+      for (const answer of endpoint.hanging.splice(0)) answer();
+    };
     this.endpoints.set(`/${name}`, endpoint);
     return endpoint;
   }
@@ -36,11 +42,14 @@ export class Receiver {
       if (endpoint.answer) {
         return response.writeHead(200, { "Content-Type": "application/json" }).end(endpoint.answer(Buffer.concat(pieces)));
       }
-      setTimeout(() => {
-        if (endpoint.status < 300) endpoint.accepted++;
-        response.writeHead(endpoint.status, { "Content-Type": "text/plain" });
-        response.end(endpoint.status < 300 ? "" : `no: ${endpoint.status}`);
-      }, endpoint.delay);
+      const answer = () => {
+        const status = endpoint.statusOf?.(request) ?? endpoint.status;
+        if (status < 300) endpoint.accepted++;
+        response.writeHead(status, { "Content-Type": "text/plain" });
+        response.end(status < 300 ? "" : `no: ${status}`);
+      };
+      if (endpoint.hangs) return endpoint.hanging.push(answer);
+      setTimeout(answer, endpoint.delay);
     });
   }
 

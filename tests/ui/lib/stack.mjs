@@ -50,6 +50,31 @@ export async function publish(topic, type, count, make = () => ({})) {
   return results;
 }
 
+/** Publishes one event each 50 ms, with keys in turn, until the returned function was awaited. */
+export function flow(topic, keys = 16) {
+  let on = true;
+  const run = async () => {
+    for (let i = 0; on; i++) {
+      await publish(topic, `${topic}.event`, 1, () => ({ partitionkey: `k${i % keys}` }));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  const running = run();
+  return async () => {
+    on = false;
+    await running;
+  };
+}
+
+/** As retention does: records of the topic's partition below `before` are gone. */
+export async function deleteRecords(topic, partition, before) {
+  const script =
+    "import sys; from lib.kafka import delete_records; " +
+    "delete_records(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))";
+  const args = [needed("DISPATCH_KAFKA_BROKERS"), `${ORG}.${topic}`, partition, before].map(String);
+  await run("python3", ["-c", script, ...args], { env: { ...process.env, PYTHONPATH: `${REPO}/tests` } });
+}
+
 /** deploy/local/TOOL with arguments, on this stack. */
 export async function tool(name, ...args) {
   await run(`${REPO}/deploy/local/${name}`, args, { env: process.env });

@@ -7,11 +7,11 @@
 #include "api-gateway/src/domain/endpoints/endpoint_answer.h"
 #include "api-gateway/src/domain/endpoints/endpoint_input.h"
 #include "api-gateway/src/domain/error_table.h"
+#include "api-gateway/src/domain/request_trace.h"
 #include "api-gateway/src/domain/routes.h"
 #include "common/crypto.h"
 #include "common/log.h"
 #include "common/metrics.h"
-#include "common/trace.h"
 #include "schema/objects.h"
 
 namespace dispatch::gateway {
@@ -106,6 +106,18 @@ void Count(int status) {
       .Add();
 }
 
+void Trace(const RequestTrace& trace, const http::Request& request,
+           const EndpointTable::Endpoint* api, int status) {
+  Span* span = trace.span();
+  if (span == nullptr) return;
+  if (api != nullptr) {
+    span->Set("dispatch.org", api->org);
+    span->Set("dispatch.api", api->name);
+    span->Set("faas.invoked_name", api->function);
+  }
+  trace.End(request, api == nullptr ? "" : api->name, status);
+}
+
 }  // namespace
 
 std::unique_ptr<http::Response> Endpoints::Refuse(const http::Request& request,
@@ -136,13 +148,15 @@ std::unique_ptr<http::Response> Endpoints::Refuse(const http::Request& request,
 
 void Endpoints::Handle(http::Request request, std::shared_ptr<http::ResponseWriter> writer) {
   auto match = table_.Find(request.method, request.headers.Get("Host").value_or(""), request.path);
-  auto answer = [api = match.api, writer,
-                 asked = request.headers.Has("Origin") ? request
-                                                       : http::Request()](http::Response response) {
-    if (api != nullptr) AddCors(asked, *api, response);
-    Count(response.status);
-    writer->Send(std::move(response));
-  };
+  RequestTrace trace(options_.tracing, request);
+  auto answer =
+      [api = match.api, writer, trace, traced = trace.span() == nullptr ? http::Request() : request,
+       asked = request.headers.Has("Origin") ? request : http::Request()](http::Response response) {
+        if (api != nullptr) AddCors(asked, *api, response);
+        Count(response.status);
+        Trace(trace, traced, api.get(), response.status);
+        writer->Send(std::move(response));
+      };
   if (match.api == nullptr) return answer(EndpointFault(404, "no API found with those values"));
   const EndpointTable::Endpoint& api = *match.api;
   if (request.method == "OPTIONS") return answer({});
@@ -166,9 +180,7 @@ void Endpoints::Handle(http::Request request, std::shared_ptr<http::ResponseWrit
   if (call.body.size() > kMaxInput) {
     return answer(EndpointFault(413, "request body is too large: at most 1.9 MB reach a function"));
   }
-  auto given = request.headers.Get("traceparent");
-  call.traceparent = given && TraceContext::Parse(*given) ? std::string(*given)
-                                                          : TraceContext::NewRoot().ToTraceparent();
+  call.traceparent = trace.Traceparent(request);
   rpc_.Call(kFunctionManager, std::move(call), blocking ? kTimeout : kQueueing,
             [answer, blocking](const Result<broker::RpcReply>& reply) {
               if (!reply.ok()) return answer(Failed(reply.error()));

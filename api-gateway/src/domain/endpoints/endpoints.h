@@ -9,6 +9,7 @@
 #include "broker-adapters/rpc.h"
 #include "common/clock.h"
 #include "common/http/server.h"
+#include "common/span.h"
 
 namespace dispatch::gateway {
 
@@ -19,6 +20,7 @@ class Endpoints {
   struct Options {
     /// TLS ends here: X-Forwarded-Proto, which a proxy in front says, is not believed.
     bool own_tls = false;
+    Tracing tracing = {};
   };
 
   Endpoints(Loop& loop, Directory& directory, broker::RpcClient& rpc, Options options)

@@ -166,6 +166,16 @@ void ByPosition(const CallPtr& call, Backend& backend) {
       });
 }
 
+// event-manager hears of them with the progress.
+void SendBlockingKeys(const CallPtr& call, Backend& backend) {
+  auto subscription =
+      FindNamed(*call, backend.tables.events, schema::kSubscriptionKind, kSubscriptions);
+  if (subscription == nullptr) return;
+  backend.services.Ask(call, kEventManager, "lag.blocking",
+                       json::object{{"subscription", subscription->name}},
+                       [call](broker::RpcReply reply) { call->SendJson(200, reply.body); });
+}
+
 }  // namespace
 
 void AddDeliveryRoutes(Gateway& gateway, Backend& backend) {
@@ -183,6 +193,8 @@ void AddDeliveryRoutes(Gateway& gateway, Backend& backend) {
         {"GET", fmt::format("{}/{{name}}/deliveries", path), runs, [&backend](CallPtr call) {
            AskAbout(call, backend, "delivery.list", {"cursor", "status", "since"});
          }});
+    gateway.Add({"GET", fmt::format("{}/{{name}}/blocking-keys", path), runs,
+                 [&backend](CallPtr call) { SendBlockingKeys(call, backend); }});
   }
   gateway.Add({"GET",
                "/v1/topics/{name}/events/{partition}/{offset}/deliveries",

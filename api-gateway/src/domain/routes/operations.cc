@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "api-gateway/src/domain/doctor.h"
+#include "api-gateway/src/domain/lag_history_query.h"
 #include "api-gateway/src/domain/lag_question.h"
 #include "api-gateway/src/domain/routes.h"
 #include "schema/objects.h"
+#include "schema/rfc3339.h"
 
 namespace dispatch::gateway {
 
@@ -83,6 +85,32 @@ void SendLag(const CallPtr& call, Backend& backend) {
             });
 }
 
+void SendLagHistory(const CallPtr& call, Backend& backend) {
+  auto query = ReadLagHistoryQuery(call->request, backend.loop.Now());
+  if (!query.ok()) return call->Fail(query.error());
+  json::array names;
+  for (const auto& name : query->subscriptions) {
+    bool may = call->principal->permissions.Allows(
+        auth::kRead, fmt::format("{}/{}", schema::kSubscriptionKind, name));
+    if (may) names.emplace_back(name);
+  }
+  json::object body{{"subscriptions", std::move(names)},
+                    {"from", ToMillis(query->from)},
+                    {"step", query->step.count()},
+                    {"count", query->count},
+                    {"partitions", query->partitions}};
+  backend.services.Ask(call, kEventManager, "lag.history", std::move(body),
+                       [call, query = *query](broker::RpcReply reply) {
+                         json::object answer{{"from", schema::FormatRfc3339(query.from)},
+                                             {"to", schema::FormatRfc3339(query.to())},
+                                             {"stepSeconds", query.step.count() / 1'000}};
+                         const json::object* body = reply.body.if_object();
+                         const auto* rows = body ? json::GetArray(*body, "subscriptions") : nullptr;
+                         answer["subscriptions"] = rows ? *rows : json::array();
+                         call->SendJson(200, json::value(std::move(answer)));
+                       });
+}
+
 constexpr char kGroupKind[] = "consumer-group";
 
 // Groups belong to the cluster and to no organisation: they are shown to who acts in all of them.
@@ -142,6 +170,10 @@ void AddOperationRoutes(Gateway& gateway, Backend& backend, std::string openapi,
                "/v1/lag",
                {Access::Check::kSome, {auth::kRead}, schema::kSubscriptionKind},
                [&backend](CallPtr call) { SendLag(call, backend); }});
+  gateway.Add({"GET",
+               "/v1/lag/history",
+               {Access::Check::kSome, {auth::kRead}, schema::kSubscriptionKind},
+               [&backend](CallPtr call) { SendLagHistory(call, backend); }});
   gateway.Add({"GET", "/v1/consumer-groups", {Access::Check::kKey}, [&backend](CallPtr call) {
                  SendGroups(call, backend);
                }});

@@ -78,7 +78,7 @@ class GatewayTest : public ::testing::Test {
  protected:
   using Fields = std::vector<http::Headers::Field>;
 
-  GatewayTest() {
+  explicit GatewayTest(const Tracing& tracing = {}) : tracing_(tracing) {
     state_ = services_->NewProducer({});
     for (const char* service : {kIdentity, kEventManager, kFunctionManager}) Heartbeat(service);
     loop_.RunFor(std::chrono::milliseconds(100));
@@ -190,6 +190,7 @@ class GatewayTest : public ::testing::Test {
   }
 
   const std::string kServiceKey = std::string(32, 'k');
+  const Tracing tracing_;
   dispatch::testing::SimulatedLoop loop_;
   broker::MemoryCluster cluster_{loop_, 1};
   broker::RecordSigner signer_{kServiceKey};
@@ -216,14 +217,15 @@ class GatewayTest : public ::testing::Test {
       broker_->NewProducer({.delivery_timeout = std::chrono::seconds(8)});
   std::unique_ptr<broker::Producer> bulk_ = broker_->NewProducer(
       {.linger = std::chrono::milliseconds(1), .delivery_timeout = std::chrono::seconds(8)});
-  Publisher publisher_{loop_, *prompt_, *bulk_};
+  Publisher publisher_{loop_, *prompt_, *bulk_, tracing_.tracer};
   DenialLog denials_{loop_, *bulk_, signer_};
-  Gateway gateway_{loop_,
-                   directory_,
-                   {identity_, events_, functions_},
-                   {.on_denied = [this](const Call& call, const std::string& route) {
-                     denials_.Write(call, route);
-                   }}};
+  Gateway gateway_{
+      loop_,
+      directory_,
+      {identity_, events_, functions_},
+      {.tracing = tracing_, .on_denied = [this](const Call& call, const std::string& route) {
+         denials_.Write(call, route);
+       }}};
   EventBrowser browser_{loop_, *broker_, {}};
   RunStreams run_streams_{loop_, service_client_, {}};
   SourceUploads uploads_{loop_, service_client_, {.most = 1, .timeout = std::chrono::seconds(10)}};

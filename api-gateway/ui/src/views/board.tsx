@@ -2,7 +2,7 @@
 import { computed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { count, counted, moment, rate, secondsSince, span } from "../format";
-import { broken, imbalance, type LagRow, lagRows, loaded, now, outstanding, pointsOf, trueUntil } from "../lag";
+import { broken, imbalance, type LagRow, lagRows, loaded, now, outstanding, pointsOf, trueUntil, want } from "../lag";
 import { Empty, Heading } from "../parts/basics";
 import { VirtualRows } from "../parts/rows";
 import { Spark } from "../parts/chart";
@@ -66,6 +66,7 @@ export function nextStep(row: LagRow): { word: string; href: string } {
       return { word: "Resume…", href: here("resume") };
     case "FAILING":
     case "STALLED":
+      if (row.blocked) return { word: "See keys", href: here("") };
       return { word: "See attempts", href: here("attempts") };
     case "STOPPED":
       return { word: "See services", href: link(["services"]) };
@@ -106,6 +107,7 @@ function drain(row: LagRow): string {
 }
 
 function Row({ row }: { row: LagRow }) {
+  useEffect(() => want(row.name), [row.name]);
   const age = secondsSince(row.oldestUndelivered, now.value);
   const step = nextStep(row);
   const estimated = row.oldestUndeliveredAccuracy === "estimated";
@@ -151,7 +153,7 @@ const COLUMNS: [key: string, label: string, sort: string, title?: string][] = [
   ["in", "In", "in", "Events that arrive"],
   ["out", "Out", "out", "Events that are settled"],
   ["drain", "Drains in", "", "Until nothing waits, as things go"],
-  ["spark", "5 min", "", "What was waiting since this page was opened"],
+  ["spark", "1 h", "", "What was waiting in the last hour"],
   ["balance", "Books", "", "Whether matched = delivered + dead-lettered + cancelled + pending"],
   ["step", "Next", ""],
 ];

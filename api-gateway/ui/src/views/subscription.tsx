@@ -1,10 +1,13 @@
 // One subscription: its verdict, its books, its partitions, its last attempts, and pause and resume.
+import { useEffect } from "preact/hooks";
 import { at, get, post } from "../api";
-import { count, millis, moment, pretty, rate, secondsSince, span } from "../format";
-import { imbalance, type LagRow, loaded, now, outstanding, pointsOf, rowOf } from "../lag";
-import { type Attempt, type Subscription, target } from "../model";
+import { count, counted, millis, moment, pretty, rate, secondsSince, span } from "../format";
+import {
+  imbalance, type LagHistory, type LagRow, loaded, now, outstanding, pointsOf, rowOf, storedPoints, want,
+} from "../lag";
+import { type Attempt, type BlockingKey, type Subscription, target } from "../model";
 import { Empty, Fault, Figure, Heading, Table, useLoaded } from "../parts/basics";
-import { Split, Trend } from "../parts/chart";
+import { Heat, MINUTES, Split, Trend } from "../parts/chart";
 import { Confirm } from "../parts/dialog";
 import { State, toneOf } from "../parts/state";
 import { go, link, query, setQuery } from "../router";
@@ -43,12 +46,87 @@ function Figures({ row }: { row: LagRow }) {
   );
 }
 
+const SPANS: [key: string, words: string, ms: number][] = [
+  ["", "5 min", 5 * MINUTES],
+  ["1h", "1 h", 60 * MINUTES],
+  ["1d", "24 h", 1440 * MINUTES],
+  ["14d", "14 d", 14 * 1440 * MINUTES],
+];
+
+/** Which time is looked at, out of the URL, and how to choose another. */
+function useSpan(least: number) {
+  const spans = SPANS.slice(least);
+  const chosen = spans.find(([key]) => key === query.value.get("span")) ?? spans[0];
+  const chips = (
+    <div class="chips spaced" role="group" aria-label="Time">
+      {spans.map(([key, words]) => (
+        <button key={key} type="button" class="chip" aria-pressed={key === chosen[0]}
+          onClick={() => setQuery({ span: key || undefined })}>
+          {words}
+        </button>
+      ))}
+    </div>
+  );
+  return { key: chosen[0], words: chosen[1], ms: chosen[2], chips };
+}
+
+/** The stored history of the last `ms`, again and again. */
+function useHistory(name: string, ms: number, partitions: boolean) {
+  return useLoaded(
+    (signal) => {
+      const from = new Date(Date.now() - ms).toISOString();
+      return get<LagHistory>(at`/v1/lag/history?subscription=${name}&from=${from}&partitions=${String(partitions)}`, signal);
+    },
+    [name, ms, partitions],
+    ms > 60 * MINUTES ? 60_000 : 10_000,
+  );
+}
+
+function StoredTrend({ name, ms, words }: { name: string; ms: number; words: string }) {
+  const stored = useHistory(name, ms, false);
+  const series = stored.value?.subscriptions[0];
+  return (
+    <>
+      <Fault error={stored.error} retry={stored.reload} />
+      {stored.value && <Trend points={storedPoints(stored.value, series?.waiting ?? [])} now={now.value} span={ms} words={words} />}
+    </>
+  );
+}
+
+function History({ name }: { name: string }) {
+  const span = useSpan(0);
+  useEffect(() => want(name), [name]);
+  return (
+    <>
+      {span.chips}
+      {span.ms <= 60 * MINUTES ? (
+        <Trend points={pointsOf(name)} now={now.value} span={span.ms} words={span.words} />
+      ) : (
+        <StoredTrend key={span.key} name={name} ms={span.ms} words={span.words} />
+      )}
+    </>
+  );
+}
+
+function PartitionHistory({ name }: { name: string }) {
+  const span = useSpan(1);
+  const stored = useHistory(name, span.ms, true);
+  return (
+    <>
+      {span.chips}
+      <Fault error={stored.error} retry={stored.reload} />
+      {stored.value && <Heat unread={stored.value.subscriptions[0]?.unread ?? []} words={span.words} />}
+    </>
+  );
+}
+
 function Overview({ row }: { row: LagRow }) {
   const { pending } = row;
   const off = imbalance(row);
   return (
     <>
-      <Trend points={pointsOf(row.name)} now={now.value} />
+      {row.blocked && <BlockingKeys row={row} blocked={row.blocked} />}
+      <History name={row.name} />
       <h2>Waiting</h2>
       <Split label="Waiting" segments={[
           { key: "unread", label: "unread", value: row.unread },
@@ -98,6 +176,50 @@ function Overview({ row }: { row: LagRow }) {
   );
 }
 
+/** The keys of an ordered subscription that hold others back, as long as there are any. */
+function BlockingKeys({ row, blocked }: { row: LagRow; blocked: { keys: number; waiting: number } }) {
+  const list = useLoaded(
+    (signal) => get<BlockingKey[]>(at`/v1/subscriptions/${row.name}/blocking-keys`, signal),
+    [row.name],
+    2000,
+  );
+  const keys = list.value ?? [];
+  return (
+    <section class="blocking" aria-labelledby="blocking">
+      <h2 id="blocking">
+        Blocking keys: {counted(blocked.keys, "key")} in the way of {counted(blocked.waiting, "event")}
+      </h2>
+      <Fault error={list.error} retry={list.reload} />
+      {keys.length > 0 && (
+        <Table label="Blocking keys"
+          columns={["Key", ["Behind it", "num"], "Since", ["Tries", "num"], "Why", "Next attempt", "Its event"]}>
+          {keys.map((key) => {
+            const wait = key.nextAttempt ? (Date.parse(key.nextAttempt) - now.value) / 1000 : 0;
+            return (
+              <tr key={`${key.key} ${key.partition}:${key.offset}`}>
+                <td class="mono">{key.key || "(empty)"}</td>
+                <td class="num">{count(key.waiting)}</td>
+                <td class="fit">{moment(key.since)}</td>
+                <td class="num">{count(key.attempts)}</td>
+                <td class="text">{key.cause ?? "no answer yet"}</td>
+                <td class="fit">{key.nextAttempt == null ? "under way" : wait > 0 ? `in ${span(wait)}` : "due"}</td>
+                <td class="fit">
+                  <a href={link(["find"], { topic: row.topic, partition: key.partition, offset: key.offset })}>
+                    See {key.partition}:{key.offset}
+                  </a>
+                </td>
+              </tr>
+            );
+          })}
+        </Table>
+      )}
+      {blocked.keys > keys.length && keys.length > 0 && (
+        <p class="dim">The {count(keys.length)} with the most behind them, of {count(blocked.keys)}.</p>
+      )}
+    </section>
+  );
+}
+
 function Partitions({ row }: { row: LagRow }) {
   const most = Math.max(1, ...row.partitions.map((partition) => partition.lag));
   const total = row.partitions.reduce((sum, partition) => sum + partition.lag, 0);
@@ -126,6 +248,8 @@ function Partitions({ row }: { row: LagRow }) {
           </tr>
         ))}
       </Table>
+      <h2>Over time</h2>
+      <PartitionHistory name={row.name} />
     </>
   );
 }

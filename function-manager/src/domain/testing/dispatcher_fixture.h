@@ -12,6 +12,7 @@
 
 #include "broker-adapters/memory/memory_broker.h"
 #include "broker-adapters/topics.h"
+#include "common/testing/recorded_spans.h"
 #include "common/testing/simulated_loop.h"
 #include "function-manager/src/domain/dispatcher.h"
 
@@ -36,9 +37,10 @@ class DispatcherFixture : public ::testing::Test,
     Catalog& catalog = *this;
     Sender& sender = *this;
     AttemptLog& attempts = *this;
+    Dispatcher::Options options;
+    options.tracer = &tracer_;
     dispatcher_ = std::make_unique<Dispatcher>(
-        loop_, host, *producer_, catalog, sender, attempts, [] { return 0.5; },
-        Dispatcher::Options{});
+        loop_, host, *producer_, catalog, sender, attempts, [] { return 0.5; }, options);
   }
 
   void MakeTopic(const std::string& name) {
@@ -59,6 +61,8 @@ class DispatcherFixture : public ::testing::Test,
 
   schema::Subscription subscription_;
   SimulatedLoop loop_;
+  RecordedSpans spans_;
+  Tracer tracer_{loop_, spans_};
   broker::MemoryCluster cluster_{loop_, 1};
   std::unique_ptr<broker::Broker> broker_ = cluster_.Connect("function-manager");
   std::unique_ptr<broker::Producer> producer_;

@@ -265,14 +265,13 @@ class MemoryInvokeStore : public InvokeStore {
     std::map<std::pair<Uuid, std::string>, InvokeClaim::Blocked> keys;
     for (const auto& [id, row] : shard.rows) {
       if (!row.key) continue;
-      auto [it, fresh] = keys.try_emplace(
-          {id.subscription, *row.key},
-          InvokeClaim::Blocked{id.subscription, *row.key, 0, row.sequence, row.due_ms});
-      auto& blocked = it->second;
-      ++blocked.rows;
-      if (row.sequence < blocked.first_sequence) {
+      auto& blocked = keys[{id.subscription, *row.key}];
+      blocked.subscription = id.subscription;
+      blocked.key = *row.key;
+      if (blocked.rows++ == 0 || row.sequence < blocked.first_sequence) {
         blocked.first_sequence = row.sequence;
-        blocked.first_due_ms = row.due_ms;
+        blocked.first = {row.due_ms,     row.first_attempt_ms, row.attempts, row.last_status,
+                         row.last_error, row.id.partition,     row.id.offset};
       }
     }
     std::vector<InvokeClaim::Blocked> all;
