@@ -10,6 +10,7 @@
 
 #include "common/crypto.h"
 #include "common/internal/time_text.h"
+#include "common/key_ring.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/testing/simulated_loop.h"
@@ -83,6 +84,16 @@ TEST(Crypto, KeyFileMustBePrivateAndWhole) {
   chmod(path, 0640);
   EXPECT_THAT(crypto::ReadKeyFile(path).message(), HasSubstr("chmod 600"));
   chmod(path, 0600);
+  std::ofstream(path) << std::string(64, 'b') << "\r\n\n" << std::string(64, 'a');
+  EXPECT_THAT(crypto::ReadKeyFile(path).message(), HasSubstr("one key"));
+  auto ring = crypto::ReadKeyRing(path);
+  ASSERT_TRUE(ring.ok()) << ring.message();
+  ASSERT_EQ(ring->size(), 2u);
+  EXPECT_EQ((*ring)[0], std::string(32, '\xbb'));
+  std::ofstream many(path);
+  for (int i = 0; i < 9; ++i) many << std::string(64, 'a') << "\n";
+  many.close();
+  EXPECT_FALSE(crypto::ReadKeyRing(path).ok());
   std::ofstream(path) << "abc";
   EXPECT_THAT(crypto::ReadKeyFile(path).message(), HasSubstr("64 hexadecimal"));
   unlink(path);

@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "common/check.h"
+#include "common/key_ring.h"
 
 namespace dispatch::crypto {
 
@@ -168,7 +169,8 @@ std::string RandomAlphanumeric(size_t count) {
   return out;
 }
 
-Result<std::string> ReadKeyFile(const std::string& path) {
+Result<std::vector<std::string>> ReadKeyRing(const std::string& path) {
+  constexpr size_t kMostBytes = 8 * 66;  // lines, with their ends
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     return {
@@ -177,7 +179,7 @@ Result<std::string> ReadKeyFile(const std::string& path) {
                     path, std::strerror(errno), path, path)};
   }
   struct stat info{};
-  char text[128];
+  char text[kMostBytes + 1];
   ssize_t size = fstat(fd, &info) == 0 ? read(fd, text, sizeof(text)) : -1;
   close(fd);
   if (size < 0) return {Code::kInvalidArgument, fmt::format("key file {} cannot be read", path)};
@@ -185,15 +187,28 @@ Result<std::string> ReadKeyFile(const std::string& path) {
     return {Code::kInvalidArgument,
             fmt::format("key file {} is open to others: `chmod 600 {}`", path, path)};
   }
-  std::string_view hex(text, static_cast<size_t>(size));
-  while (!hex.empty() && (hex.back() == '\n' || hex.back() == '\r')) hex.remove_suffix(1);
-  auto key = HexDecode(hex);
-  sodium_memzero(text, sizeof(text));
-  if (!key.ok() || key->size() != 32) {
-    return {Code::kInvalidArgument,
-            fmt::format("key file {} must hold 64 hexadecimal characters (32 bytes)", path)};
+  std::vector<std::string> keys;
+  bool good = static_cast<size_t>(size) <= kMostBytes;
+  std::string_view rest(text, static_cast<size_t>(size));
+  while (good && !rest.empty()) {
+    std::string_view line = rest.substr(0, rest.find_first_of("\r\n"));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    if (line.empty()) continue;
+    auto key = HexDecode(line);
+    good = key.ok() && key->size() == 32;
+    if (good) keys.push_back(std::move(*key));
   }
-  return key;
+  sodium_memzero(text, sizeof(text));
+  if (good && !keys.empty()) return keys;
+  return {Code::kInvalidArgument,
+          fmt::format("key file {} must hold 64 hexadecimal characters (32 bytes) a key", path)};
+}
+
+Result<std::string> ReadKeyFile(const std::string& path) {
+  ASSIGN_OR_RETURN(auto keys, ReadKeyRing(path));
+  if (keys.size() == 1) return std::move(keys[0]);
+  return {Code::kInvalidArgument,
+          fmt::format("key file {} must hold one key of 64 hexadecimal characters", path)};
 }
 
 }  // namespace dispatch::crypto

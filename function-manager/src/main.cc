@@ -11,6 +11,7 @@
 #include "broker-adapters/state_table.h"
 #include "broker-adapters/topics.h"
 #include "common/crypto.h"
+#include "common/key_ring.h"
 #include "common/log.h"
 #include "common/pg/migrations.h"
 #include "common/runtime/service.h"
@@ -68,7 +69,8 @@ std::vector<Config::Setting> Settings() {
                               "(WebHook-Request-Origin)"});
   settings.push_back({.name = "secrets-key-file",
                       .help = "key that the values of secrets are encrypted under (64 hexadecimal "
-                              "digits, mode 0600); empty: no secrets are taken",
+                              "digits, mode 0600), and on further lines those of before; empty: no "
+                              "secrets are taken",
                       .unit = "file"});
   settings.push_back({.name = "functions-dir",
                       .default_value = "/var/lib/dispatch/functions",
@@ -156,7 +158,7 @@ class FunctionManager {
                    handshaker_.Changed(id, catalog_.Find(id, 0, Duration::zero()).subscription);
                    invoker_.SubscriptionChanged(id);
                  }),
-        vault_(pool_, functions_, SecretsKey(service)),
+        vault_(pool_, functions_, SecretsKeys(service)),
         replies_(broker_->NewProducer({.delivery_timeout = kReplyTimeout, .shared = true})),
         sender_(service.loop(), ClientOptionsOf(service.config()), vault_, *replies_),
         processes_(service.loop(), RunnerOptions(service)),
@@ -255,6 +257,7 @@ class FunctionManager {
       KeepForgettingRequests(service_.loop(), pool_);
       uploads_.KeepForgetting();
       secrets_.PublishSealingKey();
+      secrets_.KeepRewrapping();
       subscriptions_.Start();
       functions_.Start();
       dead_letters_.Start();
@@ -306,12 +309,12 @@ class FunctionManager {
     options.application_name = "dispatch-function-manager";
     return options;
   }
-  static std::string SecretsKey(Service& service) {
+  static std::vector<std::string> SecretsKeys(Service& service) {
     std::string file = service.config().String("secrets-key-file");
     if (file.empty()) return {};
-    auto key = crypto::ReadKeyFile(file);
-    if (key.ok()) return std::move(*key);
-    service.Fail("secrets-key-file: " + key.message());
+    auto keys = crypto::ReadKeyRing(file);
+    if (keys.ok()) return std::move(*keys);
+    service.Fail("secrets-key-file: " + keys.message());
     return {};
   }
   static http::ClientOptions ClientOptionsOf(const Config& config) {

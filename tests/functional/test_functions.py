@@ -178,6 +178,21 @@ def test_a_build_that_fails_tells_in_the_tools_words(org, name, python):
     org.delete(f"{IMAGE}/{called}", expect=200)
 
 
+def test_answers_wait_until_it_is_ready(org, name, python):
+    called = name("fn")
+    body = {"name": called, "image": python, "source": archive({"./hello.py": HELLO})}
+    made = org.post(f"{FUNCTION}?wait=READY&timeout=60s", body, expect=201).json()
+    assert made["status"] == "READY" and made["revision"] == org.get(f"{FUNCTION}/{called}").json()["revision"]
+    body["source"] = archive({"./hello.py": HELLO.replace("said", "told")})
+    changed = org.put(f"{FUNCTION}/{called}?wait=READY&timeout=60s", body, expect=200).json()
+    assert changed["status"] == "READY" and changed["faasId"] != made["faasId"]
+    body["source"] = archive({"./hello.py": "import time\ntime.sleep(5)\n" + HELLO})
+    changed = org.put(f"{FUNCTION}/{called}?wait=READY&timeout=200ms", body, expect=200).json()
+    assert changed["status"] == "UPDATING"
+    org.get(f"{FUNCTION}/{called}?wait=soon", expect=400)
+    org.delete(f"{FUNCTION}/{called}", expect=200)
+
+
 def test_a_build_is_told_while_it_works(stack, org, name, bases):
     called, again = name("image"), name("image")
     script = f"echo begun {called}; while [ ! -e go ]; do sleep 0.1; done; echo ended {called}"

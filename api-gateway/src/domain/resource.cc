@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "api-gateway/src/domain/knative_object.h"
+#include "common/config.h"
 
 namespace dispatch::gateway {
 
@@ -59,6 +62,82 @@ void SendObject(const CallPtr& call, const Resource& resource, int status, json:
   call->SendJson(status, json::value(std::move(form)));
 }
 
+constexpr Duration kWait = std::chrono::seconds(30);
+constexpr Duration kLongestWait = std::chrono::minutes(5);
+
+// "?wait=READY&timeout=30s": how long the answer may wait; nothing: it does not.
+Result<std::optional<Duration>> ReadWait(const http::Request& request) {
+  auto wait = request.Query("wait");
+  if (!wait) return std::optional<Duration>();
+  auto fault = [](const char* field, std::string reason) {
+    return Error{
+        Code::kInvalidArgument, fmt::format("{} {}", field, reason), false, {{field, reason}}};
+  };
+  if (*wait != "READY") return fault("wait", "must be READY");
+  auto text = request.Query("timeout");
+  auto time = text ? ParseDuration(*text) : Result<Duration>(kWait);
+  if (time.ok() && *time > Duration::zero() && *time <= kLongestWait) return std::optional(*time);
+  return fault("timeout", "must be from 1ms to 5m, as in 30s");
+}
+
+bool HasSettled(const json::object& form) {
+  std::string status = json::GetString(form, "status");
+  return status.empty() || status == "READY" || status == "ERROR";
+}
+
+// What an answer waits for: an object that is READY or in ERROR, or gone, or the end of its time.
+struct Awaited {
+  CallPtr call;
+  ResourcePtr resource;
+  std::string key;
+  Duration time;
+  json::object form;
+  std::function<void(json::object)> done;
+};
+
+// Where the object stands; null: it is gone.
+EntityPtr LookAgain(Awaited& awaited) {
+  const Resource& resource = *awaited.resource;
+  auto entity = resource.owner.table.Find(resource.kind, awaited.key);
+  if (entity == nullptr) return nullptr;
+  awaited.form = ApiForm(*entity);
+  if (resource.correct) resource.correct(*awaited.call, awaited.form);
+  return entity;
+}
+
+void Finish(Awaited& awaited, bool gone) {
+  auto done = std::exchange(awaited.done, nullptr);
+  if (!gone) return done(std::move(awaited.form));
+  awaited.call->Fail({Code::kNotFound, "it was deleted meanwhile"});
+}
+
+void Await(const std::shared_ptr<Awaited>& awaited) {
+  if (awaited->done == nullptr) return;  // its time is over
+  auto entity = LookAgain(*awaited);
+  if (entity == nullptr || HasSettled(awaited->form)) return Finish(*awaited, entity == nullptr);
+  awaited->resource->owner.table.WaitFor(awaited->resource->kind, awaited->key, entity->version + 1,
+                                         awaited->time, [awaited](bool) { Await(awaited); });
+}
+
+// Runs `done` at once unless the caller asked to wait.
+void AwaitSettled(const CallPtr& call, const ResourcePtr& resource, json::object form,
+                  std::function<void(json::object)> done) {
+  auto wait = ReadWait(call->request);
+  if (!wait.ok()) return call->Fail(wait.error());
+  if (!*wait || HasSettled(form)) return done(std::move(form));
+  std::string name = json::GetString(form, resource->server_names ? "id" : "name");
+  auto awaited = std::make_shared<Awaited>(
+      Awaited{call, resource, fmt::format("{}/{}", OrgOf(*call, *resource, name), name), **wait,
+              std::move(form), std::move(done)});
+  // A version that never comes.
+  resource->owner.table.WaitFor(resource->kind, awaited->key, std::numeric_limits<int64_t>::max(),
+                                **wait, [awaited](bool) {
+                                  if (awaited->done == nullptr) return;
+                                  Finish(*awaited, LookAgain(*awaited) == nullptr);
+                                });
+  Await(awaited);
+}
+
 void List(const CallPtr& call, const Resource& resource) {
   std::vector<EntityPtr> found;
   auto look = [&](const EntityPtr& entity) {
@@ -88,9 +167,11 @@ void Get(const CallPtr& call, const ResourcePtr& resource) {
   if (entity == nullptr) return;
   json::object form = ApiForm(*entity);
   if (resource->correct) resource->correct(*call, form);
-  if (!resource->enrich) return SendObject(call, *resource, 200, std::move(form));
-  resource->enrich(call, std::move(form), [call, resource](json::object form) {
-    SendObject(call, *resource, 200, std::move(form));
+  AwaitSettled(call, resource, std::move(form), [call, resource](json::object settled) {
+    if (!resource->enrich) return SendObject(call, *resource, 200, std::move(settled));
+    resource->enrich(call, std::move(settled), [call, resource](json::object enriched) {
+      SendObject(call, *resource, 200, std::move(enriched));
+    });
   });
 }
 
@@ -126,7 +207,10 @@ void Change(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
                     [call, resource, status](broker::RpcReply reply) {
                       json::object form = Outcome(reply);
                       if (resource->correct) resource->correct(*call, form);
-                      SendObject(call, *resource, status, std::move(form));
+                      AwaitSettled(call, resource, std::move(form),
+                                   [call, resource, status](json::object settled) {
+                                     SendObject(call, *resource, status, std::move(settled));
+                                   });
                     });
   };
   if (resource->stage) return resource->stage(call, std::move(body), std::move(go_on));
@@ -141,6 +225,7 @@ void Create(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
   std::string object = resource->server_names ? "*" : name;
   if (!call->Require(resource->write_actions, fmt::format("{}/{}", resource->kind, object))) return;
   if (!MayChange(*call, *resource)) return;
+  if (auto wait = ReadWait(call->request); !wait.ok()) return call->Fail(wait.error());
   if (resource->check_body && !resource->check_body(*call, *body)) return;
   if (!Prepare(*call, *resource, *body)) return;
   if (resource->take_create && resource->take_create(call, *body)) return;
@@ -173,6 +258,7 @@ void Update(const CallPtr& call, const ResourcePtr& resource, ServiceClient& ser
          {{"name", "must be the name in the path, or left out"}}});
   }
   if (!MayChange(*call, *resource)) return;
+  if (auto wait = ReadWait(call->request); !wait.ok()) return call->Fail(wait.error());
   for (const auto& flag : resource->update_flags) {
     body->erase(flag);
     if (call->request.Query(flag) == "true") (*body)[flag] = true;

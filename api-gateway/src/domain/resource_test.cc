@@ -57,6 +57,52 @@ TEST_F(ResourceTest, CreateAnswersWhenTheCacheHasIt) {
   EXPECT_EQ(requests_[0].body, R"({"name":"orders","partitions":4})");
 }
 
+TEST_F(ResourceTest, AnAnswerMayWaitUntilItIsReady) {
+  ServeKind(kFunctionManager, "function");
+  answer_ = [this](const auto&) {
+    return Stored("function", "f", R"({"name":"f","status":"INITIALIZED"})");
+  };
+  auto becomes = [this](const std::string& status, bool deleted = false) {
+    PutState(kFunctionManager, "function", "acme", "f",
+             R"({"name":"f","status":")" + status + "\"}", deleted);
+  };
+  auto answer_of = [](const testing::RecordedAnswer& waiting) {
+    return waiting.response_ ? std::to_string(waiting.response_->status) + waiting.response_->body
+                             : "(none)";
+  };
+  auto created = Begin("POST", "/v1/function?wait=READY", R"({"name":"f"})",
+                       {{"Content-Type", "application/json"}});
+  loop_.RunFor(std::chrono::seconds(1));
+  becomes("CREATING");
+  EXPECT_FALSE(created->response_);
+  becomes("READY");
+  EXPECT_THAT(answer_of(*created), ::testing::StartsWith("201"));
+  EXPECT_THAT(answer_of(*created), HasSubstr("READY"));
+
+  becomes("UPDATING");
+  const std::string path = "/v1/function/f?wait=READY&timeout=2s";
+  auto too_late = Begin("GET", path);
+  loop_.RunFor(std::chrono::milliseconds(1'900));
+  EXPECT_FALSE(too_late->response_);
+  loop_.RunFor(std::chrono::milliseconds(200));
+  EXPECT_THAT(answer_of(*too_late), HasSubstr("UPDATING"));
+  auto failing = Begin("GET", path);
+  becomes("ERROR");
+  EXPECT_THAT(answer_of(*failing), HasSubstr("ERROR"));
+  becomes("UPDATING");
+  auto deleted = Begin("GET", path);
+  becomes("UPDATING", true);
+  EXPECT_THAT(answer_of(*deleted), ::testing::StartsWith("404"));
+
+  requests_.clear();
+  for (const char* wrong : {"wait=SOON", "wait=READY&timeout=x", "wait=READY&timeout=6m"}) {
+    auto refused = Send("POST", std::string("/v1/function?") + wrong, R"({"name":"g"})",
+                        {{"Content-Type", "application/json"}});
+    EXPECT_EQ(refused.status, 400) << wrong;
+  }
+  EXPECT_TRUE(requests_.empty());
+}
+
 TEST_F(ResourceTest, UpdateAndDeleteCarryIfMatch) {
   ServeKind(kEventManager, "subscription");
   answer_ = [this](const auto&) { return Stored("subscription", "s", R"({"name":"s"})"); };

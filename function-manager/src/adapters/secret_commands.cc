@@ -14,6 +14,8 @@ using schema::kSealingKeyKind;
 using schema::kSecretKind;
 
 constexpr auto kPublishAgain = std::chrono::seconds(2);
+// An instance that still encrypts under a key of before may write some at any time.
+constexpr auto kRewrapEvery = std::chrono::minutes(1);
 
 // The values that a replacement leaves as they are, from before.
 Status KeepHidden(pg::Transaction& tx, const SecretVault& vault, const StoredEntity& stored,
@@ -113,7 +115,7 @@ Result<json::object> SecretCommands::Open(schema::Request& request) const {
   }
   ASSIGN_OR_RETURN(auto body, json::ParseObject(request.body));
   ASSIGN_OR_RETURN(auto sealed, crypto::Base64Decode(json::GetString(body, "sealed")));
-  auto text = crypto::OpenSealed(vault_.sealing_keys(), sealed);
+  auto text = vault_.OpenSealed(sealed);
   if (!text.ok()) {
     return Error{Code::kUnavailable, "the values were sealed under an old key: try again", true};
   }
@@ -184,6 +186,20 @@ void SecretCommands::Remove(const schema::Request& request, const std::string& s
         return entity;
       },
       Committing(committed_, std::move(respond)));
+}
+
+void SecretCommands::KeepRewrapping() {
+  if (!vault_.usable()) return;
+  pool_.Query<size_t>([this](pg::Transaction& tx) { return vault_.Rewrap(tx); },
+                      [this](const Result<size_t>& count) {
+                        if (!count.ok()) {
+                          log::Warning("secrets not put under the newest key error=\"{}\"",
+                                       count.message());
+                        } else if (*count > 0) {
+                          log::Info("secrets put under the newest key count={}", *count);
+                        }
+                        loop_.After(kRewrapEvery, [this] { KeepRewrapping(); });
+                      });
 }
 
 void SecretCommands::PublishSealingKey() {

@@ -27,6 +27,8 @@ class SecretCommands {
   void Register(broker::RpcServer& server);
   /// Publishes the key to seal with, unless it is published already.
   void PublishSealingKey();
+  /// Puts what keys of before encrypted under the one in use, now and then every minute.
+  void KeepRewrapping();
 
  private:
   using Responder = broker::RpcServer::Responder;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "broker-adapters/entities/entity_store.h"
 #include "broker-adapters/state_table.h"
@@ -20,18 +21,24 @@ class SecretVault {
  public:
   using ValuesPtr = std::shared_ptr<const SecretValues>;
 
-  /// `table` has the entities of secrets, `key` is 32 bytes or empty: then there are no secrets.
-  SecretVault(pg::Pool& pool, const broker::StateTable& table, std::string key);
+  /// `table` has the entities of secrets. `keys` are of 32 bytes: the first encrypts, those of
+  /// before still open what they encrypted. None: then there are no secrets.
+  SecretVault(pg::Pool& pool, const broker::StateTable& table, std::vector<std::string> keys);
 
-  bool usable() const { return !key_.empty(); }
-  /// What values cross topics sealed with.
-  const crypto::SealingKeys& sealing_keys() const { return sealing_keys_; }
+  bool usable() const { return !keys_.empty(); }
+  /// What values cross topics sealed with. CHECK: usable.
+  const crypto::SealingKeys& sealing_keys() const { return keys_.at(0).sealing; }
+  /// What was sealed for this key, or for one of before.
+  Result<std::string> OpenSealed(std::string_view box) const;
 
   /// Writes the values of an entity, under its version.
   Status Store(pg::Transaction& tx, const StoredEntity& entity, const SecretValues& values) const;
   Result<SecretValues> Load(pg::Transaction& tx, const std::string& org,
                             const std::string& name) const;
   Status Remove(pg::Transaction& tx, const StoredEntity& entity) const;
+  /// Puts the secrets that keys of before encrypted under the first key; how many they were. The
+  /// values are not touched: each secret has a key of its own, and only that one is.
+  Result<size_t> Rewrap(pg::Transaction& tx) const;
 
   /// The newest values: at least what was written here before, and what the table tells of others'
   /// writes. kNotFound names the secret. `done` may run at once.
@@ -46,13 +53,17 @@ class SecretVault {
     ValuesPtr values;
   };
 
+  struct Key {
+    std::string id;
+    std::string bytes;
+    crypto::SealingKeys sealing;
+  };
+
   Result<Kept> Read(pg::Transaction& tx, const std::string& org, const std::string& name) const;
 
   pg::Pool& pool_;
   const broker::StateTable& table_;
-  const std::string key_;
-  std::string key_id_;
-  crypto::SealingKeys sealing_keys_;
+  std::vector<Key> keys_;                       // the first is in use
   std::unordered_map<std::string, Kept> kept_;  // by org/name
   uint64_t forgotten_ = 0;                      // how often
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
