@@ -38,3 +38,18 @@ def test_a_service_at_rest_has_few_threads(stack, service):
 
     # Connections to PostgreSQL that only a crowd needs go after half a minute.
     eventually(few, f"{service} has few threads", 90, step=0.5)
+
+
+@pytest.mark.alone
+def test_the_connections_of_drivers_end_with_them(stack, org, name):
+    def ours():
+        return stack.metric("event-manager", "dispatch_kafka_connections", client="event-manager")
+
+    running = stack.metric("event-manager", "dispatch_drivers_running")
+    before, topic, called = ours(), name("topic"), name("driver")
+    org.create_topic(topic)
+    entries = [{"key": "topic", "value": topic}, {"key": "seconds", "value": "3600"}]
+    org.post("/v1/event/drivers", {"name": called, "type": "ticker", "config": entries}, expect=201)
+    eventually(lambda: ours() == before + (not running), "it has a connection to send with")
+    org.delete(f"/v1/event/drivers/{called}", expect=200)
+    eventually(lambda: ours() == before, "that is closed")

@@ -110,7 +110,7 @@ void DriverHosting::Take(std::vector<ClaimedDriver> owned, SteadyTime until) {
   }
   // The rest was deleted, or is somebody else's.
   seats_ = std::move(kept);
-  RunningGauge().Set(static_cast<double>(seats_.size()));
+  Counted();
 }
 
 void DriverHosting::DropExpired() {
@@ -120,7 +120,12 @@ void DriverHosting::DropExpired() {
                  seat.second->claimed().name);
     return true;
   });
+  Counted();
+}
+
+void DriverHosting::Counted() {
   RunningGauge().Set(static_cast<double>(seats_.size()));
+  if (seats_.empty()) producer_.reset();
 }
 
 void DriverHosting::SecretChanged(const std::string& org, const std::string& name) {

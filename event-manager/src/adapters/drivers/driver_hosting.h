@@ -30,6 +30,7 @@ class DriverHosting {
   void Turn();
   void Take(std::vector<ClaimedDriver> owned, SteadyTime until);
   void DropExpired();
+  void Counted();
   void Watch();
 
   broker::Broker& broker_;
@@ -37,7 +38,7 @@ class DriverHosting {
   DriverStore& store_;
   const DriverFactory factory_;
   const std::function<void()> committed_;
-  std::unique_ptr<broker::Producer> producer_;  // made for the first driver
+  std::unique_ptr<broker::Producer> producer_;  // while there are drivers
   std::map<Uuid, std::unique_ptr<DriverSeat>> seats_;
   TimerId timer_ = kNoTimer;
   TimerId watch_ = kNoTimer;
