@@ -93,6 +93,7 @@ struct Awaited {
   Duration time;
   json::object form;
   std::function<void(json::object)> done;
+  bool seen = false;  // in the table; before, word of its creation is on its way
 };
 
 // Where the object stands; null: it is gone.
@@ -100,23 +101,26 @@ EntityPtr LookAgain(Awaited& awaited) {
   const Resource& resource = *awaited.resource;
   auto entity = resource.owner.table.Find(resource.kind, awaited.key);
   if (entity == nullptr) return nullptr;
+  awaited.seen = true;
   awaited.form = ApiForm(*entity);
   if (resource.correct) resource.correct(*awaited.call, awaited.form);
   return entity;
 }
 
-void Finish(Awaited& awaited, bool gone) {
+void Finish(Awaited& awaited, bool there) {
   auto done = std::exchange(awaited.done, nullptr);
-  if (!gone) return done(std::move(awaited.form));
+  if (there || !awaited.seen) return done(std::move(awaited.form));
   awaited.call->Fail({Code::kNotFound, "it was deleted meanwhile"});
 }
 
 void Await(const std::shared_ptr<Awaited>& awaited) {
   if (awaited->done == nullptr) return;  // its time is over
   auto entity = LookAgain(*awaited);
-  if (entity == nullptr || HasSettled(awaited->form)) return Finish(*awaited, entity == nullptr);
-  awaited->resource->owner.table.WaitFor(awaited->resource->kind, awaited->key, entity->version + 1,
-                                         awaited->time, [awaited](bool) { Await(awaited); });
+  bool gone = entity == nullptr && awaited->seen;
+  if (gone || HasSettled(awaited->form)) return Finish(*awaited, !gone);
+  awaited->resource->owner.table.WaitFor(awaited->resource->kind, awaited->key,
+                                         entity == nullptr ? 1 : entity->version + 1, awaited->time,
+                                         [awaited](bool) { Await(awaited); });
 }
 
 // Runs `done` at once unless the caller asked to wait.
@@ -133,7 +137,7 @@ void AwaitSettled(const CallPtr& call, const ResourcePtr& resource, json::object
   resource->owner.table.WaitFor(resource->kind, awaited->key, std::numeric_limits<int64_t>::max(),
                                 **wait, [awaited](bool) {
                                   if (awaited->done == nullptr) return;
-                                  Finish(*awaited, LookAgain(*awaited) == nullptr);
+                                  Finish(*awaited, LookAgain(*awaited) != nullptr);
                                 });
   Await(awaited);
 }

@@ -71,15 +71,17 @@ void TrialRun::Next() {
   busy_ = true;
   auto survived = std::move(survived_);
   survived_.clear();
-  actions_.note(current_, survived, [this, alive = std::weak_ptr(alive_), survived](Status status) {
-    if (alive.expired()) return;
-    if (!status.ok()) survived_.insert(survived_.end(), survived.begin(), survived.end());
-    Begun(status);
-  });
+  actions_.note(current_, survived,
+                [this, alive = std::weak_ptr(alive_), survived, turn = ++turn_](Status status) {
+                  if (alive.expired()) return;
+                  if (!status.ok()) {
+                    survived_.insert(survived_.end(), survived.begin(), survived.end());
+                  }
+                  if (turn == turn_) Begun(status);
+                });
 }
 
 void TrialRun::Begun(const Status& status) {
-  if (current_ == nullptr) return;  // closed meanwhile
   running_ = status.ok() && Waits(current_);
   if (running_ && actions_.attempt(current_)) {
     if (running_) timer_ = loop_.After(options_.longest, [this] { Survived(); });
@@ -112,6 +114,7 @@ void TrialRun::Survived() {
 
 void TrialRun::Close() {
   loop_.Cancel(timer_);
+  ++turn_;
   deadline_ = kNoTimer;
   open_ = false;
   budget_ = Duration::zero();

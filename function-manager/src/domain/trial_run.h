@@ -74,6 +74,7 @@ class TrialRun {
   DeliveryPtr current_;
   bool alone_ = false;    // current_ was noted before
   bool running_ = false;  // it was noted, and its attempt has begun
+  uint64_t turn_ = 0;     // whose note is waited for
   std::vector<Noted> survived_;
   TimerId deadline_ = kNoTimer;
   TimerId timer_ = kNoTimer;

@@ -159,6 +159,38 @@ TEST_F(Trials, NothingRunsThatIsNotNoted) {
   EXPECT_EQ(left_.size(), 1u);
 }
 
+TEST_F(Trials, ANoteThatComesAfterItsEndBeginsNothing) {
+  std::vector<std::function<void(Status)>> notes;
+  TrialRun run(loop_,
+               {.note =
+                    [&](const DeliveryPtr& begin, std::vector<TrialRun::Noted>,
+                        std::function<void(Status)> done) {
+                      if (begin != nullptr) notes.push_back(std::move(done));
+                    },
+                .attempt =
+                    [this](const DeliveryPtr& delivery) {
+                      running_.push_back(delivery);
+                      return true;
+                    },
+                .resume = [] {},
+                .over = [](const std::vector<DeliveryPtr>&) {}},
+               {});
+  run.Open(seconds(1));
+  run.Add(Suspect(1), false);
+  loop_.RunFor(seconds(2));
+  run.Open(seconds(1));
+  run.Add(Suspect(2), false);
+  ASSERT_EQ(notes.size(), 2u);
+  notes[0](Status());
+  EXPECT_TRUE(running_.empty()) << "of the other that waits there is no note yet";
+  notes[0](Status(Code::kUnavailable, "down"));
+  notes[1](Status(Code::kUnavailable, "down"));
+  loop_.RunFor(milliseconds(150));
+  ASSERT_EQ(notes.size(), 3u) << "it is tried again, once";
+  notes[2](Status());
+  EXPECT_EQ(running_.size(), 1u);
+}
+
 TEST_F(Trials, WhatWentAnotherWayIsPassedOver) {
   run_.Open(seconds(1));
   auto first = Suspect(1);
