@@ -89,7 +89,7 @@ def test_what_waits_behind_a_spilled_event_keeps_its_order(org, topic, switch):
 
 
 def blocking(org, name) -> list:
-    return org.get(f"{SUBSCRIPTIONS}/{name}/blocking-keys", expect=200).json()
+    return org.get(f"/v1/subscriptions/{name}/blocking-keys", expect=200).json()
 
 
 @pytest.mark.parametrize("retry", (FAST, SPILLED), ids=("in memory", "in the retry store"))

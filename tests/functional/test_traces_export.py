@@ -78,6 +78,14 @@ def only(spans, **wanted):
     return found
 
 
+@pytest.fixture
+def topic(org, name) -> str:
+    """One that nobody else subscribes to: a span more is a fault here."""
+    called = name("traced")
+    org.create_topic(called)
+    return called
+
+
 def test_an_event_is_one_tree_from_its_publisher_to_each_attempt(org, topic, receiver, subscribe, collector):
     good, failing = receiver.endpoint(), receiver.endpoint().script(Answer(503))
     first, second = subscribe(good.url), subscribe(failing.url, retry=QUICK)
