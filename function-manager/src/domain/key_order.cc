@@ -35,6 +35,16 @@ std::string TextOf(std::string_view bytes, size_t most) {
   return text;
 }
 
+KeyOrder::Head HeadOf(const Delivery& delivery, int64_t due_ms) {
+  return {due_ms,
+          delivery.first_attempt_ms,
+          delivery.attempts,
+          delivery.last_status,
+          delivery.last_error,
+          delivery.id.partition,
+          delivery.id.offset};
+}
+
 bool FirstBlocks(const Delivery& delivery, SteadyTime now) {
   if (delivery.attempts > 0 || !delivery.last_error.empty()) return true;
   return delivery.state == Delivery::State::kInFlight && now - delivery.since > KeyOrder::kNoAnswer;
@@ -103,9 +113,7 @@ void KeyOrder::Spilled(const Delivery& delivery, int64_t due_ms) {
   queue.rows_from = only ? delivery.sequence : std::min(queue.rows_from, delivery.sequence);
   SetRows(queue, queue.rows + 1);
   if (due_ms == kNeverDue) return;
-  queue.due = std::make_unique<const Head>(
-      Head{due_ms, delivery.first_attempt_ms, delivery.attempts, delivery.last_status,
-           delivery.last_error, delivery.id.partition, delivery.id.offset});
+  queue.due = std::make_unique<const Head>(HeadOf(delivery, due_ms));
   queue.returned.clear();  // they are behind it, and found when it is gone
   wanting_.erase(key);
 }
@@ -206,24 +214,18 @@ std::unordered_map<Uuid, schema::Blocked> KeyOrder::Blocking(SteadyTime now) con
 
 // What is in the way: whose turn it is, or else the row that is to come; nothing when that is well.
 std::optional<schema::BlockingKey> KeyOrder::FirstOf(const Queue& queue, SteadyTime now) {
-  schema::BlockingKey first;
+  Head head;
   if (queue.going >= 0) {
     const Delivery& going = *queue.memory.at(queue.going);
     if (!FirstBlocks(going, now)) return std::nullopt;
-    first.since_ms = going.first_attempt_ms;
-    first.attempts = going.attempts;
-    first.last_status = going.last_status;
-    first.last_error = TextOf(going.last_error, kMostErrorText);
-    first.next_ms = going.state == Delivery::State::kWaiting ? going.due_ms : 0;
-    first.source_partition = going.id.partition;
-    first.source_offset = going.id.offset;
-    return first;
+    head = HeadOf(going, going.state == Delivery::State::kWaiting ? going.due_ms : 0);
+  } else {
+    bool failed =
+        queue.due != nullptr && (queue.due->attempts > 0 || !queue.due->last_error.empty());
+    if (queue.rows == 0 || !failed) return std::nullopt;
+    head = *queue.due;
   }
-  if (queue.rows == 0 || queue.due == nullptr ||
-      (queue.due->attempts == 0 && queue.due->last_error.empty())) {
-    return std::nullopt;
-  }
-  const Head& head = *queue.due;
+  schema::BlockingKey first;
   first.since_ms = head.since_ms;
   first.attempts = head.attempts;
   first.last_status = head.last_status;
