@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "common/json.h"
+#include "common/utf8.h"
 
 namespace dispatch::otlp {
 
@@ -13,26 +14,10 @@ constexpr size_t kMostText = 1'024;
 constexpr int kStatusError = 2;
 constexpr int kSampled = 1;
 
-// How many bytes of well-formed UTF-8 (RFC 3629, section 4) a character at the front has; 0: none.
-size_t CharacterAt(std::string_view text) {
-  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  bool overlong = (first == 0xE0 && byte(1) < 0xA0) || (first == 0xF0 && byte(1) < 0x90);
-  bool surrogate = first == 0xED && byte(1) > 0x9F;
-  bool too_high = first == 0xF4 && byte(1) > 0x8F;
-  return overlong || surrogate || too_high ? 0 : length;
-}
-
 std::string Text(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    size_t length = CharacterAt(text);
+    size_t length = CharacterLength(text);
     if (out.size() + std::max<size_t>(length, 1) > kMostText) break;
     if (length == 0) {
       out += "\xEF\xBF\xBD";
