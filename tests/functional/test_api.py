@@ -364,6 +364,9 @@ def test_alias_names_the_same_objects(base, name):
     base.post(f"/v1/subscriptions/{called}/resume", expect=200)
     assert base.get(f"/v1/subscriptions/{called}/dead-letters", expect=200).json() == []
     assert base.get(f"/v1/subscriptions/{called}/deliveries", expect=200).json() == []
+    for what in ("blocking-keys", "replays"):
+        assert base.get(f"/v1/subscriptions/{called}/{what}", expect=200).json() == []
+        assert base.get(f"/v1/event/subscriptions/{called}/{what}", expect=200).json() == []
     assert_is_error(base.get(f"/v1/subscriptions/{called}/dead-letters/0-0"), 404)
     base.delete(f"/v1/subscriptions/{called}", expect=200)
 
