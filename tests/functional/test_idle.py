@@ -10,6 +10,16 @@ CONNECTIONS = {"event-manager": 6, "function-manager": 6, "api-gateway": 4, "ide
 OTHERS = 8  # the loop, PostgreSQL, files, names
 
 
+def names_of(task: Path) -> list[str]:
+    names = []
+    for thread in task.iterdir():
+        try:
+            names.append((thread / "comm").read_text().strip())
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it ended since it was listed
+    return names
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("service", CONNECTIONS)
 def test_a_service_at_rest_has_few_threads(stack, service):
@@ -20,7 +30,7 @@ def test_a_service_at_rest_has_few_threads(stack, service):
         return CONNECTIONS[service] + (1 + 2 * drivers if drivers else 0)
 
     def few():
-        names = [(thread / "comm").read_text().strip() for thread in task.iterdir()]
+        names = names_of(task)
         handles = {
             sample: value
             for sample, value in stack.metrics(service).items()
