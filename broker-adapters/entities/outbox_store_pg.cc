@@ -45,7 +45,7 @@ void PgOutboxStore::AcquireLease(const std::string& owner, Duration ttl,
         if (rows.empty()) return Lease{};
         return Lease{true, rows[0].Int(0), ttl};
       },
-      std::move(done));
+      std::move(done), pg::Unit::kStatement);
 }
 
 void PgOutboxStore::ReleaseLease(const std::string& owner, int64_t epoch) {
@@ -79,7 +79,7 @@ void PgOutboxStore::Read(size_t limit, std::function<void(Result<std::vector<Out
         }
         return all;
       },
-      std::move(done));
+      std::move(done), pg::Unit::kStatement);
 }
 
 void PgOutboxStore::Remove(std::vector<std::pair<int64_t, int64_t>> rows, int64_t epoch,

@@ -190,6 +190,42 @@ TEST_F(Postgres, OpensALostConnectionAgain) {
   }
 }
 
+TEST_F(Postgres, AStatementNeedsNoTransaction) {
+  auto insert = [](Transaction& tx, int id) {
+    return tx.Exec("insert into dispatch_test (id) values ($1)", {std::to_string(id)}).status();
+  };
+  auto run = [&](Pool::Work work) {
+    std::optional<Status> done;
+    pool_->Run(std::move(work), [&](Status status) { done = std::move(status); }, Unit::kStatement);
+    EXPECT_TRUE(loop_.RunUntil([&] { return done.has_value(); }, 20s));
+    return done.value_or(Status(Code::kInternal, "no reply"));
+  };
+  EXPECT_TRUE(run([&](Transaction& tx) { return insert(tx, 1); }).ok());
+  EXPECT_EQ(run([&](Transaction& tx) { return insert(tx, 1); }).code(), Code::kAlreadyExists);
+
+  auto refused = run([&](Transaction& tx) -> Status {
+    RETURN_IF_ERROR(insert(tx, 2));
+    return insert(tx, 3);
+  });
+  EXPECT_EQ(refused.code(), Code::kInternal) << refused.message();
+  auto rows = Query("select id from dispatch_test order by id");
+  ASSERT_TRUE(rows.ok());
+  ASSERT_EQ(rows->size(), 2u) << "the first statement stands";
+  EXPECT_EQ((*rows)[1].Int(0), 2);
+}
+
+TEST_F(Postgres, ALostConnectionCostsAStatementNothing) {
+  ASSERT_TRUE(Query("select 1").ok());
+  ASSERT_TRUE(Script("select pg_terminate_backend(pid) from pg_stat_activity "
+                     "where pid <> pg_backend_pid() and application_name = 'dispatch'")
+                  .ok());
+  std::optional<Status> done;
+  pool_->Run([](Transaction& tx) { return tx.Exec("select 1").status(); },
+             [&](Status status) { done = std::move(status); }, Unit::kStatement);
+  ASSERT_TRUE(loop_.RunUntil([&] { return done.has_value(); }, 20s));
+  EXPECT_TRUE(done->ok()) << done->message();
+}
+
 TEST_F(Postgres, StatementsTimeOut) {
   options_.statement_timeout = 50ms;
   Pool pool(options_, loop_);

@@ -30,6 +30,7 @@ struct Pool::Impl {
   struct Item {
     Work work;
     Done done;
+    Unit unit;
     SteadyTime queued;
   };
 
@@ -39,7 +40,7 @@ struct Pool::Impl {
   bool OneTooMany();
   /// Takes out what waited too long: the threads hang, since the database accepts and is silent.
   std::vector<Item> TakeOverdue();
-  Status Serve(internal::Session& session, const Pool::Work& work);
+  Status Serve(internal::Session& session, const Item& item);
   void Reply(Done done, Status status) {
     reply_to.Post([done = std::move(done), status = std::move(status)] { done(status); });
   }
@@ -87,7 +88,7 @@ Pool::~Pool() {
   for (auto& thread : impl_->ended) thread.join();
 }
 
-void Pool::Run(Work work, Done done) {
+void Pool::Run(Work work, Done done, Unit unit) {
   Status refused;
   std::vector<Impl::Item> overdue;
   {
@@ -98,7 +99,7 @@ void Pool::Run(Work work, Done done) {
     } else if (impl_->queue.size() >= impl_->options.max_queue) {
       refused = {Code::kResourceExhausted, "too many requests wait for the database"};
     } else {
-      impl_->queue.push_back({std::move(work), std::move(done), SystemClock().Steady()});
+      impl_->queue.push_back({std::move(work), std::move(done), unit, SystemClock().Steady()});
       impl_->waiting.Set(static_cast<double>(impl_->queue.size()));
       size_t threads = impl_->threads.size();
       if (impl_->busy + impl_->queue.size() > threads &&
@@ -169,7 +170,7 @@ void Pool::Impl::Work(std::list<std::thread>::iterator self) {
     lock.unlock();
     bool late = item.queued + options.queue_timeout < SystemClock().Steady();
     Status status = late ? Status(Code::kUnavailable, "the database did not answer in time")
-                         : Serve(session, item.work);
+                         : Serve(session, item);
     // Before the reply, so that what the closure holds is gone when the caller goes on.
     item.work = nullptr;
     Reply(std::move(item.done), std::move(status));
@@ -182,7 +183,7 @@ void Pool::Impl::Work(std::list<std::thread>::iterator self) {
   }
 }
 
-Status Pool::Impl::Serve(internal::Session& session, const Pool::Work& work) {
+Status Pool::Impl::Serve(internal::Session& session, const Item& item) {
   SteadyTime start = SystemClock().Steady();
   if (!session.connected()) {
     std::lock_guard lock(mutex);
@@ -191,7 +192,7 @@ Status Pool::Impl::Serve(internal::Session& session, const Pool::Work& work) {
       return down_reason;
     }
   }
-  Status status = session.Run(work);
+  Status status = session.Run(item.work, item.unit);
   SteadyTime end = SystemClock().Steady();
   seconds.Observe(std::chrono::duration<double>(end - start).count());
   if (status.code() == Code::kUnavailable) {

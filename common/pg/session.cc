@@ -6,6 +6,7 @@
 #include <pqxx/pqxx>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 
 #include "common/crypto.h"
 #include "common/log.h"
@@ -177,10 +178,11 @@ namespace {
 template <typename Handle>
 class OpenTransaction final : public Transaction {
  public:
-  OpenTransaction(Handle& handle, pqxx::work& work) : handle_(handle), work_(work) {}
+  OpenTransaction(Handle& handle, pqxx::transaction_base& work, Unit unit)
+      : handle_(handle), work_(work), unit_(unit) {}
 
   Result<Rows> Exec(const std::string& sql, const std::vector<Value>& params) override {
-    if (failure) return failure->error;
+    if (!Begin()) return failure->error;
     std::vector<const char*> fields;
     fields.reserve(params.size());
     for (const Value& param : params) {
@@ -217,7 +219,7 @@ class OpenTransaction final : public Transaction {
   }
 
   Status ExecScript(const std::string& sql) override {
-    if (failure) return failure->error;
+    if (!Begin()) return failure->error;
     try {
       work_.exec(sql);
       return OkStatus();
@@ -230,8 +232,17 @@ class OpenTransaction final : public Transaction {
   std::optional<Failure> failure;
 
  private:
+  bool Begin() {
+    if (!failure && unit_ == Unit::kStatement && std::exchange(begun_, true)) {
+      failure = Failure{{Code::kInternal, "more than one statement without a transaction"}};
+    }
+    return !failure;
+  }
+
   Handle& handle_;
-  pqxx::work& work_;
+  pqxx::transaction_base& work_;
+  const Unit unit_;
+  bool begun_ = false;
 };
 
 }  // namespace
@@ -255,7 +266,7 @@ Status Session::Connect() {
   }
 }
 
-Session::Attempt Session::Once(const Pool::Work& work) {
+Session::Attempt Session::Once(const Pool::Work& work, Unit unit) {
   Attempt attempt;
   attempt.status = Connect();
   if (!attempt.status.ok()) return attempt;
@@ -265,14 +276,19 @@ Session::Attempt Session::Once(const Pool::Work& work) {
     attempt.lost = failure.lost;
   };
   try {
-    pqxx::work transaction(handle_->connection);
-    OpenTransaction<Handle> open(*handle_, transaction);
+    std::unique_ptr<pqxx::transaction_base> transaction;
+    if (unit == Unit::kStatement) {
+      transaction = std::make_unique<pqxx::nontransaction>(handle_->connection);
+    } else {
+      transaction = std::make_unique<pqxx::work>(handle_->connection);
+    }
+    OpenTransaction<Handle> open(*handle_, *transaction, unit);
     attempt.status = work(open);
     if (open.failure) {
       fail(*open.failure);
     } else if (attempt.status.ok()) {
       attempt.committing = true;
-      transaction.commit();
+      transaction->commit();
       handle_->used = true;
     }
     // Else the transaction's end rolls back.
@@ -285,11 +301,11 @@ Session::Attempt Session::Once(const Pool::Work& work) {
   return attempt;
 }
 
-Status Session::Run(const Pool::Work& work) {
+Status Session::Run(const Pool::Work& work, Unit unit) {
   bool reconnected = false;
   for (int number = 1;; ++number) {
     bool kept = handle_ && handle_->used;
-    Attempt attempt = Once(work);
+    Attempt attempt = Once(work, unit);
     if (attempt.lost) {
       handle_.reset();
       // Nothing of the transaction is in the database before its commit was sent.

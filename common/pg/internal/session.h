@@ -14,9 +14,9 @@ class Session {
   explicit Session(const PoolOptions& options);
   ~Session();
 
-  /// Runs `work` in a transaction, again after a serialization failure or a deadlock, and once more
+  /// Runs `work` in its unit, again after a serialization failure or a deadlock, and once more
   /// when a connection that was open before turns out lost before the commit.
-  Status Run(const Pool::Work& work);
+  Status Run(const Pool::Work& work, Unit unit = Unit::kTransaction);
   bool connected() const { return handle_ != nullptr; }
 
  private:
@@ -24,7 +24,7 @@ class Session {
   struct Attempt;
 
   Status Connect();
-  Attempt Once(const Pool::Work& work);
+  Attempt Once(const Pool::Work& work, Unit unit);
 
   const PoolOptions options_;
   std::unique_ptr<Handle> handle_;  // none: not connected

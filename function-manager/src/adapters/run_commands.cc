@@ -284,7 +284,8 @@ void RunCommands::Claim() {
         for (ClaimedRun& run : *claimed) Begin(std::move(run));
         if (more) return Claim();
         look_again();
-      });
+      },
+      pg::Unit::kStatement);
 }
 
 void RunCommands::Begin(ClaimedRun claimed) {
