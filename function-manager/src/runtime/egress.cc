@@ -167,7 +167,7 @@ class Relay {
   }
 
   bool Carry(Side& from, Side& to) {
-    thread_local std::array<char, kChunk> chunk;
+    std::array<char, kChunk> chunk;
     ssize_t size = recv(from.fd.get(), chunk.data(), chunk.size(), MSG_DONTWAIT);
     if (size < 0) return errno == EAGAIN || errno == EINTR;
     if (size == 0) {
