@@ -115,6 +115,7 @@ void DeadLetterIndex::Start() {
   broker::GroupOptions options;
   options.group = "dispatch.dead-letter-index";
   options.client_id = "dispatch-dead-letter-index";
+  options.fetch_wait = std::chrono::milliseconds(500);  // nobody waits for what it resumes
   consumer_ = broker_.NewGroupConsumer(options, *this);
   consumer_->Subscribe({broker::kDeadLettersTopic});
   Expire();

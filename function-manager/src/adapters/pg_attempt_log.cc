@@ -42,10 +42,7 @@ PgAttemptLog::~PgAttemptLog() {
   loop_.Cancel(tend_);
 }
 
-void PgAttemptLog::Start() {
-  Tend();
-  Tick();
-}
+void PgAttemptLog::Start() { Tend(); }
 
 void PgAttemptLog::Record(Attempt attempt) {
   bool success = attempt.outcome == kDelivered;
@@ -53,12 +50,15 @@ void PgAttemptLog::Record(Attempt attempt) {
   size_t room = success ? options_.max_queue / 10 * 9 : options_.max_queue;
   if (queued() >= room) return kDropped.Add();
   (success ? successes_ : failures_).push_back(std::move(attempt));
+  if (tick_ == kNoTimer) tick_ = loop_.After(options_.flush_interval, [this] { Tick(); });
   if (much() && !writing_ && slices_.kept != 0) Write();
 }
 
 void PgAttemptLog::Tick() {
+  tick_ = kNoTimer;
+  if (queued() == 0) return;
   tick_ = loop_.After(options_.flush_interval, [this] { Tick(); });
-  if (queued() > 0 && !writing_ && slices_.kept != 0 && loop_.Steady() >= not_before_) Write();
+  if (!writing_ && slices_.kept != 0 && loop_.Steady() >= not_before_) Write();
 }
 
 void PgAttemptLog::Write() {
