@@ -17,8 +17,9 @@ namespace dispatch::http::internal {
 namespace {
 
 namespace beast_http = boost::beast::http;
+using boost::asio::generic::stream_protocol;
 using boost::system::error_code;
-using dispatch::internal::IoDescriptor;
+using dispatch::internal::IoSocket;
 
 constexpr uint32_t kMaxHead = 64 * 1024;
 constexpr int kMaxInterim = 8;
@@ -96,7 +97,7 @@ void ClientConnection::Dial() {
 
 void ClientConnection::AwaitConnected(int fd) {
   error_code ignored;
-  socket_.emplace(core_->loop.impl().io, fd);
+  socket_.emplace(core_->loop.impl().io, stream_protocol(AF_UNSPEC, 0), fd);
   socket_->native_non_blocking(true, ignored);
   connect_timer_ = core_->loop.After(core_->options.connect_timeout, [this] {
     connect_timer_ = kNoTimer;
@@ -104,7 +105,7 @@ void ClientConnection::AwaitConnected(int fd) {
     ConnectFailed("no answer in time");
   });
   writing_ = true;
-  socket_->async_wait(IoDescriptor::wait_write, [self = shared_from_this(), fd](error_code error) {
+  socket_->async_wait(IoSocket::wait_write, [self = shared_from_this(), fd](error_code error) {
     // Of an attempt that was given up: another may be under way.
     if (error || !self->socket_ || self->socket_->native_handle() != fd) return;
     self->writing_ = false;
@@ -420,16 +421,31 @@ void ClientConnection::Flush(std::string_view data) {
 void ClientConnection::WaitRead() {
   if (reading_ || phase_ == Phase::kClosed) return;
   reading_ = true;
-  socket_->async_wait(IoDescriptor::wait_read, [self = shared_from_this()](error_code error) {
+  if (!tls_) {
+    return socket_->async_read_some(boost::asio::buffer(head_),
+                                    [self = shared_from_this()](error_code error, size_t size) {
+                                      if (self->phase_ != Phase::kClosed) self->OnRead(error, size);
+                                    });
+  }
+  socket_->async_wait(IoSocket::wait_read, [self = shared_from_this()](error_code error) {
     self->reading_ = false;
     if (!error && self->phase_ != Phase::kClosed) self->OnReadable();
   });
 }
 
+void ClientConnection::OnRead(const error_code& error, size_t size) {
+  if (error == boost::asio::error::eof) return OnEnd(true, "connection closed");
+  if (error) return OnEnd(false, error.message());
+  if (!OnData({head_.data(), size})) return;
+  reading_ = false;
+  // A long answer in larger pieces.
+  size == head_.size() ? OnReadable() : WaitRead();
+}
+
 void ClientConnection::WaitWrite() {
   if (writing_ || phase_ == Phase::kClosed) return;
   writing_ = true;
-  socket_->async_wait(IoDescriptor::wait_write, [self = shared_from_this()](error_code error) {
+  socket_->async_wait(IoSocket::wait_write, [self = shared_from_this()](error_code error) {
     self->writing_ = false;
     if (!error && self->phase_ != Phase::kClosed) self->OnWritable();
   });

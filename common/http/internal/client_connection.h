@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,8 +15,9 @@
 namespace dispatch::http::internal {
 
 /// One connection of a Client: opened for one exchange, then kept for others, one after the other
-/// in HTTP/1.1 and many at once in HTTP/2. Like the server's it waits for readiness and holds no
-/// buffers while idle. Lives on the loop.
+/// in HTTP/1.1 and many at once in HTTP/2. It reads into a small buffer of its own, which most
+/// answers fit in: that is one system call an answer less than to wait for readiness, as TLS must.
+/// Lives on the loop.
 class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
  public:
   ClientConnection(std::shared_ptr<ClientCore> core, std::shared_ptr<HostPool> pool);
@@ -60,6 +62,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void Flush(std::string_view data);
   void WaitRead();
   void WaitWrite();
+  void OnRead(const boost::system::error_code& error, size_t size);
   void OnReadable();
   void OnWritable();
   /// Takes what came; false when the connection ended by it.
@@ -85,14 +88,14 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   std::shared_ptr<ClientCore> core_;
   std::shared_ptr<HostPool> pool_;
-  std::optional<dispatch::internal::IoDescriptor> socket_;
+  std::optional<dispatch::internal::IoSocket> socket_;
   std::unique_ptr<TlsSession> tls_;
   std::shared_ptr<Exchange> exchange_;
   Phase phase_ = Phase::kOpening;
   bool opening_ = true;
   bool reused_ = false;
   bool got_bytes_ = false;  // of the answer under way
-  bool reading_ = false;
+  bool reading_ = false;    // it is asked for what comes, or what came is being taken
   bool writing_ = false;
   int interim_ = 0;  // answers 1xx
 
@@ -106,6 +109,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   SteadyTime heard_{};
   TimerId ping_timer_ = kNoTimer;
 
+  std::array<char, 1024> head_;  // what comes first; without TLS
   std::optional<ResponseParser> parser_;
   ClientResponse response_;
   std::string in_;
