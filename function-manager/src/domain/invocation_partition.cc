@@ -436,9 +436,17 @@ std::unordered_map<Uuid, InvocationPartition::Pending> InvocationPartition::Coun
     pending.retrying = account.rows.rows() - pending.scheduled;
     pending.oldest_ms = account.rows.oldest_ms();
   }
+  // Those of a subscription mostly stand together.
+  const Uuid* last = nullptr;
+  Pending* found = nullptr;
+  auto account = accounts_.end();
   for (const auto& delivery : deliveries_) {
-    Pending& pending = all[delivery->id.subscription];
-    auto account = accounts_.find(delivery->id.subscription);
+    if (last == nullptr || *last != delivery->id.subscription) {
+      last = &delivery->id.subscription;
+      found = &all[*last];
+      account = accounts_.find(*last);
+    }
+    Pending& pending = *found;
     bool scheduled = account != accounts_.end() && delivery->deliver_at_ms != 0 &&
                      account->second.rows.IsScheduled(delivery->deliver_at_ms);
     int64_t& waiting = scheduled ? pending.scheduled : pending.retrying;
