@@ -18,6 +18,17 @@ namespace {
 const metrics::Counter kErrors = metrics::GetCounter(
     "dispatch_kafka_errors_total", "Errors of connections to Kafka: brokers away, refusals");
 
+// Drivers come and go, each with a name: of who has no handle nothing is told.
+void CountOpen(const std::string& client, double more) {
+  constexpr char kName[] = "dispatch_kafka_connections";
+  const metrics::Labels labels = {{"client", client}};
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  auto open = metrics::GetGauge(kName, "Handles of librdkafka, by what they are for", labels);
+  open.Add(more);
+  if (open.Value() == 0) metrics::Remove(kName, labels);
+}
+
 // librdkafka 2.12 never ends a member that waits for the answer to a rebalance event; nothing added
 // and nothing removed is an answer, and none when it does not wait.
 void Destroy(rd_kafka_t* rk) {
@@ -141,14 +152,11 @@ Result<RkPtr> Conf::Open(rd_kafka_type_t type) {
   if (rk == nullptr) return Refused(text);
   (void)conf_.release();  // it belongs to the handle now
   rd_kafka_set_log_queue(rk, nullptr);
-  auto open =
-      metrics::GetGauge("dispatch_kafka_connections", "Handles of librdkafka, by what they are for",
-                        {{"client", client_}});
-  open.Add(1);
-  return RkPtr(rk, [connection = connection_, open](rd_kafka_t* handle) {
-    connection->worker.Run([handle, open] {
+  CountOpen(client_, 1);
+  return RkPtr(rk, [connection = connection_, client = client_](rd_kafka_t* handle) {
+    connection->worker.Run([handle, client] {
       Destroy(handle);
-      open.Add(-1);
+      CountOpen(client, -1);
     });
   });
 }
