@@ -13,7 +13,7 @@ namespace {
 
 constexpr Duration kAway = std::chrono::seconds(1);
 
-struct Applied {
+struct Known {
   std::string name;
   std::string checksum;
 };
@@ -23,7 +23,7 @@ std::string Checksum(const Migration& migration) {
 }
 
 // Takes the lock, which the transaction's end frees, and reads what the database has.
-Result<std::map<int, Applied>> LockAndRead(Transaction& tx) {
+Result<std::map<int, Known>> LockAndRead(Transaction& tx) {
   // A migration may take its time, and so may the wait for another program's.
   RETURN_IF_ERROR(tx.ExecScript("set local statement_timeout = 0"));
   // "dispatch" as a number: any constant that other programs do not use.
@@ -33,14 +33,14 @@ Result<std::map<int, Applied>> LockAndRead(Transaction& tx) {
                     "number int primary key, name text not null, checksum text not null, "
                     "applied_at timestamptz not null default now())"));
   ASSIGN_OR_RETURN(Rows rows, tx.Exec("select number, name, checksum from dispatch_migrations"));
-  std::map<int, Applied> applied;
+  std::map<int, Known> applied;
   for (size_t i = 0; i < rows.size(); ++i) {
     applied[static_cast<int>(rows[i].Int(0))] = {rows[i].Text(1), rows[i].Text(2)};
   }
   return applied;
 }
 
-Status Compare(const std::map<int, Applied>& applied, const std::vector<Migration>& migrations) {
+Status Compare(const std::map<int, Known>& applied, const std::vector<Migration>& migrations) {
   for (const auto& [number, have] : applied) {
     auto it = std::find_if(migrations.begin(), migrations.end(),
                            [n = number](const Migration& m) { return m.number == n; });
@@ -61,50 +61,95 @@ Status Compare(const std::map<int, Applied>& applied, const std::vector<Migratio
   return OkStatus();
 }
 
+std::string Called(const Migration& migration) {
+  return fmt::format("migration {} '{}'", migration.number, migration.name);
+}
+
+// Which are missing is told in `missing`.
+Pool::Work Check(const std::vector<Migration>& all, std::vector<Migration>& missing) {
+  return [&all, &missing](Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(auto applied, LockAndRead(tx));
+    RETURN_IF_ERROR(Compare(applied, all));
+    missing.clear();
+    for (const Migration& migration : all) {
+      if (!applied.contains(migration.number)) missing.push_back(migration);
+    }
+    std::sort(missing.begin(), missing.end(),
+              [](const Migration& a, const Migration& b) { return a.number < b.number; });
+    return OkStatus();
+  };
+}
+
+// Looks again, since another program may have been first.
+Pool::Work Apply(const Migration& migration) {
+  return [&migration](Transaction& tx) -> Status {
+    ASSIGN_OR_RETURN(auto applied, LockAndRead(tx));
+    if (applied.contains(migration.number)) return OkStatus();
+    RETURN_IF_ERROR(tx.ExecScript(migration.sql));
+    return tx
+        .Exec("insert into dispatch_migrations (number, name, checksum) values ($1, $2, $3)",
+              {std::to_string(migration.number), migration.name, Checksum(migration)})
+        .status();
+  };
+}
+
+Status Applied(const Migration& migration, const Status& status) {
+  if (status.ok()) {
+    log::Info("migration applied number={} name={}", migration.number, migration.name);
+    return status;
+  }
+  Error error = status.error();
+  error.message = fmt::format("{}: {}", Called(migration), error.message);
+  return error;
+}
+
+/// One start-up's, on the pool's threads: a wait for the lock, or for a server that hangs, must not
+/// keep the loop from hearing that it is to stop.
+struct Migrating : std::enable_shared_from_this<Migrating> {
+  Migrating(Loop& l, Pool& p, std::vector<Migration> m, std::function<void(Status)> d)
+      : loop(l), pool(p), all(std::move(m)), done(std::move(d)) {}
+
+  void Begin() {
+    next = 0;
+    pool.RunFirst(Check(all, missing),
+                  [self = shared_from_this()](const Status& status) { self->Go(status); });
+  }
+  void Go(const Status& status) {
+    if (!status.ok() && status.error().retryable) {
+      log::Warning("waiting for PostgreSQL error=\"{}\"", status.message());
+      loop.After(kAway, [self = shared_from_this()] { self->Begin(); });
+      return;
+    }
+    if (!status.ok() || next == missing.size()) return done(status);
+    const Migration& migration = missing[next++];
+    pool.RunFirst(Apply(migration), [self = shared_from_this(), &migration](const Status& applied) {
+      self->Go(Applied(migration, applied));
+    });
+  }
+
+  Loop& loop;
+  Pool& pool;
+  const std::vector<Migration> all;
+  std::vector<Migration> missing;
+  size_t next = 0;
+  const std::function<void(Status)> done;
+};
+
 }  // namespace
 
 Status Migrate(Pool& pool, const std::vector<Migration>& migrations) {
-  std::vector<Migration> ordered = migrations;
-  std::sort(ordered.begin(), ordered.end(),
-            [](const Migration& a, const Migration& b) { return a.number < b.number; });
-  // Every transaction looks again, since another program may have been first.
-  RETURN_IF_ERROR(pool.RunNow([&](Transaction& tx) -> Status {
-    ASSIGN_OR_RETURN(auto applied, LockAndRead(tx));
-    return Compare(applied, ordered);
-  }));
-  for (const Migration& migration : ordered) {
-    bool ran = false;
-    auto status = pool.RunNow([&](Transaction& tx) -> Status {
-      ran = false;
-      ASSIGN_OR_RETURN(auto applied, LockAndRead(tx));
-      if (applied.contains(migration.number)) return OkStatus();
-      RETURN_IF_ERROR(tx.ExecScript(migration.sql));
-      RETURN_IF_ERROR(
-          tx.Exec("insert into dispatch_migrations (number, name, checksum) values ($1, $2, $3)",
-                  {std::to_string(migration.number), migration.name, Checksum(migration)}));
-      ran = true;
-      return OkStatus();
-    });
-    if (!status.ok()) {
-      Error error = status.error();
-      error.message =
-          fmt::format("migration {} '{}': {}", migration.number, migration.name, error.message);
-      return error;
-    }
-    if (ran) log::Info("migration applied number={} name={}", migration.number, migration.name);
+  std::vector<Migration> missing;
+  RETURN_IF_ERROR(pool.RunNow(Check(migrations, missing)));
+  for (const Migration& migration : missing) {
+    RETURN_IF_ERROR(Applied(migration, pool.RunNow(Apply(migration))));
   }
   return OkStatus();
 }
 
 void MigrateWhenUp(Loop& loop, Pool& pool, std::vector<Migration> migrations,
                    std::function<void(Status)> done, Duration delay) {
-  loop.After(delay,
-             [&loop, &pool, migrations = std::move(migrations), done = std::move(done)]() mutable {
-               auto status = Migrate(pool, migrations);
-               if (status.ok() || !status.error().retryable) return done(std::move(status));
-               log::Warning("waiting for PostgreSQL error=\"{}\"", status.message());
-               MigrateWhenUp(loop, pool, std::move(migrations), std::move(done), kAway);
-             });
+  auto migrating = std::make_shared<Migrating>(loop, pool, std::move(migrations), std::move(done));
+  loop.After(delay, [migrating] { migrating->Begin(); });
 }
 
 }  // namespace dispatch::pg

@@ -53,6 +53,15 @@ class Postgres : public ::testing::Test {
     return slot.value_or(Status(Code::kInternal, "no reply"));
   }
   Status Run(Pool::Work work) { return RunOn(*pool_, std::move(work)); }
+  /// Waits until the server is at it.
+  bool Runs(const std::string& statement) {
+    for (int i = 0; i < 2000; ++i) {
+      auto rows = Query("select 1 from pg_stat_activity where state = 'active' and query = $1",
+                        {statement});
+      if (rows.ok() && !rows->empty()) return true;
+    }
+    return false;
+  }
   Result<Rows> Query(const std::string& sql, std::vector<Value> params = {}) {
     std::optional<Result<Rows>> slot;
     pool_->Query<Rows>([=](Transaction& tx) { return tx.Exec(sql, params); },
@@ -322,6 +331,46 @@ TEST_F(Postgres, ItsEndFinishesOrCancelsWhatWaits) {
   pool.reset();
   ASSERT_TRUE(loop_.RunUntil([&] { return good + cancelled == 5; }, 20s));
   EXPECT_GE(cancelled, 4);
+}
+
+TEST_F(Postgres, ItsEndDoesNotWaitForAServerThatHangs) {
+  options_.stop_wait = 100ms;
+  std::optional<Pool> pool(std::in_place, options_, loop_);
+  std::optional<Status> status;
+  pool->Run([](Transaction& tx) { return tx.Exec("select pg_sleep(25)").status(); },
+            [&](Status s) { status = std::move(s); });
+  ASSERT_TRUE(Runs("select pg_sleep(25)"));
+  auto begun = SystemClock().Steady();
+  pool.reset();
+  EXPECT_LT(SystemClock().Steady() - begun, 5s);
+  ASSERT_TRUE(loop_.RunUntil([&] { return status.has_value(); }, 5s));
+  EXPECT_FALSE(status->ok());
+}
+
+TEST_F(Postgres, MigratingLeavesTheLoopAlone) {
+  Pool other(options_, loop_);
+  bool held = true;
+  other.Run(
+      [](Transaction& tx) -> Status {
+        RETURN_IF_ERROR(tx.Exec("select pg_advisory_xact_lock(7235419283746512)"));
+        return tx.Exec("select pg_sleep(1.5)").status();
+      },
+      [&](const Status&) { held = false; });
+  ASSERT_TRUE(Runs("select pg_sleep(1.5)"));
+  std::optional<Status> migrated;
+  MigrateWhenUp(loop_, *pool_, {{1, "one", "create table dispatch_test_m1 (id int)"}},
+                [&](Status status) { migrated = std::move(status); });
+  int turns = 0;
+  std::function<void()> turn = [&] {
+    ++turns;
+    loop_.After(10ms, turn);
+  };
+  turn();
+  ASSERT_TRUE(loop_.RunUntil([&] { return !held; }, 20s));
+  EXPECT_GT(turns, 20) << "while somebody had the lock";
+  ASSERT_TRUE(loop_.RunUntil([&] { return migrated.has_value(); }, 20s));
+  EXPECT_TRUE(migrated->ok()) << migrated->message();
+  EXPECT_TRUE(Query("select * from dispatch_test_m1").ok());
 }
 
 TEST_F(Postgres, MigratesOnceAndInOrder) {

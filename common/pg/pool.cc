@@ -31,6 +31,7 @@ struct Pool::Impl {
     Work work;
     Done done;
     Unit unit;
+    bool first;
     SteadyTime queued;
   };
 
@@ -55,6 +56,7 @@ struct Pool::Impl {
   Status down_reason;              // guarded by mutex
   std::list<std::thread> threads;  // guarded by mutex, as is what follows
   std::list<std::thread> ended;    // to be joined
+  std::list<internal::Session> sessions;
   size_t busy = 0;
   size_t most_busy = 0;  // since `looked`
   SteadyTime looked = SystemClock().Steady();
@@ -83,12 +85,29 @@ Pool::~Pool() {
   for (auto& item : left) {
     impl_->Reply(std::move(item.done), {Code::kCancelled, "the program is stopping"});
   }
+  {
+    std::unique_lock lock(impl_->mutex);
+    if (!impl_->wake.wait_for(lock, impl_->options.stop_wait,
+                              [this] { return impl_->busy == 0; })) {
+      log::Warning("PostgreSQL does not answer, its connections are broken off count={}",
+                   impl_->busy);
+      for (auto& session : impl_->sessions) session.BreakOff();
+    }
+  }
   // Nobody starts or ends any more.
   for (auto& thread : impl_->threads) thread.join();
   for (auto& thread : impl_->ended) thread.join();
 }
 
 void Pool::Run(Work work, Done done, Unit unit) {
+  Add(std::move(work), std::move(done), unit, false);
+}
+
+void Pool::RunFirst(Work work, Done done) {
+  Add(std::move(work), std::move(done), Unit::kTransaction, true);
+}
+
+void Pool::Add(Work work, Done done, Unit unit, bool first) {
   Status refused;
   std::vector<Impl::Item> overdue;
   {
@@ -99,7 +118,8 @@ void Pool::Run(Work work, Done done, Unit unit) {
     } else if (impl_->queue.size() >= impl_->options.max_queue) {
       refused = {Code::kResourceExhausted, "too many requests wait for the database"};
     } else {
-      impl_->queue.push_back({std::move(work), std::move(done), unit, SystemClock().Steady()});
+      impl_->queue.push_back(
+          {std::move(work), std::move(done), unit, first, SystemClock().Steady()});
       impl_->waiting.Set(static_cast<double>(impl_->queue.size()));
       size_t threads = impl_->threads.size();
       if (impl_->busy + impl_->queue.size() > threads &&
@@ -158,11 +178,12 @@ Status Pool::RunNow(const Work& work) {
 }
 
 void Pool::Impl::Work(std::list<std::thread>::iterator self) {
-  internal::Session session(options);
   std::unique_lock lock(mutex);
+  auto place = sessions.emplace(sessions.end(), options);
+  internal::Session& session = *place;
   for (;;) {
     wake.wait(lock, [this] { return stopping || !queue.empty(); });
-    if (stopping) return;
+    if (stopping) return;  // the session ends with the pool
     most_busy = std::max(most_busy, ++busy);
     Item item = std::move(queue.front());
     queue.pop_front();
@@ -176,8 +197,12 @@ void Pool::Impl::Work(std::list<std::thread>::iterator self) {
     Reply(std::move(item.done), std::move(status));
     lock.lock();
     --busy;
+    if (stopping) wake.notify_all();
     if (!stopping && queue.empty() && OneTooMany()) {
       ended.splice(ended.end(), threads, self);
+      std::list<internal::Session> mine;
+      mine.splice(mine.end(), sessions, place);
+      lock.unlock();  // closing it takes its time
       return;
     }
   }
@@ -198,7 +223,7 @@ Status Pool::Impl::Serve(internal::Session& session, const Item& item) {
   if (status.code() == Code::kUnavailable) {
     failures.Add();
     // Who runs already outlives a password or a certificate that is being changed.
-    if (Error error = status.error(); !error.retryable) {
+    if (Error error = status.error(); !error.retryable && !item.first) {
       error.retryable = true;
       status = std::move(error);
     }

@@ -82,6 +82,7 @@ struct PoolOptions {
   std::chrono::milliseconds connect_timeout{3'000};  // whole seconds, at least 2: libpq's
   std::chrono::milliseconds statement_timeout{30'000};
   std::chrono::milliseconds idle_in_transaction_timeout{60'000};
+  std::chrono::milliseconds stop_wait{5'000};
 };
 
 /// Blocking PostgreSQL behind as few threads as do, one connection each. A closure runs in one
@@ -91,6 +92,7 @@ struct PoolOptions {
 class Pool {
  public:
   Pool(PoolOptions options, Executor& reply_to);
+  /// Waits for what runs, for `stop_wait` at most: then its connections are broken off.
   ~Pool();
 
   using Work = std::function<Status(Transaction&)>;
@@ -114,12 +116,15 @@ class Pool {
         unit);
   }
 
-  /// Runs `work` on the calling thread on a connection of its own; for start-up. Unlike Run's, an
-  /// error kUnavailable is not retryable when only another pg-url can help.
+  /// Like Run, for start-up: an error kUnavailable is not retryable when only another pg-url can
+  /// help.
+  void RunFirst(Work work, Done done);
+  /// Runs `work` on the calling thread on a connection of its own; errors are RunFirst's.
   Status RunNow(const Work& work);
 
  private:
   struct Impl;
+  void Add(Work work, Done done, Unit unit, bool first);
   std::shared_ptr<Impl> impl_;
 };
 
@@ -134,9 +139,9 @@ struct Migration {
 /// Refuses (kConflict) a database that is newer than the program, or whose recorded text differs.
 Status Migrate(Pool& pool, const std::vector<Migration>& migrations);
 
-/// The same for start-up, on the loop, after `delay`: tries again every second, with a warning,
-/// while PostgreSQL is away, and not at all for what only another pg-url can mend. `done` gets the
-/// end of it.
+/// The same for start-up, on the pool's threads, after `delay`: tries again every second, with a
+/// warning, while PostgreSQL is away, and not at all for what only another pg-url can mend. `done`
+/// gets the end of it, on the loop.
 void MigrateWhenUp(Loop& loop, Pool& pool, std::vector<Migration> migrations,
                    std::function<void(Status)> done, Duration delay = Duration(0));
 

@@ -1,6 +1,7 @@
 #include "common/pg/internal/session.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <pqxx/pqxx>
@@ -248,10 +249,15 @@ class OpenTransaction final : public Transaction {
 }  // namespace
 
 Session::Session(const PoolOptions& options) : options_(options) {}
-Session::~Session() = default;
+Session::~Session() { Disconnect(); }
 
 Status Session::Connect() {
   if (handle_) return OkStatus();
+  const Error stopping{Code::kCancelled, "the program is stopping"};
+  {
+    std::lock_guard lock(mutex_);
+    if (broken_off_) return stopping;
+  }
   try {
     auto handle = std::make_unique<Handle>(ConnectionString(options_));
     pqxx::nontransaction setup(handle->connection);
@@ -259,11 +265,28 @@ Status Session::Connect() {
         "set statement_timeout = {}; "
         "set idle_in_transaction_session_timeout = {}; set bytea_output = hex",
         options_.statement_timeout.count(), options_.idle_in_transaction_timeout.count()));
+    std::lock_guard lock(mutex_);
+    if (broken_off_) return stopping;
+    socket_ = handle->connection.sock();
     handle_ = std::move(handle);
     return OkStatus();
   } catch (const std::exception& e) {
     return ConnectError(e.what());
   }
+}
+
+void Session::Disconnect() {
+  {
+    std::lock_guard lock(mutex_);
+    socket_ = -1;
+  }
+  handle_.reset();
+}
+
+void Session::BreakOff() {
+  std::lock_guard lock(mutex_);
+  broken_off_ = true;
+  if (socket_ >= 0) shutdown(socket_, SHUT_RDWR);
 }
 
 Session::Attempt Session::Once(const Pool::Work& work, Unit unit) {
@@ -307,7 +330,7 @@ Status Session::Run(const Pool::Work& work, Unit unit) {
     bool kept = handle_ && handle_->used;
     Attempt attempt = Once(work, unit);
     if (attempt.lost) {
-      handle_.reset();
+      Disconnect();
       // Nothing of the transaction is in the database before its commit was sent.
       if (kept && !attempt.committing && !reconnected) {
         reconnected = true;

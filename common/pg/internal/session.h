@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "common/pg/pool.h"
@@ -18,16 +19,22 @@ class Session {
   /// when a connection that was open before turns out lost before the commit.
   Status Run(const Pool::Work& work, Unit unit = Unit::kTransaction);
   bool connected() const { return handle_ != nullptr; }
+  /// Thread-safe: ends the wait of a Run for a server that does not answer, and lets none begin.
+  void BreakOff();
 
  private:
   class Handle;
   struct Attempt;
 
   Status Connect();
+  void Disconnect();
   Attempt Once(const Pool::Work& work, Unit unit);
 
   const PoolOptions options_;
   std::unique_ptr<Handle> handle_;  // none: not connected
+  std::mutex mutex_;
+  int socket_ = -1;          // guarded by mutex_; of handle_
+  bool broken_off_ = false;  // guarded by mutex_
 };
 
 }  // namespace dispatch::pg::internal
