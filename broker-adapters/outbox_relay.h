@@ -53,7 +53,7 @@ class OutboxRelay {
     std::string service;
     std::string owner;  // this instance
     Duration poll{250'000};
-    Duration lease_ttl{3'000'000};  // who dies is followed within it and a sixth
+    Duration lease_ttl{2'500'000};  // who dies is followed within it and a sixth
     Duration heartbeat{1'000'000};
     /// How long a deletion stays in the topic before its key goes altogether.
     Duration keep_deleted{86'400'000'000};
