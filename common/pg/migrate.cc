@@ -61,10 +61,6 @@ Status Compare(const std::map<int, Known>& applied, const std::vector<Migration>
   return OkStatus();
 }
 
-std::string Called(const Migration& migration) {
-  return fmt::format("migration {} '{}'", migration.number, migration.name);
-}
-
 // Which are missing is told in `missing`.
 Pool::Work Check(const std::vector<Migration>& all, std::vector<Migration>& missing) {
   return [&all, &missing](Transaction& tx) -> Status {
@@ -99,7 +95,8 @@ Status Applied(const Migration& migration, const Status& status) {
     return status;
   }
   Error error = status.error();
-  error.message = fmt::format("{}: {}", Called(migration), error.message);
+  error.message =
+      fmt::format("migration {} '{}': {}", migration.number, migration.name, error.message);
   return error;
 }
 

@@ -45,9 +45,9 @@ class Postgres : public ::testing::Test {
   Status Script(const std::string& sql) {
     return pool_->RunNow([&](Transaction& tx) { return tx.ExecScript(sql); });
   }
-  Status RunOn(Pool& pool, Pool::Work work) {
+  Status RunOn(Pool& pool, Pool::Work work, Unit unit = Unit::kTransaction) {
     std::optional<Status> slot;
-    pool.Run(std::move(work), [&](Status status) { slot = std::move(status); });
+    pool.Run(std::move(work), [&](Status status) { slot = std::move(status); }, unit);
     EXPECT_FALSE(slot.has_value());
     EXPECT_TRUE(loop_.RunUntil([&] { return slot.has_value(); }, 20s));
     return slot.value_or(Status(Code::kInternal, "no reply"));
@@ -203,12 +203,7 @@ TEST_F(Postgres, AStatementNeedsNoTransaction) {
   auto insert = [](Transaction& tx, int id) {
     return tx.Exec("insert into dispatch_test (id) values ($1)", {std::to_string(id)}).status();
   };
-  auto run = [&](Pool::Work work) {
-    std::optional<Status> done;
-    pool_->Run(std::move(work), [&](Status status) { done = std::move(status); }, Unit::kStatement);
-    EXPECT_TRUE(loop_.RunUntil([&] { return done.has_value(); }, 20s));
-    return done.value_or(Status(Code::kInternal, "no reply"));
-  };
+  auto run = [&](Pool::Work work) { return RunOn(*pool_, std::move(work), Unit::kStatement); };
   EXPECT_TRUE(run([&](Transaction& tx) { return insert(tx, 1); }).ok());
   EXPECT_EQ(run([&](Transaction& tx) { return insert(tx, 1); }).code(), Code::kAlreadyExists);
 
@@ -228,11 +223,9 @@ TEST_F(Postgres, ALostConnectionCostsAStatementNothing) {
   ASSERT_TRUE(Script("select pg_terminate_backend(pid) from pg_stat_activity "
                      "where pid <> pg_backend_pid() and application_name = 'dispatch'")
                   .ok());
-  std::optional<Status> done;
-  pool_->Run([](Transaction& tx) { return tx.Exec("select 1").status(); },
-             [&](Status status) { done = std::move(status); }, Unit::kStatement);
-  ASSERT_TRUE(loop_.RunUntil([&] { return done.has_value(); }, 20s));
-  EXPECT_TRUE(done->ok()) << done->message();
+  auto done =
+      RunOn(*pool_, [](Transaction& tx) { return tx.Exec("select 1").status(); }, Unit::kStatement);
+  EXPECT_TRUE(done.ok()) << done.message();
 }
 
 TEST_F(Postgres, StatementsTimeOut) {
