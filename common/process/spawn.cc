@@ -20,8 +20,8 @@ constexpr int kMaxFds = 8;
 constexpr int kAboveTargets = 16;
 
 /// Runs in the parent's memory: only system calls, nothing that allocates or locks.
-[[noreturn]] void Child(const SpawnSpec& spec, char* const* argv, char* const* env, pid_t parent,
-                        volatile int* failure) {
+[[noreturn]] void Child(const SpawnSpec& spec, const char* path, char* const* argv,
+                        char* const* env, pid_t parent, volatile int* failure) {
   auto fail = [&] {
     *failure = errno;
     _exit(127);
@@ -51,7 +51,7 @@ constexpr int kAboveTargets = 16;
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  execve(argv[0], argv, env);
+  execve(path, argv, env);
   fail();
   __builtin_unreachable();
 }
@@ -73,6 +73,7 @@ void Fd::Reset() {
 Result<pid_t> Spawn(const SpawnSpec& spec) {
   if (spec.fds.size() > kMaxFds) return {Code::kInternal, "too many descriptors for a child"};
   auto argv = Pointers(spec.argv);
+  if (!spec.name.empty()) argv[0] = const_cast<char*>(spec.name.c_str());
   auto env = Pointers(spec.env);
   volatile int failure = 0;
   pid_t parent = getpid();
@@ -82,7 +83,7 @@ Result<pid_t> Spawn(const SpawnSpec& spec) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   pid_t pid = vfork();
-  if (pid == 0) Child(spec, argv.data(), env.data(), parent, &failure);
+  if (pid == 0) Child(spec, spec.argv[0].c_str(), argv.data(), env.data(), parent, &failure);
   int error = pid < 0 ? errno : failure;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error == 0) return pid;

@@ -39,6 +39,7 @@ class Fd {
 
 struct SpawnSpec {
   std::vector<std::string> argv;  // argv[0] is a path
+  std::string name;               // what the program sees as its argv[0], when not the path
   std::vector<std::string> env;   // all of it: nothing is inherited
   std::vector<int> fds;           // become 0, 1, 2 ... of the child; it gets no others
   std::vector<int> cgroups;       // opened cgroup.procs files; the child enters before its exec

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from lib import kafka
 from lib.client import adds_up, total_pending
 from load import Load
-from scenario import SHARES, Subscription, payload
+from scenario import SHARES, TIMEOUT_MS, Subscription, payload
 
 QUARANTINED = "quarantined"
 
@@ -27,6 +27,8 @@ class Verdict:
     duplicated: int = 0
     unmatched: int = 0
     attempts: int = 0
+    too_late: int = 0  # repeats of what was answered after the subscription's timeout
+    repeated_examples: list = dataclasses.field(default_factory=list)
     lost_examples: list = dataclasses.field(default_factory=list)
     faults: list = dataclasses.field(default_factory=list)  # (check, text)
 
@@ -115,9 +117,11 @@ def examine(
     statistics: dict | None,
     explain=lambda a, b: True,
     started: float = 0.0,
+    too_late=lambda event_id, attempt: False,
 ) -> Verdict:
     """explain(first, second): the fault that is behind a repeat of what was delivered at the first
-    time and again at the second, or None. started: when the faults began."""
+    time and again at the second, or None. too_late(event, attempt): that attempt was given up before
+    its answer came. started: when the faults began."""
     verdict = Verdict(subscription.label)
 
     def fault(check: str, text: str) -> None:
@@ -128,7 +132,7 @@ def examine(
 
     requests = subscription.endpoint.requests
     verdict.attempts = len(requests)
-    delivered = defaultdict(list)  # (event, delivery id) -> when
+    delivered = defaultdict(list)  # (event, delivery id) -> (when, number of the attempt)
     delivery_ids = defaultdict(set)
     for request, status in zip(requests, subscription.endpoint.statuses):
         delivery_ids[request.event_id].add(request.delivery_id)
@@ -140,19 +144,22 @@ def examine(
         elif request.body != payload(request.event_id):
             fault("bytes", f"{request.event_id} arrived with other bytes")
         if 200 <= status < 300 and request.event_id in wanted:
-            delivered[request.event_id, request.delivery_id].append(request.time)
+            attempt = int(request.headers.get("dispatch-attempt", 0))
+            delivered[request.event_id, request.delivery_id].append((request.time, attempt))
     ends = Counter(event_id for event_id, _ in delivered)
     ends = {event_id: min(ends[event_id], truth.copies(event_id)) for event_id in ends}
     verdict.delivered = sum(ends.values())
     for (event_id, _), times in delivered.items():
         verdict.duplicated += len(times) - 1
-        for first, second in zip(times, times[1:]):
-            if not explain(first, second):
-                at = truth.positions[event_id]
-                fault(
-                    "repeats",
-                    f"{event_id} at {at} came at {first - started:.1f} s and at {second - started:.1f} s",
-                )
+        for (first, attempt), (second, _) in zip(times, times[1:]):
+            if explain(first, second):
+                continue
+            if too_late(event_id, attempt):
+                verdict.too_late += 1
+                continue
+            came = f"at {first - started:.1f} s and at {second - started:.1f} s"
+            fault("repeats", f"{event_id} at {truth.positions[event_id]} came {came}")
+            verdict.repeated_examples.append(event_id)
     if subscription.fields.get("ordering") == "key":
         check_order(requests, truth, fault)
     for event_id, ids in delivery_ids.items():
@@ -192,6 +199,25 @@ def examine(
     return verdict
 
 
+def given_up(subscription: Subscription, truth: Truth, event_id: str, attempt: int) -> bool:
+    """The product has on record that it waited for the attempt's answer for as long as the
+    subscription says, and got none: an endpoint under load may be later than that."""
+    for delivery in deliveries_of(subscription, truth, event_id).json()["deliveries"]:
+        if delivery["subscription"] != subscription.name:
+            continue
+        for told in delivery["attempts"]:
+            if told["attempt"] == attempt and told["outcome"] == "retry" and told["status"] == 0:
+                return told["latencyMs"] >= TIMEOUT_MS
+    return False
+
+
+def deliveries_of(subscription: Subscription, truth: Truth, event_id: str):
+    partition, offset = truth.positions[event_id]
+    return subscription.client.get(
+        f"/v1/topics/{subscription.topic}/events/{partition}/{offset}/deliveries"
+    )
+
+
 def trail(subscription: Subscription, truth: Truth, event_id: str) -> str:
     """What the endpoint saw of an event, and what the product says became of it."""
     endpoint = subscription.endpoint
@@ -200,10 +226,7 @@ def trail(subscription: Subscription, truth: Truth, event_id: str) -> str:
         for request, status in zip(endpoint.requests, endpoint.statuses)
         if request.event_id == event_id
     ]
-    partition, offset = truth.positions[event_id]
-    told = subscription.client.get(
-        f"/v1/topics/{subscription.topic}/events/{partition}/{offset}/deliveries"
-    )
+    told = deliveries_of(subscription, truth, event_id)
     return f"{event_id}: seen {seen}; told {told.text}"
 
 

@@ -12,6 +12,7 @@ from lib.client import Client
 from lib.receiver import OK, Answer, Endpoint, Receiver
 
 PARTITIONS = 4
+TIMEOUT_MS = 5000
 RETRY = {"maxAttempts": 100, "minBackoff": "100ms", "factor": 2, "maxBackoff": "2s", "jitter": 0.2}
 
 # (organisation, topic) -> share of all events; types -> share within the topic.
@@ -172,7 +173,7 @@ def subscribe(subscription: Subscription, url: str) -> None:
         subscription.topic,
         url,
         retry=RETRY,
-        timeout="5s",
+        timeout=f"{TIMEOUT_MS}ms",
         **subscription.fields,
     )
 

@@ -7,6 +7,7 @@ what the whole stack did runs in one worker, one test at a time, when all others
 
 import itertools
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -74,6 +75,19 @@ def pytest_runtest_protocol(item, nextitem):
     outcome = yield
     turns.done(item.nodeid)
     return outcome
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure tells what the services complained of meanwhile."""
+    report = yield
+    running = item.funcargs.get("stack")
+    if report.failed and running is not None:
+        since = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(call.start))
+        for service in SERVICES:
+            if told := running.warnings(service, since):
+                report.sections.append((f"the log of {service}", "\n".join(told)))
+    return report
 
 
 @pytest.fixture(scope="session")

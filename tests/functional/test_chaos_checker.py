@@ -117,6 +117,20 @@ def test_repeat_without_a_fault_behind_it_is_seen(made_up):
     assert [check for check, _ in found.faults] == ["repeats"]
 
 
+def test_repeat_of_what_was_answered_too_late_is_explained(made_up):
+    for event_id in "122":
+        made_up.deliver(event_id)
+    asked = []
+    found = checker.examine(
+        made_up.subscription,
+        made_up.truth,
+        made_up.statistics,
+        lambda first, second: False,
+        too_late=lambda event_id, attempt: asked.append((event_id, attempt)) is None,
+    )
+    assert not found.faults and found.too_late == 1 and asked == [("2", 0)]
+
+
 def test_event_that_is_twice_in_the_log_has_two_deliveries(made_up):
     made_up.truth.again = {"1": [(0, 9)]}
     made_up.statistics.update(matched=3, delivered=3)

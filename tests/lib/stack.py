@@ -144,6 +144,13 @@ class Stack:
     def log(self, part: str) -> str:
         return (self.home / "logs" / f"{part}.log").read_text(errors="replace")
 
+    def warnings(self, part: str, since: str, most: int = 12) -> list[str]:
+        """The last lines of its log, as of the moment `since` (2026-11-22T23:42:40), that tell of trouble."""
+        file = self.home / "logs" / f"{part}.log"
+        lines = file.read_text(errors="replace").splitlines() if file.exists() else []
+        told = [line for line in lines if line >= since and re.match(r"\S+Z (WARN|ERROR|FATAL) ", line)]
+        return [line[:300] for line in told[-most:]]
+
     # ---- admin ports
 
     def admin_url(self, service: str) -> str:

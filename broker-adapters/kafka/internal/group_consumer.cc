@@ -16,6 +16,7 @@ constexpr Duration kReopen{1'000'000};
 constexpr Duration kAskedWithin{2'000'000};
 constexpr Duration kDoubt{3'000'000};        // more than a heartbeat and its answer take
 constexpr Duration kUnanswered{60'000'000};  // more than any session
+constexpr Duration kStuck{30'000'000};       // more than others take to let go (kReleaseTimeout)
 constexpr int kSessionMs = 6'000;    // of the classic protocol; with KIP-848 it is the broker's
 constexpr int kHeartbeatMs = 1'500;  // likewise
 
@@ -72,6 +73,7 @@ class GroupCore : public Consumer {
   }
 
   void Subscribe(std::vector<std::string> topics) {
+    if (topics_.empty()) membership_.Reset();
     topics_ = std::move(topics);
     if (rk_ && !closing_) SendSubscription();
   }
@@ -190,6 +192,10 @@ class GroupCore : public Consumer {
     if (doubt_timer_ == kNoTimer) membership_.OnStatistics(json, epoch);
     if (!closing_ && Membership::Unanswered(json, epoch, kUnanswered)) {
       return JoinAnew("its heartbeats are not answered");
+    }
+    bool joining = !closing_ && !topics_.empty();
+    if (joining && membership_.Stuck(json, epoch, connection_->loop.Steady(), kStuck)) {
+      return JoinAnew("it does not get on with joining");
     }
     if (epoch > 0) connection_->consumer_protocol_seen = true;
     bool maybe = !classic_ && connection_->options.group_protocol == "auto" &&

@@ -91,6 +91,27 @@ void Membership::OnStatistics(std::string_view json, int32_t epoch) {
   if (!confirmed_ || confirmed > *confirmed_) confirmed_ = confirmed;
 }
 
+bool Membership::Stuck(std::string_view json, int32_t epoch, SteadyTime now, Duration at_least) {
+  size_t cgrp = json.rfind("\"cgrp\":");
+  bool broker = json.find("\"state\":\"UP\"") < cgrp;
+  if (cgrp == std::string_view::npos || !broker || ConfirmedAt(json, epoch)) {
+    step_.clear();
+    return false;
+  }
+  std::string_view step = ValueOf(json, "\"join_state\":", cgrp);
+  step = step.substr(0, step.find('"'));
+  if (step != step_) {
+    step_ = step;
+    step_since_ = now;
+  }
+  return now - step_since_ >= at_least;
+}
+
+void Membership::Reset() {
+  confirmed_.reset();
+  step_.clear();
+}
+
 Duration Membership::Age(SteadyTime now) const {
   if (!confirmed_) return Duration::max();
   return std::max(now - *confirmed_, Duration::zero());

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "common/clock.h"
@@ -26,8 +27,11 @@ class Membership {
   void OnTick(SteadyTime now);
   /// `epoch`: of a KIP-848 member, above 0 once it joined; 0 with the classic protocol.
   void OnStatistics(std::string_view json, int32_t epoch);
+  /// Who is no member has not got on with becoming one for `at_least`, though a broker is there:
+  /// librdkafka waits for something that does not come. Call with each statistics.
+  bool Stuck(std::string_view json, int32_t epoch, SteadyTime now, Duration at_least);
   /// Thrown out, left, or the handle is another.
-  void Reset() { confirmed_.reset(); }
+  void Reset();
   /// Duration::max() when never confirmed.
   Duration Age(SteadyTime now) const;
 
@@ -47,6 +51,8 @@ class Membership {
   int64_t asleep_before_ = 0;  // boot time - monotonic time, one tick ago
   int64_t asleep_ = 0;         // at this tick
   std::optional<SteadyTime> confirmed_;
+  std::string step_;  // of joining, that was the last one seen; empty: a member, or no broker
+  SteadyTime step_since_;
 };
 
 }  // namespace dispatch::broker::kafka

@@ -59,6 +59,31 @@ TEST(Membership, SeesThatHeartbeatsAreNotAnswered) {
   EXPECT_FALSE(unanswered(60'000'000, "wait-coord", "steady")) << "it looks for another";
 }
 
+TEST(Membership, SeesThatItDoesNotGetOnWithJoining) {
+  Membership membership;
+  auto stuck = [&](int at, const char* state, const char* join_state, std::string broker = "UP") {
+    std::string json = Statistics(9, 2, state, join_state);
+    for (size_t found; (found = json.find("\"UP\"")) != std::string::npos && broker != "UP";) {
+      json.replace(found + 1, 2, broker);
+    }
+    return membership.Stuck(json, 0, SteadyTime(std::chrono::seconds(at)),
+                            std::chrono::seconds(30));
+  };
+  EXPECT_FALSE(stuck(0, "up", "wait-join"));
+  EXPECT_FALSE(stuck(29, "wait-coord", "wait-join"));
+  EXPECT_TRUE(stuck(30, "up", "wait-join"));
+  EXPECT_FALSE(stuck(31, "up", "wait-sync")) << "a step";
+  EXPECT_FALSE(stuck(60, "up", "wait-sync"));
+  EXPECT_FALSE(stuck(61, "up", "steady")) << "a member";
+  EXPECT_FALSE(stuck(62, "up", "wait-sync"));
+  EXPECT_TRUE(stuck(92, "up", "wait-sync"));
+  EXPECT_FALSE(stuck(93, "wait-coord", "init", "DOWN")) << "Kafka is away";
+  EXPECT_FALSE(stuck(124, "wait-coord", "init"));
+  EXPECT_FALSE(stuck(153, "up", "init"));
+  membership.Reset();
+  EXPECT_FALSE(stuck(154, "up", "init")) << "another handle";
+}
+
 TEST(Membership, SeesThatTheProtocolIsNotThere) {
   auto nothing = [](const std::string& json) {
     return Membership::NothingAsked(json, std::chrono::seconds(2));

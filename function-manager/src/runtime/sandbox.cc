@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "common/log.h"
+#include "common/process/orphans.h"
 #include "common/process/seccomp_filter.h"
 #include "function-manager/src/runtime/internal/run_log.h"
 #include "function-manager/src/runtime/internal/system_view.h"
@@ -57,7 +58,14 @@ Sandbox::Sandbox(const ProcessRunnerOptions& options)
       egress_(options.network),
       cgroups_("dispatch-functions"),
       filter_closed_(SeccompProgram(false)),
-      filter_network_(SeccompProgram(true)) {}
+      filter_network_(SeccompProgram(true)) {
+  KillOrphanedSandboxes();
+}
+
+void Sandbox::Tidy() {
+  KillOrphanedSandboxes();
+  cgroups_.Tidy();
+}
 
 std::string Sandbox::Describe() const {
   auto how = [](bool cgroup, const char* otherwise) { return cgroup ? "cgroup" : otherwise; };
@@ -175,6 +183,7 @@ Result<Launch> Sandbox::Wrap(const FunctionVersion& version, int slot,
     const auto& filter = version.network ? filter_network_ : filter_closed_;
     if (!filter.ok()) return filter.error();
     ASSIGN_OR_RETURN(launch.filter, SeccompFile(*filter));
+    launch.name = SandboxName();
     add({options_.bwrap, "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid",
          "--unshare-uts", "--unshare-net", "--unshare-cgroup-try", "--hostname", "function",
          "--cap-drop", "ALL", "--seccomp", std::to_string(kFilterFd)});
@@ -253,6 +262,7 @@ Status Sandbox::Try() {
   Fd write_end(pipe[1]);
   Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   SpawnSpec spec{.argv = launch->argv,
+                 .name = launch->name,
                  .env = launch->env,
                  .fds = {null.get(), null.get(), write_end.get(), null.get(), launch->filter.get()},
                  .cgroups = {},
@@ -264,7 +274,7 @@ Status Sandbox::Try() {
   Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, *pid, 0)));
   pollfd wait{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
   bool late = poll(&wait, 1, kProbeMillis) != 1;
-  if (late) kill(*pid, SIGKILL);
+  if (late) kill(-*pid, SIGKILL);
   int status = 0;
   waitpid(*pid, &status, 0);
   (void)launch->cgroup->Await();

@@ -23,6 +23,7 @@
 
 #include "common/log.h"
 #include "common/process/cgroups.h"
+#include "common/process/orphans.h"
 #include "common/process/seccomp_filter.h"
 #include "common/process/spawn.h"
 #include "function-manager/src/runtime/internal/egress.h"
@@ -316,6 +317,7 @@ Result<Tools::Impl::Process> Tools::Impl::Start(const ToolRun& run, int slot) {
   fcntl(output[0], F_SETFL, O_NONBLOCK);
   Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   SpawnSpec spec{.argv = Words(run, slot),
+                 .name = SandboxName(),
                  .env = Environment(run),
                  .fds = {null.get(), said.get(), said.get(), info_write.get(), filter.get(),
                          process.gate->helper.get()},

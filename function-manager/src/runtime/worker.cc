@@ -94,6 +94,7 @@ Result<std::unique_ptr<Worker>> Worker::Make(EventLoop& loop, Poller& poller,
   fcntl(w->socket_.get(), F_SETFL, O_NONBLOCK);
   Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   SpawnSpec spec{.argv = std::move(launch.argv),
+                 .name = std::move(launch.name),
                  .env = std::move(launch.env),
                  .fds = {null.get(), out.second.get(), err.second.get(), theirs.get()},
                  .cgroups = {},

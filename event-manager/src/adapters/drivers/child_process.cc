@@ -34,6 +34,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::Start(EventLoop& loop, Child
   ASSIGN_OR_RETURN(auto err, MakePipe());
   Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   SpawnSpec spawn{.argv = std::move(spec.argv),
+                  .name = std::move(spec.name),
                   .env = std::move(spec.env),
                   .fds = {null.get(), out.second.get(), err.second.get()},
                   .cgroups = {},

@@ -17,6 +17,7 @@ namespace dispatch {
 
 struct ChildSpec {
   std::vector<std::string> argv;  // argv[0] is a path
+  std::string name;               // SpawnSpec::name
   std::vector<std::string> env;   // all of it: nothing is inherited
   Fd filter;                      // its descriptor 3, when there is one
   std::unique_ptr<Cgroup> group;  // that it is started in; none: this process's

@@ -1,6 +1,7 @@
 #include "event-manager/src/adapters/drivers/driver_confinement.h"
 
 #include "common/log.h"
+#include "common/process/orphans.h"
 #include "common/process/seccomp_filter.h"
 #include "event-manager/src/domain/drivers/driver_limits.h"
 
@@ -13,7 +14,9 @@ constexpr Duration kDig = std::chrono::seconds(1);
 }  // namespace
 
 DriverConfinement::DriverConfinement(Loop& loop)
-    : loop_(loop), groups_("dispatch-drivers"), filter_(SeccompProgram(/*network=*/true)) {}
+    : loop_(loop), groups_("dispatch-drivers"), filter_(SeccompProgram(/*network=*/true)) {
+  KillOrphanedSandboxes();
+}
 
 DriverConfinement::~DriverConfinement() {
   loop_.Cancel(timer_);
@@ -21,6 +24,7 @@ DriverConfinement::~DriverConfinement() {
 }
 
 Status DriverConfinement::Confine(ChildSpec& spec) {
+  KillOrphanedSandboxes();
   groups_.Tidy();
   if (!filter_.ok()) return filter_.status();
   ASSIGN_OR_RETURN(spec.filter, SeccompFile(*filter_));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "common/process/orphans.h"
 #include "common/process/system_view.h"
 #include "event-manager/src/adapters/drivers/driver_confinement.h"
 #include "event-manager/src/adapters/drivers/driver_words.h"
@@ -69,6 +70,7 @@ Result<ChildSpec> DriverCommand(const DriverSettings& settings, const DriverSetu
   bool root = geteuid() == 0;
   ChildSpec spec;
   spec.argv = Sandbox(settings, root);
+  spec.name = SandboxName();
   Add(spec.argv, {"/usr/bin/prlimit", "--core=0:0",
                   fmt::format("--nproc={0}:{0}", kDriverProcesses), "--nofile=1024:1024",
                   "--memlock=0:0", fmt::format("--data={0}:{0}", kDriverMemoryBytes), "--"});

@@ -16,6 +16,7 @@ namespace dispatch::runtime {
 /// All that starting one worker needs; descriptors 0 to 3 are the caller's.
 struct Launch {
   std::vector<std::string> argv;
+  std::string name;  // SpawnSpec::name
   std::vector<std::string> env;
   std::vector<Fd> cgroup_entries;
   std::unique_ptr<Cgroup> cgroup;
@@ -39,8 +40,8 @@ class Sandbox {
   /// `slot`: which of the instance's workers, for its user id. kUnprocessable for a language that
   /// is not served.
   Result<Launch> Prepare(const FunctionVersion& version, int slot);
-  /// As Cgroups::Tidy.
-  void Tidy() { cgroups_.Tidy(); }
+  /// Ends and removes again what killed services left, which may have been ending at the start.
+  void Tidy();
   /// A word on which limits the machine lets us set, for the log.
   std::string Describe() const;
 
