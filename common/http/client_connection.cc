@@ -19,7 +19,6 @@ namespace {
 namespace beast_http = boost::beast::http;
 using boost::asio::generic::stream_protocol;
 using boost::system::error_code;
-using dispatch::internal::IoSocket;
 
 constexpr uint32_t kMaxHead = 64 * 1024;
 constexpr int kMaxInterim = 8;
@@ -105,7 +104,7 @@ void ClientConnection::AwaitConnected(int fd) {
     ConnectFailed("no answer in time");
   });
   writing_ = true;
-  socket_->async_wait(IoSocket::wait_write, [self = shared_from_this(), fd](error_code error) {
+  socket_->async_wait(Socket::wait_write, [self = shared_from_this(), fd](error_code error) {
     // Of an attempt that was given up: another may be under way.
     if (error || !self->socket_ || self->socket_->native_handle() != fd) return;
     self->writing_ = false;
@@ -427,7 +426,7 @@ void ClientConnection::WaitRead() {
                                       if (self->phase_ != Phase::kClosed) self->OnRead(error, size);
                                     });
   }
-  socket_->async_wait(IoSocket::wait_read, [self = shared_from_this()](error_code error) {
+  socket_->async_wait(Socket::wait_read, [self = shared_from_this()](error_code error) {
     self->reading_ = false;
     if (!error && self->phase_ != Phase::kClosed) self->OnReadable();
   });
@@ -445,7 +444,7 @@ void ClientConnection::OnRead(const error_code& error, size_t size) {
 void ClientConnection::WaitWrite() {
   if (writing_ || phase_ == Phase::kClosed) return;
   writing_ = true;
-  socket_->async_wait(IoSocket::wait_write, [self = shared_from_this()](error_code error) {
+  socket_->async_wait(Socket::wait_write, [self = shared_from_this()](error_code error) {
     self->writing_ = false;
     if (!error && self->phase_ != Phase::kClosed) self->OnWritable();
   });

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -33,8 +31,6 @@ using IoExecutor = boost::asio::io_context::executor_type;
 using IoTimer =
     boost::asio::basic_waitable_timer<AsioClock, boost::asio::wait_traits<AsioClock>, IoExecutor>;
 using IoDescriptor = boost::asio::posix::basic_stream_descriptor<IoExecutor>;
-using IoSocket =
-    boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, IoExecutor>;
 
 }  // namespace internal
 

@@ -81,6 +81,7 @@ Pool::Work Apply(const Migration& migration) {
   return [&migration](Transaction& tx) -> Status {
     ASSIGN_OR_RETURN(auto applied, LockAndRead(tx));
     if (applied.contains(migration.number)) return OkStatus();
+    log::Info("applying migration number={} name={}", migration.number, migration.name);
     RETURN_IF_ERROR(tx.ExecScript(migration.sql));
     return tx
         .Exec("insert into dispatch_migrations (number, name, checksum) values ($1, $2, $3)",
@@ -89,11 +90,9 @@ Pool::Work Apply(const Migration& migration) {
   };
 }
 
-Status Applied(const Migration& migration, const Status& status) {
-  if (status.ok()) {
-    log::Info("migration applied number={} name={}", migration.number, migration.name);
-    return status;
-  }
+// An error says which migration it is of.
+Status Named(const Migration& migration, const Status& status) {
+  if (status.ok()) return status;
   Error error = status.error();
   error.message =
       fmt::format("migration {} '{}': {}", migration.number, migration.name, error.message);
@@ -120,7 +119,7 @@ struct Migrating : std::enable_shared_from_this<Migrating> {
     if (!status.ok() || next == missing.size()) return done(status);
     const Migration& migration = missing[next++];
     pool.RunFirst(Apply(migration), [self = shared_from_this(), &migration](const Status& applied) {
-      self->Go(Applied(migration, applied));
+      self->Go(Named(migration, applied));
     });
   }
 
@@ -138,7 +137,7 @@ Status Migrate(Pool& pool, const std::vector<Migration>& migrations) {
   std::vector<Migration> missing;
   RETURN_IF_ERROR(pool.RunNow(Check(migrations, missing)));
   for (const Migration& migration : missing) {
-    RETURN_IF_ERROR(Applied(migration, pool.RunNow(Apply(migration))));
+    RETURN_IF_ERROR(Named(migration, pool.RunNow(Apply(migration))));
   }
   return OkStatus();
 }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <array>
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -88,7 +90,9 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   std::shared_ptr<ClientCore> core_;
   std::shared_ptr<HostPool> pool_;
-  std::optional<dispatch::internal::IoSocket> socket_;
+  using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol,
+                                                  dispatch::internal::IoExecutor>;
+  std::optional<Socket> socket_;
   std::unique_ptr<TlsSession> tls_;
   std::shared_ptr<Exchange> exchange_;
   Phase phase_ = Phase::kOpening;
