@@ -54,10 +54,10 @@ struct OutboxRelay::Impl : Reader::Listener, std::enable_shared_from_this<Outbox
     };
   }
   void Every(Duration period, void (Impl::*what)()) {
-    loop.After(period, Guard([period, what](Impl& self) {
-                 (self.*what)();
-                 self.Every(period, what);
-               }));
+    loop.AfterAbout(period, Guard([period, what](Impl& self) {
+                      (self.*what)();
+                      self.Every(period, what);
+                    }));
   }
 
   void Start() {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 namespace dispatch {
 
@@ -58,6 +59,11 @@ class Timers {
   virtual ~Timers() = default;
   /// Runs `task` once after `delay` on the owner. Never returns kNoTimer.
   virtual TimerId After(Duration delay, std::function<void()> task) = 0;
+  /// As After, but up to 100 ms later, so that it comes with what else the owner wakes for: for
+  /// what is looked at over and over, mostly for nothing.
+  virtual TimerId AfterAbout(Duration delay, std::function<void()> task) {
+    return After(delay, std::move(task));
+  }
   /// Does nothing for a timer that fired, was cancelled, or kNoTimer.
   virtual void Cancel(TimerId timer) = 0;
 };

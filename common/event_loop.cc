@@ -12,13 +12,22 @@ namespace dispatch {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
+namespace {
+
+constexpr Duration kAbout = std::chrono::milliseconds(100);
+constexpr TimerId kLax = TimerId{1} << 63;
+
+}  // namespace
+
 SteadyTime internal::AsioClock::now() { return SystemClock().Steady(); }
 
 EventLoop::Impl::Impl() : io(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO), timer(io), signals(io) {}
 
 void EventLoop::Impl::Arm() {
-  if (closing || timers.empty() || timers.NextDue() >= armed_for) return;
-  armed_for = timers.NextDue();
+  SteadyTime next = timers.empty() ? SteadyTime::max() : timers.NextDue();
+  if (!lax.empty()) next = std::min(next, lax.NextDue() + kAbout);
+  if (closing || next >= armed_for) return;
+  armed_for = next;
   timer.expires_at(armed_for);
   timer.async_wait([this](error_code error) {
     if (!error) OnTimer();
@@ -26,12 +35,15 @@ void EventLoop::Impl::Arm() {
 }
 
 void EventLoop::Impl::OnTimer() {
-  armed_for = SteadyTime::max();
+  armed_for = SteadyTime::min();  // once, at the end
   // Only what was due on entry, so that a timer which sets itself again at once starves nobody.
   SteadyTime now = internal::AsioClock::now();
   std::function<void()> task;
-  for (size_t left = timers.size(); left > 0 && timers.TakeDue(now, task); --left) task();
+  for (auto* heap : {&timers, &lax}) {
+    for (size_t left = heap->size(); left > 0 && heap->TakeDue(now, task); --left) task();
+  }
   task = nullptr;
+  armed_for = SteadyTime::max();
   Arm();
 }
 
@@ -89,7 +101,8 @@ EventLoop::~EventLoop() {
       posted.swap(impl_->posted);
     }
     std::function<void()> task;
-    bool timer = impl_->timers.TakeDue(SteadyTime::max(), task);
+    bool timer = impl_->timers.TakeDue(SteadyTime::max(), task) ||
+                 impl_->lax.TakeDue(SteadyTime::max(), task);
     if (posted.empty() && !timer) break;
   }
 }
@@ -110,7 +123,15 @@ TimerId EventLoop::After(Duration delay, std::function<void()> task) {
   return id;
 }
 
-void EventLoop::Cancel(TimerId timer) { (void)impl_->timers.Take(timer); }
+TimerId EventLoop::AfterAbout(Duration delay, std::function<void()> task) {
+  TimerId id = impl_->lax.Add(Steady() + std::max(delay, Duration::zero()), std::move(task));
+  impl_->Arm();
+  return id | kLax;
+}
+
+void EventLoop::Cancel(TimerId timer) {
+  (void)((timer & kLax) != 0 ? impl_->lax.Take(timer & ~kLax) : impl_->timers.Take(timer));
+}
 
 WallTime EventLoop::Now() const { return SystemClock().Now(); }
 SteadyTime EventLoop::Steady() const { return SystemClock().Steady(); }

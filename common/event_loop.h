@@ -18,6 +18,7 @@ class EventLoop : public Loop {
 
   void Post(std::function<void()> task) override;
   TimerId After(Duration delay, std::function<void()> task) override;
+  TimerId AfterAbout(Duration delay, std::function<void()> task) override;
   void Cancel(TimerId timer) override;
   WallTime Now() const override;
   SteadyTime Steady() const override;

@@ -71,6 +71,24 @@ TEST(EventLoop, TimersFireByDueTimeAndCancelledOnesDoNot) {
   EXPECT_EQ(order, (std::vector<int>{1, 2, 3}));
 }
 
+TEST(EventLoop, AboutATimeIsWithWhatComesThen) {
+  EventLoop loop;
+  std::vector<int> order;
+  SteadyTime begun = loop.Steady();
+  SteadyTime alone{};
+  loop.AfterAbout(20ms, [&] { order.push_back(2); });
+  loop.AfterAbout(60ms, [&] {
+    order.push_back(3);
+    alone = loop.Steady();
+  });
+  loop.Cancel(loop.AfterAbout(1ms, [&] { order.push_back(9); }));
+  loop.After(10ms, [&] { order.push_back(0); });
+  loop.After(40ms, [&] { order.push_back(1); });
+  EXPECT_TRUE(loop.RunUntil([&] { return order.size() == 4; }, 10s));
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3}));
+  EXPECT_GE(alone - begun, 60ms);
+}
+
 TEST(EventLoop, AnEarlierTimerIsNotHeldUpByALaterOne) {
   EventLoop loop;
   loop.After(1h, [] {});

@@ -58,6 +58,7 @@ struct EventLoop::Impl {
   bool closing = false;                       // guarded by mutex
   std::vector<std::function<void()>> batch;
   internal::TimerHeap timers;
+  internal::TimerHeap lax;  // those of AfterAbout, whose ids have a mark
 
   // Reactor I/O is touched by the loop's thread only (UNSAFE_IO); Post needs the scheduler's lock.
   boost::asio::io_context io;

@@ -74,3 +74,8 @@ class Sink:
 
     def figures(self):
         return figures(self.process)
+
+    def has_ended(self):
+        """It is left for `figures` to be waited for."""
+        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.process.pid, how) is not None

@@ -9,7 +9,7 @@ namespace dispatch::broker::kafka {
 
 namespace {
 constexpr int kEventsATurn = 1'000;
-constexpr Duration kPoll{1'000'000};
+constexpr Duration kPoll{900'000};
 constexpr uint64_t kOne = 1;
 }  // namespace
 
@@ -44,7 +44,7 @@ void EventQueue::Close() {
 }
 
 void EventQueue::Tick() {
-  timer_ = loop_.After(kPoll, [weak = weak_from_this()] {
+  timer_ = loop_.AfterAbout(kPoll, [weak = weak_from_this()] {
     auto self = weak.lock();
     if (!self || !self->queue_) return;
     self->Tick();

@@ -89,7 +89,7 @@ void RecordTimes::Answer(const broker::TopicPartition& partition, int64_t reache
 }
 
 void RecordTimes::Watch() {
-  watch_ = loop_.After(kWatch, [this] {
+  watch_ = loop_.AfterAbout(kWatch, [this] {
     watch_ = kNoTimer;
     std::vector<broker::TopicPartition> late;
     for (const auto& [partition, wanted] : wanted_) {

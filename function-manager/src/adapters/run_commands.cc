@@ -254,7 +254,7 @@ void RunCommands::Claim() {
   nudged_ = false;
   size_t room = options_.max_in_flight - std::min(options_.max_in_flight, running_.size());
   auto look_again = [this, alive = std::weak_ptr(alive_)] {
-    loop_.After(kLook, [this, alive] {
+    loop_.AfterAbout(kLook, [this, alive] {
       if (!alive.expired() && !claiming_) Claim();
     });
   };

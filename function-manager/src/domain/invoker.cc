@@ -364,7 +364,7 @@ bool Invoker::Saved(const CheckpointLoop::Part& part, CheckpointLoop::Outcome ou
 // ---- the wheel over the retry store ----
 
 void Invoker::WheelTick() {
-  wheel_timer_ = loop_.After(options_.wheel_interval, [this] { WheelTick(); });
+  wheel_timer_ = loop_.AfterAbout(options_.wheel_interval, [this] { WheelTick(); });
   for (auto& [partition, owned] : owned_) {
     if (owned.loading || owned.revoking || owned.books->rows() == 0) continue;
     owned.stale_turn = !owned.stale_turn && !owned.stale.empty() && owned.books->reread();
@@ -556,7 +556,7 @@ void Invoker::LettersChosen(const std::vector<std::weak_ptr<InvocationPartition>
 // ---- progress ----
 
 void Invoker::ProgressTick() {
-  progress_timer_ = loop_.After(options_.progress_interval, [this] { ProgressTick(); });
+  progress_timer_ = loop_.AfterAbout(options_.progress_interval, [this] { ProgressTick(); });
   ShareChanged();
   int64_t expired = ToMillis(loop_.Now()) - options_.mark_ttl.count();
   size_t keys = 0;
