@@ -16,7 +16,6 @@ constexpr Duration kReopen{1'000'000};
 constexpr Duration kAskedWithin{2'000'000};
 constexpr Duration kDoubt{3'000'000};        // more than a heartbeat and its answer take
 constexpr Duration kUnanswered{60'000'000};  // more than any session
-constexpr Duration kStuck{30'000'000};       // more than others take to let go (kReleaseTimeout)
 constexpr int kSessionMs = 6'000;    // of the classic protocol; with KIP-848 it is the broker's
 constexpr int kHeartbeatMs = 1'500;  // likewise
 
@@ -194,8 +193,8 @@ class GroupCore : public Consumer {
       return JoinAnew("its heartbeats are not answered");
     }
     bool joining = !closing_ && !topics_.empty();
-    if (joining && membership_.Stuck(json, epoch, connection_->loop.Steady(), kStuck)) {
-      return JoinAnew("it does not get on with joining");
+    if (joining && membership_.Stuck(json, epoch, connection_->loop.Steady())) {
+      return JoinAnew("it does not get on with joining or leaving");
     }
     if (epoch > 0) connection_->consumer_protocol_seen = true;
     bool maybe = !classic_ && connection_->options.group_protocol == "auto" &&

@@ -9,6 +9,8 @@ namespace dispatch::broker::kafka {
 namespace {
 
 constexpr std::string_view kCoordinator = "\"name\":\"GroupCoordinator";
+constexpr Duration kJoining{30'000'000};  // others take up to ten seconds to let go
+constexpr Duration kLeaving{15'000'000};  // likewise we
 
 // The text after `"name":` and blanks, from `from` on.
 std::string_view ValueOf(std::string_view json, std::string_view name, size_t from) {
@@ -91,20 +93,22 @@ void Membership::OnStatistics(std::string_view json, int32_t epoch) {
   if (!confirmed_ || confirmed > *confirmed_) confirmed_ = confirmed;
 }
 
-bool Membership::Stuck(std::string_view json, int32_t epoch, SteadyTime now, Duration at_least) {
+bool Membership::Stuck(std::string_view json, int32_t epoch, SteadyTime now) {
   size_t cgrp = json.rfind("\"cgrp\":");
   bool broker = json.find("\"state\":\"UP\"") < cgrp;
-  if (cgrp == std::string_view::npos || !broker || ConfirmedAt(json, epoch)) {
-    step_.clear();
-    return false;
+  std::string_view step;
+  if (cgrp != std::string_view::npos && broker) {
+    step = ValueOf(json, "\"join_state\":", cgrp);
+    step = step.substr(0, step.find('"'));
   }
-  std::string_view step = ValueOf(json, "\"join_state\":", cgrp);
-  step = step.substr(0, step.find('"'));
+  // The coordinator may answer one that leaves for ever.
+  bool leaving = step.find("unassign") != std::string_view::npos;
+  if (!leaving && ConfirmedAt(json, epoch)) step = {};
   if (step != step_) {
     step_ = step;
     step_since_ = now;
   }
-  return now - step_since_ >= at_least;
+  return !step_.empty() && now - step_since_ >= (leaving ? kLeaving : kJoining);
 }
 
 void Membership::Reset() {

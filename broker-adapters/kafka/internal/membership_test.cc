@@ -66,8 +66,7 @@ TEST(Membership, SeesThatItDoesNotGetOnWithJoining) {
     for (size_t found; (found = json.find("\"UP\"")) != std::string::npos && broker != "UP";) {
       json.replace(found + 1, 2, broker);
     }
-    return membership.Stuck(json, 0, SteadyTime(std::chrono::seconds(at)),
-                            std::chrono::seconds(30));
+    return membership.Stuck(json, 0, SteadyTime(std::chrono::seconds(at)));
   };
   EXPECT_FALSE(stuck(0, "up", "wait-join"));
   EXPECT_FALSE(stuck(29, "wait-coord", "wait-join"));
@@ -82,6 +81,11 @@ TEST(Membership, SeesThatItDoesNotGetOnWithJoining) {
   EXPECT_FALSE(stuck(153, "up", "init"));
   membership.Reset();
   EXPECT_FALSE(stuck(154, "up", "init")) << "another handle";
+  EXPECT_FALSE(stuck(155, "up", "wait-assign-call")) << "ours to answer";
+  EXPECT_FALSE(stuck(195, "up", "wait-assign-call"));
+  EXPECT_FALSE(stuck(196, "up", "wait-incr-unassign-to-complete"));
+  EXPECT_FALSE(stuck(210, "up", "wait-incr-unassign-to-complete"));
+  EXPECT_TRUE(stuck(211, "up", "wait-incr-unassign-to-complete")) << "though it is answered";
 }
 
 TEST(Membership, SeesThatTheProtocolIsNotThere) {
