@@ -1,5 +1,6 @@
 """The independent checker. It believes two things: what Kafka's event topics hold, and what
-subscribers and the dead-letter list show. The product's statistics are compared with them."""
+subscribers and the dead-letter list show. The product's statistics are compared with them. Only that
+an attempt was given up before its answer came nobody but the product can know: see given_up."""
 
 import bisect
 import dataclasses
@@ -214,7 +215,7 @@ def given_up(subscription: Subscription, truth: Truth, event_id: str, attempt: i
 def deliveries_of(subscription: Subscription, truth: Truth, event_id: str):
     partition, offset = truth.positions[event_id]
     return subscription.client.get(
-        f"/v1/topics/{subscription.topic}/events/{partition}/{offset}/deliveries"
+        f"/v1/topics/{subscription.topic}/events/{partition}/{offset}/deliveries", expect=200
     )
 
 

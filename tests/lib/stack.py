@@ -146,9 +146,8 @@ class Stack:
 
     def warnings(self, part: str, since: str, most: int = 12) -> list[str]:
         """The last lines of its log, as of the moment `since` (2026-11-22T23:42:40), that tell of trouble."""
-        file = self.home / "logs" / f"{part}.log"
-        lines = file.read_text(errors="replace").splitlines() if file.exists() else []
-        told = [line for line in lines if line >= since and re.match(r"\S+Z (WARN|ERROR|FATAL) ", line)]
+        lines = [line for line in self.log(part).splitlines() if line >= since]
+        told = [line for line in lines if re.match(r"\S+Z (WARN|ERROR|FATAL) ", line)]
         return [line[:300] for line in told[-most:]]
 
     # ---- admin ports

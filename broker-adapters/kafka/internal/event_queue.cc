@@ -9,7 +9,8 @@ namespace dispatch::broker::kafka {
 
 namespace {
 constexpr int kEventsATurn = 1'000;
-constexpr Duration kPoll{900'000};
+constexpr Duration kPoll{
+    900'000};  // and up to 100 ms: a turn a second, as Membership::OnTick wants
 constexpr uint64_t kOne = 1;
 }  // namespace
 

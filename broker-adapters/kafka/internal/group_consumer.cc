@@ -72,7 +72,7 @@ class GroupCore : public Consumer {
   }
 
   void Subscribe(std::vector<std::string> topics) {
-    if (topics_.empty()) membership_.Reset();
+    if (topics_.empty()) membership_.Reset();  // joining begins now
     topics_ = std::move(topics);
     if (rk_ && !closing_) SendSubscription();
   }
