@@ -8,6 +8,8 @@
 #include <mutex>
 #include <thread>
 
+#include "common/thread_name.h"
+
 namespace dispatch::http::internal {
 
 namespace {
@@ -52,6 +54,7 @@ struct Resolver::Shared : std::enable_shared_from_this<Resolver::Shared> {
   }
 
   void Work() {
+    NameThread("resolver");
     std::unique_lock lock(mutex);
     for (;;) {
       ++idle;

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/pg/internal/session.h"
+#include "common/thread_name.h"
 
 namespace dispatch::pg {
 
@@ -178,6 +179,7 @@ Status Pool::RunNow(const Work& work) {
 }
 
 void Pool::Impl::Work(std::list<std::thread>::iterator self) {
+  NameThread("pg");
   std::unique_lock lock(mutex);
   auto place = sessions.emplace(sessions.end(), options);
   internal::Session& session = *place;

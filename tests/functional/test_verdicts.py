@@ -176,20 +176,25 @@ def test_retention_that_comes_close(stack, fresh_org, own_receiver, watch):
 
 
 class Group:
-    """event-manager's, as Kafka knows it."""
+    """One of event-manager's, as Kafka knows it."""
 
-    NAME = "dispatch.event-manager"
-
-    def __init__(self, brokers):
+    def __init__(self, brokers, name):
         self.admin = AdminClient({"bootstrap.servers": brokers})
+        self.name = name
 
     def shares(self) -> dict[str, set[str]]:
         """Member -> the topics of which it has partitions."""
-        told = self.admin.describe_consumer_groups([self.NAME])[self.NAME].result(20)
+        told = self.admin.describe_consumer_groups([self.name])[self.name].result(20)
         return {
-            member.group_instance_id: {p.topic for p in member.assignment.topic_partitions}
+            member.group_instance_id or member.member_id: {
+                p.topic for p in member.assignment.topic_partitions
+            }
             for member in told.members
         }
+
+    def is_shared_by(self, members) -> bool:
+        shares = self.shares().values()
+        return len(shares) == members and all(shares)
 
 
 @pytest.mark.disruptive
@@ -197,14 +202,17 @@ def test_one_of_two_event_managers_dies(healthy, fresh_org, own_receiver, watch)
     endpoint = own_receiver.endpoint()
     watched, topic = watch(endpoint.url, partitions=8)
     own = f"{fresh_org.org_name}.{topic}"
-    group = Group(healthy.kafka_brokers)
+    reading = Group(healthy.kafka_brokers, "dispatch.event-manager")
+    asked = Group(healthy.kafka_brokers, "dispatch.rpc.event-manager")
+    eventually(lambda: asked.is_shared_by(1), "it is alone", 60)
     another = healthy.start_another("event-manager", DISPATCH_INSTANCE_ID="event-manager-2")
     try:
         with Flow(fresh_org, topic, keys=64):
-            eventually(lambda: all(group.shares().get(m) for m in BOTH), "both have a share", 60)
+            eventually(lambda: all(map(reading.shares().get, BOTH)), "both have a share", 60)
+            eventually(lambda: asked.is_shared_by(2), "both are asked", 60)
             watched.becomes("both read", *WELL, bound=4 * VERDICT_TIME)
             # Whole topics may go to one of them: that is who dies.
-            if own in group.shares()["event-manager-2"]:
+            if own in reading.shares()["event-manager-2"]:
                 another.kill()
             else:
                 healthy.kill("event-manager")

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
@@ -71,14 +72,21 @@ class FollowedBoard:
         """Seconds until probe(self) holds, by the stream, and until asked() holds, which asks for
         the lag. Both must before `bound`."""
         began = time.monotonic()
-        streamed = answered = None
-        while streamed is None or answered is None:
-            if streamed is None and probe(self):
-                streamed = time.monotonic() - began
-            if answered is None and asked():
-                answered = time.monotonic() - began
-            passed = time.monotonic() - began
-            told = f"stream {streamed}, GET {answered}, rows {self.rows}, stale {self.stale}"
-            assert passed <= bound, f"not within {bound:g} s: {what}: {told}"
-            time.sleep(STEP)
+
+        def seconds_until(holds):
+            passed = 0.0
+            while passed <= bound:
+                held = holds()
+                passed = time.monotonic() - began
+                if held and passed <= bound:
+                    return passed
+                time.sleep(STEP)
+            return None
+
+        with ThreadPoolExecutor(1) as asking:  # an answer may take its time
+            answer = asking.submit(seconds_until, asked)
+            streamed = seconds_until(lambda: probe(self))
+            answered = answer.result()
+        told = f"stream {streamed}, GET {answered}, rows {self.rows}, stale {self.stale}"
+        assert None not in (streamed, answered), f"not within {bound:g} s: {what}: {told}"
         return streamed, answered

@@ -22,7 +22,8 @@ struct Gathering {
   ServiceClient& services;
   CallPtr call;
   std::chrono::milliseconds timeout;
-  std::function<void(Result<json::object>)> done;
+  std::function<void(Result<LagAnswer>)> done;
+  Duration took{};
   json::array subscriptions = {};
   std::map<std::string, json::value> topics = {};  // subscriptions of several pages may share one
 
@@ -35,7 +36,8 @@ struct Gathering {
   void Finish() {
     json::array all;
     for (auto& [name, topic] : topics) all.push_back(std::move(topic));
-    done(json::object{{"subscriptions", std::move(subscriptions)}, {"topics", std::move(all)}});
+    json::object document{{"subscriptions", std::move(subscriptions)}, {"topics", std::move(all)}};
+    done(LagAnswer{std::move(document), took});
   }
   static json::array Items(const json::object& page, const char* field) {
     const json::array* items = json::GetArray(page, field);
@@ -58,12 +60,13 @@ using PagePtr = std::shared_ptr<Page>;
 
 void AskForPage(const GatheringPtr& gathering, const std::string& after);
 
-void Answered(const PagePtr& page, const Result<broker::RpcReply>& reply) {
+void Answered(const PagePtr& page, SteadyTime asked, const Result<broker::RpcReply>& reply) {
   --page->open;
   if (page->over || (!reply.ok() && page->open > 0)) return;
   page->over = true;
   Gathering& gathering = *page->gathering;
   if (!reply.ok()) return gathering.done(reply.error());
+  gathering.took += gathering.loop.Steady() - asked;
   const json::object* body = reply->body.if_object();
   if (body == nullptr) return gathering.Finish();
   gathering.Take(*body);
@@ -81,7 +84,8 @@ void Ask(const PagePtr& page) {
   json::object question{{"limit", kPage}};
   if (!page->after.empty()) question["after"] = page->after;
   gathering.services.TryAsk(gathering.call, kOwner, "lag.get", std::move(question), left,
-                            [page](Result<broker::RpcReply> reply) { Answered(page, reply); });
+                            [page, asked = gathering.loop.Steady()](
+                                Result<broker::RpcReply> reply) { Answered(page, asked, reply); });
   if (page->asks == kMostAsks) return;
   gathering.loop.After(kAgainAfter, [weak = std::weak_ptr(page)] {
     if (auto page = weak.lock()) Ask(page);
@@ -96,7 +100,7 @@ void AskForPage(const GatheringPtr& gathering, const std::string& after) {
 }  // namespace
 
 void AskForLag(Loop& loop, ServiceClient& services, const CallPtr& call,
-               std::chrono::milliseconds timeout, std::function<void(Result<json::object>)> done) {
+               std::chrono::milliseconds timeout, std::function<void(Result<LagAnswer>)> done) {
   AskForPage(std::make_shared<Gathering>(Gathering{loop, services, call, timeout, std::move(done)}),
              "");
 }

@@ -210,16 +210,16 @@ class LagStreams::Watch : public std::enable_shared_from_this<Watch> {
     SteadyTime began = owner_.loop_.Steady();
     AskForLag(
         owner_.loop_, owner_.services_, streams_.front()->call(), LookTime(owner_.events_),
-        [weak = weak_from_this(), began](Result<json::object> board) {
+        [weak = weak_from_this(), began](Result<LagAnswer> lag) {
           auto self = weak.lock();
           if (!self) return;
           self->looking_ = false;
-          Duration took = self->owner_.loop_.Steady() - began;
+          Duration passed = self->owner_.loop_.Steady() - began;
           // One that failed costs nothing, and the next may be the first that does not.
-          Duration pause = board.ok() ? std::min(4 * took, kMostPause) : Duration::zero();
-          board.ok() ? self->Tell(std::move(*board)) : self->TellFault(board.error());
+          Duration pause = lag.ok() ? std::min(4 * lag->took, kMostPause) : Duration::zero();
+          lag.ok() ? self->Tell(std::move(lag->document)) : self->TellFault(lag.error());
           self->Beat();
-          self->Later(std::max({self->owner_.options_.look_every - took, pause, kLeastPause}));
+          self->Later(std::max({self->owner_.options_.look_every - passed, pause, kLeastPause}));
         });
   }
 

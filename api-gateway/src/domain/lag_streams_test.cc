@@ -154,6 +154,21 @@ TEST_F(LagStreamsTest, WhatADeadInstanceDoesNotAnswerIsAskedAgain) {
   EXPECT_EQ(asked_, 3) << "and not after the answer";
 }
 
+TEST_F(LagStreamsTest, WaitingForADeadInstanceIsNoReasonToLookSeldomer) {
+  servers_[kEventManager]->Handle(
+      "lag.get", [this](const schema::Request&, broker::RpcServer::Responder respond) {
+        if (++asked_ < 6) return;
+        broker::RpcReply reply;
+        reply.body = json::object{{"subscriptions", json::array()}, {"topics", json::array()}};
+        respond(std::move(reply));
+      });
+  auto writer = Follow();
+  ASSERT_TRUE(writer->stream_);
+  EXPECT_EQ(asked_, 6);
+  loop_.RunFor(500ms);
+  EXPECT_EQ(asked_, 7);
+}
+
 TEST_F(LagStreamsTest, WhoReadsSlowlyGetsTheWholeBoardLater) {
   auto writer = Follow();
   writer->full_ = true;

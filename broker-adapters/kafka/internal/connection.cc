@@ -9,6 +9,7 @@
 #include "broker-adapters/kafka/internal/errors.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/thread_name.h"
 
 namespace dispatch::broker::kafka {
 
@@ -73,6 +74,7 @@ struct Worker::State {
 
 Worker::Worker() : state_(std::make_shared<State>()) {
   thread_ = std::thread([state = state_] {
+    NameThread("kafka-worker");
     std::unique_lock lock(state->mutex);
     while (true) {
       state->wake.wait(lock, [&] { return state->stop || !state->tasks.empty(); });

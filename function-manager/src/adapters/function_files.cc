@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "common/log.h"
+#include "common/thread_name.h"
 #include "common/uuid.h"
 #include "function-manager/src/domain/archive.h"
 
@@ -95,6 +96,7 @@ struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void Work() {
+    NameThread("files");
     for (;;) {
       std::function<void()> task;
       {

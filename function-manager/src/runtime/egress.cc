@@ -23,6 +23,8 @@
 #include <thread>
 #include <unordered_map>
 
+#include "common/thread_name.h"
+
 namespace dispatch::runtime {
 namespace {
 
@@ -288,6 +290,7 @@ class Egress::Impl {
   }
 
   void Work() {
+    NameThread("egress");
     setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
     while (!ending_) {
       reactor_.Turn(kTickMillis);

@@ -73,16 +73,16 @@ void SendLag(const CallPtr& call, Backend& backend) {
         call, [&backend](const Call& during) { return StillReads(during, backend); });
   }
   std::chrono::milliseconds timeout = LookTime(backend.tables.events);
-  AskForLag(backend.loop, backend.services, call, timeout,
-            [call, &backend](Result<json::object> lag) {
-              if (!lag.ok()) {
-                return call->Fail(ExplainLag(backend.services, *call, backend.tables.events,
-                                             backend.loop.Now(), lag.error()));
-              }
-              KeepReadable(*call, schema::kSubscriptionKind, &(*lag)["subscriptions"]);
-              KeepReadable(*call, schema::kTopicKind, &(*lag)["topics"]);
-              call->SendJson(200, json::value(std::move(*lag)));
-            });
+  AskForLag(backend.loop, backend.services, call, timeout, [call, &backend](Result<LagAnswer> lag) {
+    if (!lag.ok()) {
+      return call->Fail(ExplainLag(backend.services, *call, backend.tables.events,
+                                   backend.loop.Now(), lag.error()));
+    }
+    json::object& document = lag->document;
+    KeepReadable(*call, schema::kSubscriptionKind, &document["subscriptions"]);
+    KeepReadable(*call, schema::kTopicKind, &document["topics"]);
+    call->SendJson(200, json::value(std::move(document)));
+  });
 }
 
 void SendLagHistory(const CallPtr& call, Backend& backend) {

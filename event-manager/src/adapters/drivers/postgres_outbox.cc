@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "common/pg/pool.h"
+#include "common/thread_name.h"
 
 namespace dispatch {
 
@@ -153,6 +154,7 @@ void PostgresSource::Done(std::vector<std::string> keys, std::vector<std::string
 }
 
 void PostgresSource::Shared::Work() {
+  NameThread("postgres-source");
   Status status = Serve();
   connection.reset();
   if (!status.ok()) {
