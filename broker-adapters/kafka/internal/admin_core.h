@@ -129,9 +129,8 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
       std::vector<int64_t> offsets(static_cast<size_t>(partitions), -1);
       for (size_t i = 0; i < count; ++i) {
         auto* tp = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
-        if (tp->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-          return done(MakeError(tp->err, "offsets of " + name));
-        }
+        rd_kafka_resp_err_t err = ErrorOfListed(*tp);
+        if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return done(MakeError(err, "offsets of " + name));
         offsets.at(static_cast<size_t>(tp->partition)) = tp->offset;
       }
       done(std::move(offsets));

@@ -113,4 +113,10 @@ Error MakeError(rd_kafka_resp_err_t err, const std::string& what, const char* de
   return Error{code, std::move(message), RetryableByDefault(code)};
 }
 
+rd_kafka_resp_err_t ErrorOfListed(const rd_kafka_topic_partition_t& listed) {
+  bool unanswered =
+      listed.err == RD_KAFKA_RESP_ERR_NO_ERROR && listed.offset == RD_KAFKA_OFFSET_INVALID;
+  return unanswered ? RD_KAFKA_RESP_ERR__TRANSPORT : listed.err;
+}
+
 }  // namespace dispatch::broker::kafka

@@ -1,5 +1,7 @@
 #include "broker-adapters/kafka/internal/membership.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -11,6 +13,7 @@ namespace {
 constexpr std::string_view kCoordinator = "\"name\":\"GroupCoordinator";
 constexpr Duration kJoining{30'000'000};  // others take up to ten seconds to let go
 constexpr Duration kLeaving{15'000'000};  // likewise we
+constexpr Duration kNoBroker{60'000'000};
 
 // The text after `"name":` and blanks, from `from` on.
 std::string_view ValueOf(std::string_view json, std::string_view name, size_t from) {
@@ -96,19 +99,23 @@ void Membership::OnStatistics(std::string_view json, int32_t epoch) {
 bool Membership::Stuck(std::string_view json, int32_t epoch, SteadyTime now) {
   size_t cgrp = json.rfind("\"cgrp\":");
   bool broker = json.find("\"state\":\"UP\"") < cgrp;
-  std::string_view step;
-  if (cgrp != std::string_view::npos && broker) {
-    step = ValueOf(json, "\"join_state\":", cgrp);
-    step = step.substr(0, step.find('"'));
+  std::string_view state;
+  if (cgrp != std::string_view::npos) {
+    state = ValueOf(json, "\"join_state\":", cgrp);
+    state = state.substr(0, state.find('"'));
   }
   // The coordinator may answer one that leaves for ever.
-  bool leaving = step.find("unassign") != std::string_view::npos;
-  if (!leaving && ConfirmedAt(json, epoch)) step = {};
+  bool leaving = state.find("unassign") != std::string_view::npos;
+  std::string step;
+  if (leaving || !ConfirmedAt(json, epoch)) {
+    step = fmt::format("{}{}", state, broker ? "" : " without a broker");
+  }
   if (step != step_) {
-    step_ = step;
+    step_ = std::move(step);
     step_since_ = now;
   }
-  return !step_.empty() && now - step_since_ >= (leaving ? kLeaving : kJoining);
+  Duration limit = !broker ? kNoBroker : leaving ? kLeaving : kJoining;
+  return !step_.empty() && now - step_since_ >= limit;
 }
 
 void Membership::Reset() {

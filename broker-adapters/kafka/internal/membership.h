@@ -28,8 +28,8 @@ class Membership {
   /// `epoch`: of a KIP-848 member, above 0 once it joined; 0 with the classic protocol.
   void OnStatistics(std::string_view json, int32_t epoch);
   /// Who is no member has not got on with becoming one for 30 s, or with giving back what it had
-  /// for 15 s, though a broker is there: librdkafka waits for something that does not come. Call
-  /// with each statistics.
+  /// for 15 s: librdkafka waits for something that does not come. Without a broker, of which it may
+  /// have forgotten all, for 60 s. Call with each statistics.
   bool Stuck(std::string_view json, int32_t epoch, SteadyTime now);
   /// Thrown out, left, or the handle is another.
   void Reset();
@@ -52,7 +52,7 @@ class Membership {
   int64_t asleep_before_ = 0;  // boot time - monotonic time, one tick ago
   int64_t asleep_ = 0;         // at this tick
   std::optional<SteadyTime> confirmed_;
-  std::string step_;  // of joining or leaving, seen last; empty: a member, or no broker
+  std::string step_;  // of joining or leaving, seen last; empty: a member
   SteadyTime step_since_;
 };
 

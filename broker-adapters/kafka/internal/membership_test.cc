@@ -77,15 +77,17 @@ TEST(Membership, SeesThatItDoesNotGetOnWithJoining) {
   EXPECT_FALSE(stuck(62, "up", "wait-sync"));
   EXPECT_TRUE(stuck(92, "up", "wait-sync"));
   EXPECT_FALSE(stuck(93, "wait-coord", "init", "DOWN")) << "Kafka is away";
-  EXPECT_FALSE(stuck(124, "wait-coord", "init"));
-  EXPECT_FALSE(stuck(153, "up", "init"));
+  EXPECT_FALSE(stuck(152, "wait-coord", "init", "DOWN"));
+  EXPECT_TRUE(stuck(153, "wait-coord", "init", "DOWN")) << "or forgotten";
+  EXPECT_FALSE(stuck(154, "wait-coord", "init")) << "Kafka is back";
+  EXPECT_FALSE(stuck(183, "up", "init"));
   membership.Reset();
-  EXPECT_FALSE(stuck(154, "up", "init")) << "another handle";
-  EXPECT_FALSE(stuck(155, "up", "wait-assign-call")) << "ours to answer";
-  EXPECT_FALSE(stuck(195, "up", "wait-assign-call"));
-  EXPECT_FALSE(stuck(196, "up", "wait-incr-unassign-to-complete"));
-  EXPECT_FALSE(stuck(210, "up", "wait-incr-unassign-to-complete"));
-  EXPECT_TRUE(stuck(211, "up", "wait-incr-unassign-to-complete")) << "though it is answered";
+  EXPECT_FALSE(stuck(184, "up", "init")) << "another handle";
+  EXPECT_FALSE(stuck(185, "up", "wait-assign-call")) << "ours to answer";
+  EXPECT_FALSE(stuck(225, "up", "wait-assign-call"));
+  EXPECT_FALSE(stuck(226, "up", "wait-incr-unassign-to-complete"));
+  EXPECT_FALSE(stuck(240, "up", "wait-incr-unassign-to-complete"));
+  EXPECT_TRUE(stuck(241, "up", "wait-incr-unassign-to-complete")) << "though it is answered";
 }
 
 TEST(Membership, SeesThatTheProtocolIsNotThere) {

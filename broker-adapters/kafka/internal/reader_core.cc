@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "broker-adapters/kafka/internal/errors.h"
 #include "common/check.h"
 #include "common/log.h"
 
@@ -14,6 +15,8 @@ constexpr int kAskMs = 3'000;
 // So many answers in a row: first the partition is fetched anew, then all of the handle.
 constexpr int kStandsStill = 2;
 constexpr int kStillStands = 4;
+// So many questions in a row: the handle may know no broker any more.
+constexpr int kUnanswered = 6;
 
 }  // namespace
 
@@ -201,18 +204,21 @@ void ReaderCore::OnOther(EventPtr event) {
 }
 
 void ReaderCore::OnEnds(rd_kafka_event_t* event) {
-  if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  bool answered = false;
   size_t count = 0;
   auto** infos =
       rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
+  if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) count = 0;
   std::map<TopicPartition, int> still;
   bool anew = false;
   for (size_t i = 0; i < count; ++i) {
     const auto& answer = *rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
+    rd_kafka_resp_err_t err = ErrorOfListed(answer);
+    answered = answered || err != RD_KAFKA_RESP_ERR__TRANSPORT;
     TopicPartition tp{answer.topic, answer.partition};
     Part* part = Find(tp);
     auto at = asked_.find(tp);
-    if (answer.err != RD_KAFKA_RESP_ERR_NO_ERROR || part == nullptr || at == asked_.end() ||
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR || part == nullptr || at == asked_.end() ||
         part->paused || part->moving || part->failed || part->next != at->second ||
         answer.offset <= part->next) {
       continue;
@@ -228,6 +234,11 @@ void ReaderCore::OnEnds(rd_kafka_event_t* event) {
     if (times == kStandsStill) Move(tp, *part, part->next);
   }
   still_ = std::move(still);
+  unanswered_ = answered ? 0 : unanswered_ + 1;
+  if (unanswered_ >= kUnanswered) {
+    log::Warning("reader gets no answers and is opened anew client={}", rd_kafka_name(rk_.get()));
+    anew = true;
+  }
   if (anew) OpenAnew();
 }
 
@@ -239,6 +250,7 @@ void ReaderCore::OnFatal() {
 
 void ReaderCore::OpenAnew() {
   still_.clear();
+  unanswered_ = 0;
   DropHandle();
   connection_->loop.After(kReopen, [weak = weak_from_this()] {
     auto self = std::static_pointer_cast<ReaderCore>(weak.lock());

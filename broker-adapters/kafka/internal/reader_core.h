@@ -67,6 +67,7 @@ class ReaderCore : public Consumer {
   std::map<TopicPartition, int64_t> asked_;  // where each stood when the ends were asked for
   // How many answers in a row found it where the one before did, with more to read.
   std::map<TopicPartition, int> still_;
+  int unanswered_ = 0;  // questions in a row
 };
 using CorePtr = std::shared_ptr<ReaderCore>;
 

@@ -1,8 +1,8 @@
 #include "broker-adapters/kafka/internal/reader_core.h"
 
 #include <gtest/gtest.h>
-#include <librdkafka/rdkafka_mock.h>
 
+#include "broker-adapters/testing/kafka_cluster.h"
 #include "common/event_loop.h"
 
 namespace dispatch::broker::kafka::reader_core_test {
@@ -10,44 +10,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-/// librdkafka's own cluster, in this process.
-class Cluster {
- public:
-  Cluster() {
-    rd_kafka_conf_t* conf = rd_kafka_conf_new();
-    char text[256];
-    rk_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-    cluster_ = rd_kafka_mock_cluster_new(rk_, 1);
-  }
-  ~Cluster() {
-    rd_kafka_mock_cluster_destroy(cluster_);
-    rd_kafka_destroy(rk_);
-  }
-  std::string brokers() const { return rd_kafka_mock_cluster_bootstraps(cluster_); }
-  void Create(const std::string& topic) {
-    rd_kafka_mock_topic_create(cluster_, topic.c_str(), 2, 1);
-  }
-  void Produce(const std::string& topic, int32_t partition, const std::string& value) {
-    if (!producer_) {
-      rd_kafka_conf_t* conf = rd_kafka_conf_new();
-      char text[256];
-      rd_kafka_conf_set(conf, "bootstrap.servers", brokers().c_str(), text, sizeof text);
-      producer_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text));
-    }
-    ASSERT_EQ(rd_kafka_producev(producer_.get(), RD_KAFKA_V_TOPIC(topic.c_str()),
-                                RD_KAFKA_V_PARTITION(partition),
-                                RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
-                                RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END),
-              RD_KAFKA_RESP_ERR_NO_ERROR);
-    ASSERT_EQ(rd_kafka_flush(producer_.get(), 10'000), RD_KAFKA_RESP_ERR_NO_ERROR);
-  }
-
- private:
-  rd_kafka_t* rk_;
-  rd_kafka_mock_cluster_t* cluster_;
-  std::unique_ptr<rd_kafka_t, Deleter<rd_kafka_destroy>> producer_;
-};
+using testing::KafkaCluster;
 
 /// One whose librdkafka can be made to fetch a partition no more, and say nothing.
 class Stalling : public ReaderCore {
@@ -82,10 +45,10 @@ class ReaderCoreTest : public ::testing::Test, public Reader::Listener {
     KafkaOptions options;
     options.brokers = cluster_.brokers();
     options.client_id = "test";
-    auto connection = std::make_shared<Connection>(loop_, options);
-    core_ = std::make_shared<Stalling>(connection, ReaderSettings{.client_id = "test",
-                                                                  .max_prefetch_bytes = 1 << 20,
-                                                                  .watch = milliseconds(500)});
+    connection_ = std::make_shared<Connection>(loop_, options);
+    core_ = std::make_shared<Stalling>(connection_, ReaderSettings{.client_id = "test",
+                                                                   .max_prefetch_bytes = 1 << 20,
+                                                                   .watch = milliseconds(500)});
     core_->Open();
     core_->Add(port_, {"t", 0}, 0);
     core_->Add(port_, {"t", 1}, 0);
@@ -104,8 +67,9 @@ class ReaderCoreTest : public ::testing::Test, public Reader::Listener {
            read_.size() == count;
   }
 
-  Cluster cluster_;
+  KafkaCluster cluster_;
   EventLoop loop_;
+  ConnectionPtr connection_;
   PortPtr port_ = std::make_shared<Port>(this);
   std::shared_ptr<Stalling> core_;
   std::vector<std::string> read_;
@@ -144,6 +108,19 @@ TEST_F(ReaderCoreTest, AHandleThatStandsStillIsOpenedAnew) {
   core_->StallForGood();
   cluster_.Produce("t", 0, "b");
   EXPECT_TRUE(Reads(2));
+}
+
+TEST_F(ReaderCoreTest, AHandleWithoutBrokersIsOpenedAnew) {
+  cluster_.Produce("t", 0, "a");
+  ASSERT_TRUE(Reads(1));
+  // Where the handle does not look.
+  KafkaCluster elsewhere;
+  elsewhere.Create("t");
+  for (const char* value : {"a", "b"}) elsewhere.Produce("t", 0, value);
+  connection_->options.brokers = elsewhere.brokers();
+  cluster_.Stop();
+  EXPECT_TRUE(Reads(2));
+  EXPECT_EQ(read_.back(), "b");
 }
 
 }  // namespace
