@@ -258,15 +258,20 @@ def database(stack, name):
         connection.execute(f"drop table {table}")
 
 
-@pytest.fixture
-def pg_source(stack, org, name):
-    """Config of a postgres driver for this stack's server, and the secret that it needs."""
+def url_of(stack, database: str = "") -> str:
+    """Of this stack's server, as users name one."""
     info = psycopg.conninfo.conninfo_to_dict(stack.pg_url)
-    secret = name("pg")
     host = info.get("host", "127.0.0.1")
     host = "127.0.0.1" if host.startswith("/") else host
-    url = f"postgresql://{info['user']}@{host}:{info['port']}/{info['dbname']}"
-    values = {"url": url, "password": info.get("password") or "unused"}
+    return f"postgresql://{info['user']}@{host}:{info['port']}/{database or info['dbname']}"
+
+
+@pytest.fixture
+def pg_source(stack, org, name):
+    """The secret that a postgres driver for this stack's server needs."""
+    password = psycopg.conninfo.conninfo_to_dict(stack.pg_url).get("password")
+    secret = name("pg")
+    values = {"url": url_of(stack), "password": password or "unused"}
     org.post("/v1/secret", {"name": secret, "secrets": values}, expect=201)
     return [secret]
 
@@ -293,6 +298,21 @@ def test_an_outbox_is_delivered_and_emptied(org, driver, events_of, database, pg
     database.execute(f"insert into {database.table} (type) values ('after')")
     eventually(lambda: len(set(hook.event_ids)) == 301, "the row after it comes", TAKEOVER)
     assert any("connection is lost" in line for line in logs(org, called["name"]))
+
+
+def test_an_outbox_in_another_encoding_is_read(stack, driver, events_of, name, pg_source):
+    latin = name("latin")
+    with psycopg.connect(stack.pg_url, autocommit=True) as server:
+        server.execute(f"create database \"{latin}\" encoding latin1 locale 'C' template template0")
+        try:
+            with psycopg.connect(stack.pg_url, dbname=latin, autocommit=True) as connection:
+                connection.execute("create table outbox (id serial primary key, data jsonb)")
+                connection.execute("""insert into outbox (data) values ('{"a": "größer"}')""")
+            hook = events_of(driver("postgres", pg_source, table="outbox", url=url_of(stack, latin))["name"])
+            eventually(lambda: hook.requests, "its row comes")
+            assert json.loads(hook.requests[0].body) == {"a": "größer"}
+        finally:
+            server.execute(f'drop database "{latin}" with (force)')
 
 
 def test_notifications_become_events(org, driver, events_of, database, pg_source):
