@@ -1,6 +1,8 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <librdkafka/rdkafka.h>
+//
 #include <librdkafka/rdkafka_mock.h>
 
 #include <memory>
