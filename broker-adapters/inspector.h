@@ -32,6 +32,8 @@ class Inspector {
   virtual ~Inspector() = default;
 
   virtual void DescribeCluster(Done<ClusterInfo> done) = 0;
+  /// The same by whatever addresses it was found. kUnavailable too when the cluster has none.
+  virtual void ClusterId(Done<std::string> done) = 0;
   /// In the order of `topics`; one that is not there fails all with kNotFound.
   virtual void DescribeTopicSettings(std::vector<std::string> topics,
                                      Done<std::vector<KafkaSettings>> done) = 0;

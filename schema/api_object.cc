@@ -21,6 +21,13 @@ bool Meet(const std::vector<std::string>& a, const std::vector<std::string>& b) 
   });
 }
 
+template <typename Same>
+bool MeetBy(Same same, const Api& a, const Api& b) {
+  return std::any_of(a.uris.begin(), a.uris.end(), [&](const auto& x) {
+    return std::any_of(b.uris.begin(), b.uris.end(), [&](const auto& y) { return same(x, y); });
+  });
+}
+
 // "/a/{x}" and "/a/{y}" are the same form.
 bool SameForm(const std::string& a, const std::string& b) {
   auto left = PathSegments(a);
@@ -29,6 +36,22 @@ bool SameForm(const std::string& a, const std::string& b) {
                     [](const auto& x, const auto& y) {
                       return x == y || (IsPathParameter(x) && IsPathParameter(y));
                     });
+}
+
+// Some path below the same first literal is of both forms.
+bool OverlapBelowName(const std::string& a, const std::string& b) {
+  auto left = PathSegments(a);
+  auto right = PathSegments(b);
+  return !left.empty() && !right.empty() && left[0] == right[0] &&
+         std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [](const auto& x, const auto& y) {
+                      return x == y || IsPathParameter(x) || IsPathParameter(y);
+                    });
+}
+
+bool ConflictAcrossOrganisations(const Api& a, const Api& b) {
+  if (Meet(a.hosts, b.hosts)) return true;
+  return a.hosts.empty() != b.hosts.empty() && MeetBy(OverlapBelowName, a, b);
 }
 
 }  // namespace
@@ -75,12 +98,11 @@ bool IsPathParameter(std::string_view segment) {
 }
 
 bool Conflict(const Api& a, const Api& b) {
+  if (a.org != b.org) return ConflictAcrossOrganisations(a, b);
   if (a.hosts.empty() != b.hosts.empty()) return false;
   if (!a.hosts.empty() && !Meet(a.hosts, b.hosts)) return false;
   if (!a.methods.empty() && !b.methods.empty() && !Meet(a.methods, b.methods)) return false;
-  return std::any_of(a.uris.begin(), a.uris.end(), [&](const auto& x) {
-    return std::any_of(b.uris.begin(), b.uris.end(), [&](const auto& y) { return SameForm(x, y); });
-  });
+  return MeetBy(SameForm, a, b);
 }
 
 }  // namespace dispatch::schema

@@ -41,8 +41,11 @@ std::vector<std::string> PathSegments(std::string_view path);
 /// "{id}" in a pattern: any one segment.
 bool IsPathParameter(std::string_view segment);
 
-/// Whether some request would be for both: the same form of path, a method and a host in common.
-/// A literal segment wins over a parameter, and a host over none, so these are no conflicts.
+/// Whether both cannot be. Of one organisation: some request would be for both, as the form of the
+/// path is the same, with a method and a host in common. A literal segment wins over a parameter,
+/// and a host over none, so these are no conflicts. Across organisations a host is its first user's
+/// whatever the path, and so is a path below the name of the organisation that serves it without
+/// hosts, whatever the method.
 bool Conflict(const Api& a, const Api& b);
 
 }  // namespace dispatch::schema

@@ -420,6 +420,17 @@ TEST_P(BrokerTest, AdministersTopics) {
   EXPECT_EQ(info.code(), Code::kNotFound);
 }
 
+TEST_P(BrokerTest, TellsWhichClusterItIs) {
+  auto other = driver->Connect("another");
+  auto id_of = [&](Broker& one) {
+    return Await<std::string>([&](auto done) { InspectorOf(one.admin()).ClusterId(done); });
+  };
+  auto id = id_of(*broker);
+  ASSERT_TRUE(id.ok()) << id.message();
+  EXPECT_FALSE(id->empty());
+  EXPECT_EQ(*id, id_of(*other).value());
+}
+
 TEST_P(BrokerTest, TellsLayoutAndSettings) {
   Admin& admin = broker->admin();
   Inspector& inspector = InspectorOf(admin);

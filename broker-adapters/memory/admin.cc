@@ -178,6 +178,12 @@ class MemoryAdmin : public Admin, public Inspector {
     });
   }
 
+  void ClusterId(Done<std::string> done) override {
+    Run<Result<std::string>>(std::move(done), [this]() -> Result<std::string> {
+      return "memory-" + std::to_string(reinterpret_cast<uintptr_t>(cluster_.get()));
+    });
+  }
+
   void DescribeTopicSettings(std::vector<std::string> topics,
                              Done<std::vector<KafkaSettings>> done) override {
     using List = std::vector<KafkaSettings>;

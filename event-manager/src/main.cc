@@ -276,7 +276,6 @@ class EventManager {
     settings.drivers_dir = config.String("drivers-dir");
     settings.engine_socket = config.String("drivers-engine-socket");
     settings.registry_file = config.String("registry-auth-file");
-    settings.own_brokers = config.String("kafka-brokers");
     settings.allow_private = config.Bool("allow-private-sources");
     return settings;
   }

@@ -232,6 +232,19 @@ def test_a_kafka_source_takes_events_and_other_records(stack, org, name, driver,
     assert f"is used by driver '{called['name']}'" in used
 
 
+def test_no_kafka_source_reads_the_topics_of_another_organisation(stack, org, fresh_org, name, driver):
+    secret = name("secret")
+    fresh_org.create_topic(secret)
+    fresh_org.publish(secret)
+    address = stack.kafka_brokers.split(",")[0]
+    for source in (f"{fresh_org.org_name}.{secret}", "dispatch.invocations"):
+        for brokers in (stack.kafka_brokers, f"{address},{address}", address.replace("127.0.0.1", "localhost")):
+            called = driver("kafka", source=source, brokers=brokers)["name"]
+            eventually(lambda c=called: status(org, c)["status"] == "ERROR", "it is refused", TAKEOVER)
+            assert "those of this installation" in status(org, called)["reason"][0]
+            assert not any("reads" in line for line in logs(org, called))
+
+
 @pytest.fixture
 def database(stack, name):
     """A database connection with an outbox table of the test's own."""

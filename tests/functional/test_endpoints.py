@@ -1,6 +1,7 @@
 """Functions behind HTTP requests: the second server of api-gateway (vmware-wire sections 6, 12)."""
 
 import threading
+from urllib.parse import urlsplit
 
 from lib.http_function import answer_of
 from lib.receiver import Answer
@@ -177,6 +178,21 @@ def test_two_cannot_have_the_same_requests(org, expose, echo, name):
     assert f"'{first}'" in refused.json()["message"]
     org.post(API, {**body, "methods": ["PUT"]}, expect=200)
     org.delete(f"/v1/endpoint/{body['name']}", expect=200)
+
+
+def test_no_organisation_takes_the_requests_of_another(org, fresh_org, expose, echo, call, name):
+    """By a host that all requests have, by a more literal path, by another method, or by a host in use."""
+    path = expose(echo, f"/{name('mine')}/{{id}}", methods=["GET"], authentication="key")
+    gateway = urlsplit(call("GET", "/").url).hostname
+    body = {"name": name("api"), "function": "f", "enabled": True, "hosts": [gateway]}
+    for uri in (path, path.replace("{id}", "1")):
+        refused = fresh_org.post(API, {**body, "uris": [uri], "methods": ["POST"]}, expect=409)
+        assert "another organisation" in refused.json()["message"] and expose.name not in refused.text
+    assert call("GET", path.replace("{id}", "1")).status_code == 401
+    host = name("host") + ".example.com"
+    expose(echo, f"/{name('hosted')}", hosts=[host])
+    taken = fresh_org.post(API, {**body, "uris": ["/"], "hosts": ["other.example.com", host]}, expect=409)
+    assert "another organisation has one of these hosts" in taken.json()["message"]
 
 
 def test_what_does_not_hold_is_named(org, name):

@@ -262,6 +262,8 @@ class KafkaAdmin : public Admin, public Inspector {
 
   void DescribeCluster(Done<ClusterInfo> done) override { core_->DescribeCluster(std::move(done)); }
 
+  void ClusterId(Done<std::string> done) override { core_->ClusterId(std::move(done)); }
+
   void DescribeTopicSettings(std::vector<std::string> topics,
                              Done<std::vector<KafkaSettings>> done) override {
     if (topics.empty()) return done(std::vector<KafkaSettings>{});

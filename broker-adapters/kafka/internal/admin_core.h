@@ -140,21 +140,9 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
         [done](Status s) { done(s.error()); }, on_result);
   }
 
-  void DescribeCluster(Admin::Done<ClusterInfo> done) {
-    Status status = Open();
-    if (!status.ok()) return done(status);
-    // The only request for all topics blocks.
-    connection_->worker.Run([rk = rk_, gate = gate_, done = std::move(done),
-                             loop = &connection_->loop, weak = weak_from_this()]() mutable {
-      auto result = WholeCluster(rk.get());
-      std::lock_guard lock(gate->mutex);
-      if (gate->closed) return;
-      loop->Post([weak, done = std::move(done), result = std::move(result)]() mutable {
-        auto self = weak.lock();
-        if (self && self->rk_) done(std::move(result));
-      });
-    });
-  }
+  // The only requests for all topics, and for the id, block.
+  void DescribeCluster(Admin::Done<ClusterInfo> done) { Blocking(&WholeCluster, std::move(done)); }
+  void ClusterId(Admin::Done<std::string> done) { Blocking(&IdOfCluster, std::move(done)); }
 
   /// Settings of topics or brokers, in the order of `names`.
   void Settings(rd_kafka_ResourceType_t type, const std::vector<std::string>& names,
@@ -193,6 +181,22 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
   ConnectionPtr connection_;
 
  private:
+  template <typename T>
+  void Blocking(Result<T> (*ask)(rd_kafka_t*), Admin::Done<T> done) {
+    Status status = Open();
+    if (!status.ok()) return done(status);
+    connection_->worker.Run([ask, rk = rk_, gate = gate_, done = std::move(done),
+                             loop = &connection_->loop, weak = weak_from_this()]() mutable {
+      auto result = ask(rk.get());
+      std::lock_guard lock(gate->mutex);
+      if (gate->closed) return;
+      loop->Post([weak, done = std::move(done), result = std::move(result)]() mutable {
+        auto self = weak.lock();
+        if (self && self->rk_) done(std::move(result));
+      });
+    });
+  }
+
   Status Open() {
     if (producer_ == nullptr) producer_ = NewSharedProducer(connection_, {});
     if (rk_ && !waiting_.empty()) return OkStatus();
@@ -266,6 +270,18 @@ class AdminCore : public std::enable_shared_from_this<AdminCore> {
     std::sort(info.topics.begin(), info.topics.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
     return info;
+  }
+
+  static Result<std::string> IdOfCluster(rd_kafka_t* rk) {
+    const rd_kafka_metadata_t* metadata = nullptr;
+    rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 0, nullptr, &metadata, kTimeoutMs);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return MakeError(err, "ask for the cluster's id");
+    rd_kafka_metadata_destroy(metadata);
+    // Known from that answer.
+    std::unique_ptr<char, void (*)(char*)> id(rd_kafka_clusterid(rk, 0),
+                                              [](char* text) { rd_kafka_mem_free(nullptr, text); });
+    if (id == nullptr) return Error{Code::kUnavailable, "the cluster tells no id"};
+    return std::string(id.get());
   }
 
   std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 #include <librdkafka/rdkafka.h>
-//
 #include <librdkafka/rdkafka_mock.h>
 
 #include <memory>

@@ -28,7 +28,8 @@ Status CheckConflicts(pg::Transaction& tx, const StoredEntity& entity) {
             other.org == entity.org
                 ? fmt::format("api '{}' has the same uris, methods and hosts: change one of them",
                               other.name)
-                : "an api of another organisation has the same uris, methods and hosts"};
+                : "another organisation has one of these hosts, or serves one of these uris below "
+                  "its name: change hosts or uris"};
   }
   return {};
 }

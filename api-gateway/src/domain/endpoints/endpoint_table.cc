@@ -66,32 +66,36 @@ void EndpointTable::Remove(Node& node, const ApiPtr& api) {
   if (empty(node.parameter)) node.parameter.reset();
 }
 
-const EndpointTable::Entry* EndpointTable::Search(const Node& node,
-                                                  const std::vector<std::string>& segments,
-                                                  size_t depth, std::string_view method,
-                                                  std::string_view host) const {
-  if (depth == segments.size()) {
+const EndpointTable::Entry* EndpointTable::Search(const Node& node, const Asked& asked,
+                                                  std::string_view org, size_t depth) {
+  if (depth == asked.segments.size()) {
     const Entry* found = nullptr;
     for (const Entry& entry : node.entries) {
       const schema::Api& api = *entry.api;
-      if (!api.hosts.empty() && !Has(api.hosts, host)) continue;
-      if (method != "OPTIONS" && !api.methods.empty() && !Has(api.methods, method)) continue;
+      if (!org.empty() && api.org != org) continue;
+      if (!api.hosts.empty() && !Has(api.hosts, asked.host)) continue;
+      bool any_method = asked.method == "OPTIONS" || api.methods.empty();
+      if (!any_method && !Has(api.methods, asked.method)) continue;
       if (found == nullptr || (found->api->hosts.empty() && !api.hosts.empty())) found = &entry;
     }
     return found;
   }
-  if (auto next = node.literals.find(segments[depth]); next != node.literals.end()) {
-    const Entry* found = Search(*next->second, segments, depth + 1, method, host);
+  const std::string& segment = asked.segments[depth];
+  if (auto next = node.literals.find(segment); next != node.literals.end()) {
+    const Entry* found = Search(*next->second, asked, org, depth + 1);
     if (found != nullptr) return found;
   }
-  if (node.parameter == nullptr || segments[depth].empty()) return nullptr;
-  return Search(*node.parameter, segments, depth + 1, method, host);
+  if (node.parameter == nullptr || segment.empty()) return nullptr;
+  return Search(*node.parameter, asked, org, depth + 1);
 }
 
 EndpointTable::Match EndpointTable::Find(std::string_view method, std::string_view host,
                                          std::string_view path) const {
-  auto segments = schema::PathSegments(path);
-  const Entry* found = Search(root_, segments, 0, method, HostName(host));
+  Asked asked{schema::PathSegments(path), method, HostName(host)};
+  const auto& segments = asked.segments;
+  std::string_view org = segments.empty() ? std::string_view() : segments[0];
+  bool own = Search(root_, {segments, "OPTIONS", asked.host}, org) != nullptr;
+  const Entry* found = Search(root_, asked, own ? org : "");
   if (found == nullptr) return {};
   Match match{found->api, {}};
   auto pattern = schema::PathSegments(found->uri);

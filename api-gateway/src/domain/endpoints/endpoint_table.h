@@ -32,7 +32,8 @@ class EndpointTable {
   void OnChanged(const std::string& kind, const std::string& key,
                  const std::shared_ptr<const broker::Entity>& entity);
 
-  /// `host` as the field Host has it, `path` decoded. An API that names the host wins over one that
+  /// `host` as the field Host has it, `path` decoded. A path below an organisation's name that it
+  /// serves is its own, whatever hosts others name. An API that names the host wins over one that
   /// names none. OPTIONS is for each API of the path.
   Match Find(std::string_view method, std::string_view host, std::string_view path) const;
 
@@ -43,6 +44,11 @@ class EndpointTable {
     ApiPtr api;
     std::string uri;
   };
+  struct Asked {
+    std::vector<std::string> segments;
+    std::string_view method;
+    std::string host;
+  };
   struct Node {
     std::map<std::string, std::unique_ptr<Node>, std::less<>> literals;
     std::unique_ptr<Node> parameter;
@@ -51,8 +57,9 @@ class EndpointTable {
 
   void Insert(const ApiPtr& api);
   static void Remove(Node& node, const ApiPtr& api);
-  const Entry* Search(const Node& node, const std::vector<std::string>& segments, size_t depth,
-                      std::string_view method, std::string_view host) const;
+  /// `org`: only its APIs; empty: all.
+  static const Entry* Search(const Node& node, const Asked& asked, std::string_view org,
+                             size_t depth = 0);
 
   std::unordered_map<std::string, ApiPtr> apis_;  // by org/name
   Node root_;

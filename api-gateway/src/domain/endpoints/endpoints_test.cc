@@ -9,12 +9,12 @@ namespace {
 
 class EndpointTableTest : public ::testing::Test {
  protected:
-  void Put(const std::string& name, const std::string& document) {
+  void Put(const std::string& name, const std::string& document, const std::string& org = "acme") {
     auto entity = std::make_shared<broker::Entity>();
-    entity->org = "acme";
+    entity->org = org;
     entity->name = name;
     entity->document = *json::ParseObject(document);
-    table_.OnChanged(schema::kApiKind, "acme/" + name, entity);
+    table_.OnChanged(schema::kApiKind, org + "/" + name, entity);
   }
   std::string Found(const std::string& method, const std::string& path,
                     const std::string& host = "h") {
@@ -50,6 +50,18 @@ TEST_F(EndpointTableTest, ALiteralWinsOverAParameterAndAnEmptySegmentIsNone) {
   EXPECT_EQ(Found("GET", "/o//i/x"), "-");
 }
 
+TEST_F(EndpointTableTest, APathThatAnOrganisationServesBelowItsNameIsItsOwn) {
+  Put("own", R"({"uris":["/acme/{x}"],"methods":["GET"],"enabled":true})");
+  Put("other", R"({"uris":["/acme/x","/acme/y/z"],"hosts":["h"],"enabled":true})", "b");
+  EXPECT_EQ(Found("GET", "/acme/x"), "own x=x");
+  EXPECT_EQ(Found("OPTIONS", "/acme/x"), "own x=x");
+  EXPECT_EQ(Found("POST", "/acme/x"), "-");
+  EXPECT_EQ(Found("GET", "/acme/y/z"), "other");
+  Put("host", R"({"uris":["/acme/x"],"hosts":["h"],"enabled":true})");
+  EXPECT_EQ(Found("GET", "/acme/x"), "host");
+  EXPECT_EQ(Found("GET", "/acme/x", "i"), "own x=x");
+}
+
 TEST_F(EndpointTableTest, FollowsChanges) {
   Put("a", R"({"uris":["/x/{y}"],"enabled":true})");
   Put("a", R"({"uris":["/z"],"enabled":true})");
@@ -69,6 +81,24 @@ TEST(ApiConflictTest, IsTheSameFormOfPathAMethodAndAHost) {
   EXPECT_FALSE(schema::Conflict(base, api(R"({"uris":["/a/b"]})")));
   EXPECT_FALSE(schema::Conflict(base, api(R"({"uris":["/a/{y}"],"methods":["PUT"]})")));
   EXPECT_FALSE(schema::Conflict(base, api(R"({"uris":["/a/{y}"],"hosts":["h"]})")));
+}
+
+TEST(ApiConflictTest, AcrossOrganisationsIsAHostOrAPathBelowAName) {
+  auto conflict = [](const std::string& one, const std::string& other) {
+    auto a = schema::ParseApi("a", "x", *json::ParseObject(one));
+    auto b = schema::ParseApi("b", "x", *json::ParseObject(other));
+    EXPECT_EQ(schema::Conflict(a, b), schema::Conflict(b, a)) << one << other;
+    return schema::Conflict(a, b);
+  };
+  const char* host = R"({"uris":["/x"],"methods":["GET"],"hosts":["h","i"]})";
+  EXPECT_TRUE(conflict(host, R"({"uris":["/y"],"methods":["PUT"],"hosts":["i"]})"));
+  EXPECT_FALSE(conflict(host, R"({"uris":["/x"],"hosts":["j"]})"));
+  const char* below = R"({"uris":["/a/x/{y}"],"methods":["GET"]})";
+  EXPECT_TRUE(conflict(below, R"({"uris":["/","/a/{x}/y"],"methods":["PUT"],"hosts":["h"]})"));
+  EXPECT_FALSE(conflict(below, R"({"uris":["/a/z/y","/a/x"],"hosts":["h"]})"));
+  // Here a literal wins, and nobody may keep all organisations from their paths.
+  EXPECT_FALSE(conflict(below, R"({"uris":["/{org}/x/y"],"hosts":["h"]})"));
+  EXPECT_FALSE(conflict(below, R"({"uris":["/b/x/{y}"]})"));
 }
 
 http::Request Body(const std::string& type, const std::string& body) {

@@ -13,7 +13,6 @@ struct DriverSettings {
   std::string drivers_dir;
   std::string engine_socket;   // of a container engine; empty: there is none
   std::string registry_file;   // of credentials for pulls; empty: none
-  std::string own_brokers;     // our cluster, which drivers reach by its topics' names only
   bool allow_private = false;  // connect to loopback and private addresses too
 };
 

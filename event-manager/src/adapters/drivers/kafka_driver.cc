@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "broker-adapters/inspector.h"
 #include "broker-adapters/kafka/kafka_broker.h"
 #include "broker-adapters/topics.h"
 #include "event-manager/src/domain/drivers/kafka_event.h"
@@ -81,11 +82,6 @@ void KafkaDriver::Connect() {
     broker_ = &own_;
     return Begin();
   }
-  if (brokers == settings_.own_brokers) {
-    return Fail(
-        "brokers are those of this installation: leave them out, and name a topic of the "
-        "organization as source");
-  }
   addresses_.Check(HostsOf(brokers), [this, brokers](Result<std::vector<std::string>> allowed) {
     if (!allowed.ok()) return Fail(allowed.message());
     broker::KafkaOptions options;
@@ -101,8 +97,31 @@ void KafkaDriver::Connect() {
     if (!connected.ok()) return Fail(connected.message());
     other_ = std::move(*connected);
     broker_ = other_.get();
-    Begin();
+    RefuseOwnCluster();
   });
+}
+
+// Where Kafka asks for no credentials, the topics of all organisations are there.
+void KafkaDriver::RefuseOwnCluster() {
+  ClusterOf(own_, [this](const std::string& own) {
+    ClusterOf(*other_, [this, own](const std::string& other) {
+      if (own != other) return Begin();
+      Fail(
+          "brokers are those of this installation: leave them out, and name a topic of the "
+          "organization as source");
+    });
+  });
+}
+
+void KafkaDriver::ClusterOf(broker::Broker& broker,
+                            std::function<void(const std::string& id)> then) {
+  broker::InspectorOf(broker.admin())
+      .ClusterId([this, alive = std::weak_ptr(alive_),
+                  then = std::move(then)](const Result<std::string>& id) {
+        if (alive.expired() || failed_) return;
+        if (!id.ok()) return Fail("cannot tell one Kafka cluster from another: " + id.message());
+        then(*id);
+      });
 }
 
 // Where it began is fixed once, so that what comes while nobody runs it is not passed over.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,6 +37,8 @@ class KafkaDriver : public RunningDriver, private broker::GroupConsumer::Listene
   void OnPartitionError(const broker::TopicPartition& partition, const Error& error) override;
 
   void Connect();
+  void RefuseOwnCluster();
+  void ClusterOf(broker::Broker& broker, std::function<void(const std::string& id)> then);
   void Begin();
   void Consume();
   void Take(broker::Record record);

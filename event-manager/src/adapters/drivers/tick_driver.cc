@@ -13,6 +13,10 @@ namespace {
 constexpr int64_t kDefaultSeconds = 60;
 // Clocks of instances and of brokers may differ.
 constexpr int64_t kClockMarginMs = 60'000;
+// What claiming a tick may take at most, with the database as slow as it may be.
+constexpr int64_t kClaimMs = 60'000;
+// A tick that comes sooner settles the one before well enough.
+constexpr int64_t kSoonSeconds = 5;
 // A cron tick may be months away, and clocks are set.
 constexpr Duration kLongestWait = std::chrono::seconds(30);
 
@@ -31,6 +35,10 @@ Result<CronSpec> SpecOf(const DriverSetup& setup) {
   }
   ASSIGN_OR_RETURN(Zone zone, Zone::Named(ConfigValue(setup.config, "timezone", "UTC")));
   return CronSpec::Parse(ConfigValue(setup.config, "cron"), zone);
+}
+
+std::string DueOf(const TickPosition& position) {
+  return schema::FormatRfc3339(FromMillis(position.last * 1000));
 }
 
 }  // namespace
@@ -61,10 +69,15 @@ void TickDriver::Begin() {
   }
   // A new one, or its schedule was changed: from now on.
   position_ = TickPosition{.schedule = schedule, .begin = NowSeconds(), .last = NowSeconds()};
-  host_.SavePosition(position_.ToJson(), [this, alive = std::weak_ptr(alive_)](Status saved) {
+  Keep([this] { Settle(); });
+}
+
+void TickDriver::Keep(std::function<void()> then) {
+  host_.SavePosition(position_.ToJson(), [this, alive = std::weak_ptr(alive_),
+                                          then = std::move(then)](const Status& saved) {
     if (alive.expired()) return;
-    if (!saved.ok()) return host_.Fail(saved.message());
-    Settle();
+    if (!saved.ok()) return host_.Fail("cannot save its position: " + saved.message());
+    then();
   });
 }
 
@@ -75,63 +88,70 @@ void TickDriver::Settle() {
   }
   search_ = std::make_unique<EventSearch>(broker_, host_.loop(), setup_.topic,
                                           TickId(setup_.claimed.uuid, position_.last));
-  search_->Start(position_.claimed_at_ms - kClockMarginMs,
-                 [this, alive = std::weak_ptr(alive_)](Result<bool> found) {
-                   if (alive.expired()) return;
-                   search_.reset();
-                   if (!found.ok()) {
-                     return host_.Fail("cannot look for the last tick: " + found.message());
-                   }
-                   if (!*found) return Emit(true);
-                   position_.settled = true;
-                   host_.Ready();
-                   Await();
-                 });
+  search_->Start(
+      position_.claimed_at_ms - kClockMarginMs, position_.claimed_at_ms + kClaimMs + kClockMarginMs,
+      [this, alive = std::weak_ptr(alive_)](Result<bool> found) {
+        if (alive.expired()) return;
+        search_.reset();
+        if (!found.ok()) {
+          return host_.Fail("cannot look for the last tick: " + found.message());
+        }
+        if (*found) return Settled();
+        host_.Log("driver", "the tick of " + DueOf(position_) + " was left by the instance before");
+        Claim();
+      });
+}
+
+void TickDriver::Settled() {
+  position_.settled = true;
+  host_.Ready();
+  auto next = schedule_->Next(position_, NowSeconds());
+  if (next && next->due - NowSeconds() < kSoonSeconds) return Await();
+  // Else who takes over in weeks looks for an event that retention took.
+  Keep([this] { Await(); });
 }
 
 void TickDriver::Await() {
   auto tick = schedule_->Next(position_, NowSeconds());
   if (!tick) return host_.Log("driver", "no more ticks within twelve years");
   Duration left = FromMillis(tick->due * 1000) - host_.loop().Now();
-  if (left <= Duration(0)) return Claim(*tick);
+  if (left <= Duration(0)) return Take(*tick);
   timer_ = host_.loop().After(std::min(left, kLongestWait), [this] {
     timer_ = kNoTimer;
     Await();
   });
 }
 
-void TickDriver::Claim(const Tick& tick) {
+void TickDriver::Take(const Tick& tick) {
   position_.last = tick.due;
   position_.skipped = tick.skipped;
-  position_.settled = false;
-  position_.claimed_at_ms = ToMillis(host_.loop().Now());
   if (tick.skipped > 0) {
     host_.Log("driver", fmt::format("{} ticks passed over: nobody ran it", tick.skipped));
   }
-  host_.SavePosition(position_.ToJson(), [this, alive = std::weak_ptr(alive_)](Status saved) {
-    if (alive.expired()) return;
-    if (!saved.ok()) return host_.Fail("cannot claim a tick: " + saved.message());
-    Emit(false);
-  });
+  Claim();
 }
 
-void TickDriver::Emit(bool again) {
+// Anew for each try: the time says where its event is to be looked for.
+void TickDriver::Claim() {
+  position_.settled = false;
+  position_.claimed_at_ms = ToMillis(host_.loop().Now());
+  Keep([this] { Emit(); });
+}
+
+void TickDriver::Emit() {
   cloudevents::Event event;
-  std::string due = schema::FormatRfc3339(FromMillis(position_.last * 1000));
+  std::string due = DueOf(position_);
   event.attributes = {{"specversion", "1.0"}, {"id", TickId(setup_.claimed.uuid, position_.last)},
                       {"source", source_},    {"type", type_},
                       {"time", due},          {"datacontenttype", "application/json"}};
   json::object data{{"due", due}};
   if (position_.skipped > 0) data["skipped"] = position_.skipped;
-  if (again) host_.Log("driver", "the tick of " + due + " was left by the instance before");
   event.data = json::Serialize(data);
   host_.Publish(std::move(event), [this, alive = std::weak_ptr(alive_)](Status published) {
     if (alive.expired()) return;
     // Made again, the driver looks whether it is there.
     if (!published.ok()) return host_.Fail("event not published: " + published.message());
-    position_.settled = true;
-    host_.Ready();
-    Await();
+    Settled();
   });
 }
 

@@ -21,8 +21,11 @@ class TickDriver : public RunningDriver {
   void Begin();
   void Settle();
   void Await();
-  void Claim(const Tick& tick);
-  void Emit(bool again);
+  void Take(const Tick& tick);
+  void Claim();
+  void Emit();
+  void Settled();
+  void Keep(std::function<void()> then);
   int64_t NowSeconds() const;
 
   DriverHost& host_;
