@@ -266,10 +266,10 @@ TEST(RunLog, KeepsLinesAsValidText) {
   RunLog log(1000);
   log.Append(false, "a\xc3");
   log.Append(false, "\xa4\r\n\xff\xed\xa0\x80\n\n");
-  log.Append(true, "end");
+  log.Append(true, std::string_view("e\0nd", 4));
   log.Finish();
   EXPECT_THAT(log.out, ElementsAre("aä", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", ""));
-  EXPECT_THAT(log.err, ElementsAre("end"));
+  EXPECT_THAT(log.err, ElementsAre("e\xef\xbf\xbdnd"));
   EXPECT_FALSE(log.cut());
 }
 
