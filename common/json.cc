@@ -118,8 +118,8 @@ Result<value> Parse(std::string_view text, int max_depth) {
   return parsed;
 }
 
-Result<object> ParseObject(std::string_view text) {
-  ASSIGN_OR_RETURN(value parsed, Parse(text));
+Result<object> ParseObject(std::string_view text, int max_depth) {
+  ASSIGN_OR_RETURN(value parsed, Parse(text, max_depth));
   if (!parsed.is_object()) return {Code::kInvalidArgument, "a JSON object is expected"};
   return std::move(parsed.get_object());
 }

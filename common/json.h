@@ -13,10 +13,18 @@ using boost::json::array;
 using boost::json::object;
 using boost::json::value;
 
+/// How deep the body of a request may be nested.
+inline constexpr int kBodyDepth = 32;
+/// Likewise what an event has as data or a function answers, where it becomes a part of a document
+/// of ours.
+inline constexpr int kDataDepth = 128;
+/// A document of ours, which must never be refused for what a user put into it.
+inline constexpr int kDeepest = 256;
+
 /// Parses strict JSON (RFC 8259; duplicate keys and invalid UTF-8 refused), at most `max_depth`
 /// deep.
-Result<value> Parse(std::string_view text, int max_depth = 32);
-Result<object> ParseObject(std::string_view text);
+Result<value> Parse(std::string_view text, int max_depth = kDeepest);
+Result<object> ParseObject(std::string_view text, int max_depth = kDeepest);
 std::string Serialize(const value& v);
 
 /// Lenient readers for documents of our own: the default when the key is missing, null or of

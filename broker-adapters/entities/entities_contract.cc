@@ -123,6 +123,16 @@ TEST_F(Entities, InsertUpdateAndDeleteWriteTheOutboxToo) {
   EXPECT_EQ(current->version, (*rows)[2].record.version);
 }
 
+TEST_F(Entities, ATextWithANulIsRefusedWithWords) {
+  Status status = Now([&](EntityStore& s) {
+    StoredEntity entity = Make("t");
+    entity.document["description"] = std::string("a\0b", 3);
+    return s.Insert(entity);
+  });
+  EXPECT_EQ(status.code(), Code::kUnprocessable);
+  EXPECT_NE(status.message().find("has the character NUL"), std::string::npos) << status.message();
+}
+
 TEST_F(Entities, ARefusedTransactionTellsNothing) {
   Status status = Now([&](EntityStore& s) -> Status {
     StoredEntity entity = Make("t");

@@ -60,6 +60,12 @@ Failure Classify() {
     if (state == "40001" || state == "40P01") {
       return {{Code::kUnavailable, std::move(message), true, {}}, true};
     }
+    // What JSON may have and jsonb may not.
+    if (state == "22P05") {
+      return {{Code::kUnprocessable,
+               "a text has the character NUL (\\u0000), which cannot be kept: leave it out",
+               false}};
+    }
     if (state == "57014") return {{Code::kDeadlineExceeded, std::move(message), true, {}}};
     // Shut down, connection trouble, no resources, read-only after a failover.
     if (state.starts_with("57P") || state.starts_with("08") || state.starts_with("53") ||

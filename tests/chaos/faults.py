@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import network
@@ -62,13 +63,16 @@ class Cause:
         concerned = one.startswith("kafka") or (one == "api-gateway" and other != "")
         return concerned and self.start <= when <= self.end + AFTERMATH
 
-    def explains(self, first: float, second: float) -> bool:
-        """Whether what was delivered at `first` may have come again at `second`."""
-        return (
-            self.reach is not None
-            and self.start - self.reach <= first <= self.end + RESETTLING
-            and self.start <= second <= self.end + AFTERMATH
-        )
+    def explains(self, first: float, second: float, others: Sequence["Cause"] = ()) -> bool:
+        """Whether what was delivered at `first` may have come again at `second`. `others` may have
+        kept from it whoever was to send it again."""
+        if self.reach is None or not self.start - self.reach <= first <= self.end + RESETTLING:
+            return False
+        until = self.end + AFTERMATH
+        for other in sorted(others, key=lambda cause: cause.start):
+            if other.disturbs and self.start <= other.start <= until:
+                until = max(until, other.end + AFTERMATH)
+        return self.start <= second <= until
 
 
 def reach_of(act: Act) -> float | None:
@@ -216,7 +220,8 @@ class Faults:
 
     def explain(self, first: float, second: float) -> Cause | None:
         """The newest fault that explains why what was delivered at `first` came again."""
-        found = [cause for cause in list(self.causes) if cause.explains(first, second)]
+        causes = list(self.causes)
+        found = [cause for cause in causes if cause.explains(first, second, causes)]
         return max(found, key=lambda cause: cause.start, default=None)
 
     def _run(self, acts: list[Act]) -> None:

@@ -3,7 +3,7 @@
 
 `tests/run` gives it two workers (pytest-xdist) on the one stack. Tests have organisations, topics and
 names of their own, so most do not see each other: the files are dealt out. What stops parts or counts
-what the whole stack did runs in one worker, one test at a time, when all others are through."""
+or times what the whole stack does runs in one worker, one test at a time, when all others are through."""
 
 import itertools
 import sys
@@ -29,7 +29,7 @@ TURNS = pytest.StashKey[Turns]()
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "disruptive: stops or kills parts; these tests run last")
-    config.addinivalue_line("markers", "alone: counts what the whole stack did, so others must not")
+    config.addinivalue_line("markers", "alone: counts or times what the whole stack does, so others must not")
     config.addinivalue_line("markers", "whole_run: looks at all that the tests before it did")
     config.addinivalue_line("markers", "long: takes long, and runs only when asked for: -m long")
 

@@ -193,6 +193,11 @@ def test_crash_of_an_owner_explains_what_was_new_and_comes_soon():
     assert not crash.explains(100 - REACH - 0.1, 105), "it was checkpointed"
     assert not crash.explains(99.9, 100 + AFTERMATH + 1), "that is too late"
     assert not crash.explains(90, 99.9), "it had not happened yet"
+    outage = cause("stall", "function-manager|postgres", 120, 130)
+    assert crash.explains(99.9, 130 + AFTERMATH, [crash, outage]), "nobody could send it before"
+    assert not crash.explains(99.9, 130 + AFTERMATH + 1, [crash, outage])
+    late = cause("stall", "function-manager|postgres", 100 + AFTERMATH + 1, 140)
+    assert not crash.explains(99.9, 140, [crash, late]), "it would have come before that"
 
 
 def test_what_ends_no_work_explains_nothing():

@@ -140,6 +140,7 @@ def test_a_subscription_in_need_is_named(stack, org, topic, receiver, subscribe)
     eventually(told, "it is named", 40)
 
 
+@pytest.mark.disruptive  # the connections of identity end
 def test_postgresql_that_forgets_is_a_failure(stack):
     """By a setting of one database, which those connections get that are made after it."""
     database = DATABASES["identity"]

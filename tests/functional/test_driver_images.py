@@ -106,8 +106,12 @@ def test_one_that_ends_is_started_again_and_tells(org, driver, engine, receiver,
 
     eventually(ended_twice, "it is started again", TAKEOVER)
     eventually(lambda: len(hook.requests) >= 6, "the second one's events come, too")
-    eventually(lambda: status(org, called)["status"] == "ERROR", "it is in error")
-    assert "the container exited with status 3" in status(org, called)["reason"][0]
+
+    def in_error():
+        now = status(org, called)
+        return now["status"] == "ERROR" and "the container exited with status 3" in now["reason"][0]
+
+    eventually(in_error, "it is in error and tells")
     assert "that was all" in logs(org, called)  # a last line without an end
     for pause in ("1 s", "2 s"):
         eventually(lambda pause=pause: f"restarting in {pause}" in str(logs(org, called)), f"it waits {pause}", TAKEOVER)

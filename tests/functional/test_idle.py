@@ -8,9 +8,9 @@ from lib.wait import eventually
 
 # Connections to Kafka, three or four threads each: what is quiet shares one (docs/decisions/0024).
 CONNECTIONS = {"event-manager": 6, "function-manager": 6, "api-gateway": 4, "identity": 3}
-# Connections to PostgreSQL are that many at most while several looks fall together; files and
-# egress are function-manager's.
-OTHERS = {"pg": 4, "kafka-worker": 1, "files": 2, "egress": 1}
+# Connections to PostgreSQL are that many at most while several looks fall together; the last three
+# are function-manager's.
+OTHERS = {"pg": 4, "kafka-worker": 1, "builds": 4, "files": 1, "egress": 1}
 
 
 def names_of(task: Path) -> list[str]:

@@ -6,13 +6,14 @@ import dataclasses
 import threading
 import time
 
+import pytest
 from lib.client import adds_up, event, total_pending
 from lib.kafka import read_all
 
 EVENTS = 20_000
 BATCH = 50
 PUBLISHERS = 4
-RATE = 2_500  # events a second: what a small machine does beside all the looking
+RATE = 2_500  # events a second at most: what a small machine does beside all the looking
 LATE = 1.0  # seconds
 
 
@@ -41,19 +42,20 @@ class Publisher:
 
     def _run(self):
         client = self.org.with_key(self.org.key)
-        due = time.monotonic()
         while True:
-            time.sleep(max(0.0, due - time.monotonic()))
-            due += BATCH * PUBLISHERS / RATE
+            began = time.monotonic()
             with self._lock:
                 if self._left == 0:
                     return
                 self._left -= BATCH
-                self.sent += [time.monotonic()] * BATCH
+                self.sent += [began] * BATCH
             results = client.publish_batch(self.topic, [event() for _ in range(BATCH)])
             assert len(results) == BATCH
+            took = time.monotonic() - began
             with self._lock:
-                self.accepted += [time.monotonic()] * BATCH
+                self.accepted += [began + took] * BATCH
+            # A machine that is slower than the rate rests as long as it works.
+            time.sleep(max(BATCH * PUBLISHERS / RATE - took, took))
 
 
 @dataclasses.dataclass
@@ -79,6 +81,7 @@ def between(figure: str, value: int, low: int, high: int, at: float) -> list[str
     return [f"{figure} at {at:.2f} s is {value}; true was {low} {LATE:g} s before and {high} then"]
 
 
+@pytest.mark.alone
 def test_figures_are_those_of_the_last_second(stack, org, receiver, name):
     topic, called = name("truth"), name("truth")
     org.create_topic(topic, partitions=4)

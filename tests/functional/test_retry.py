@@ -205,12 +205,12 @@ def test_retry_after_is_obeyed(org, topic, answered, status):
 
 
 def test_hanging_subscriber_times_out_and_is_retried(org, topic, answered):
-    hook = answered(Answer(hang=True), timeout="500ms")
+    hook = answered(Answer(hang=True), timeout="2s")
     position = org.publish(topic)
     s = org.settled(hook.subscription, matched=1)
     assert s["delivered"] == 1
-    first, second = hook.requests
-    assert second.time - first.time >= 0.5
+    first, second = hook.requests[:2]
+    assert second.time - first.time >= 1.8  # the receiver may have seen the first one late
     attempts = delivery(org, position, hook.subscription, 2)["attempts"]
     assert "timeout" in attempts[0]["message"] or "deadline" in attempts[0]["message"]
 

@@ -105,6 +105,43 @@ def test_secrets_reach_the_function_and_no_row(org, function, name):
     assert len(endpoint) == 1
 
 
+def nested(depth: int) -> list:
+    value: list = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+def test_what_is_nested_deep_spoils_no_list(org, function):
+    called, _ = function(lambda context, payload: answer_of(nested(120)))
+    for blocking in (True, False):
+        done = run(org, called, expect=200 if blocking else 202, blocking=blocking, input=nested(31))
+        done = ended(org, done["name"])
+        assert (done["input"], done["output"]) == (nested(31), nested(120))
+    assert len(org.get(f"{RUNS}?functionName={called}", expect=200).json()) == 2
+    run(org, called, expect=400, input=nested(32))  # the body is one deeper
+    deeper, _ = function(lambda context, payload: answer_of(nested(128)))
+    done = run(org, deeper, input={})
+    assert done["status"] == "ERROR" and "too deep" in done["error"]["message"]
+
+
+def test_a_run_is_asked_for_once_with_a_key(org, function, name):
+    called, endpoint = function(lambda context, payload: answer_of(payload))
+    asked = {"expect": 202, "headers": {"Idempotency-Key": name("key")}, "blocking": False}
+    first = run(org, called, input=1, **asked)
+    ended(org, first["name"])
+    assert run(org, called, input=1, **asked)["name"] == first["name"]
+    assert len(endpoint.requests) == 1
+    refused = run(org, called, input=2, **{**asked, "expect": 422})
+    assert "was used for another request" in refused["message"]
+    key = {"Idempotency-Key": name("key")}
+    refused = run(org, called, input=1, expect=400, headers=key)
+    assert refused["message"].startswith("Idempotency-Key: only for a run that nobody waits for")
+    path = f"{RUNS}/{first['name']}/rerun"
+    again = [org.post(path, headers=key, expect=202).json()["name"] for _ in range(2)]
+    assert again[0] == again[1] != first["name"]
+
+
 def test_runs_are_listed_in_pages_the_newest_first(org, function):
     called, _ = function(lambda context, payload: payload)
     made = [run(org, called, input=n)["name"] for n in range(5)]

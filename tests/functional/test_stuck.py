@@ -2,12 +2,15 @@
 most 100 ms of work, not what was done. DESIGN.md sections 3 and 10."""
 
 import collections
+import os
+import signal
 import threading
 import time
 
 import pytest
 from lib.client import adds_up, event, total_pending
 from lib.receiver import OK, Answer
+from lib.stack import is_running
 from lib.wait import eventually
 
 pytestmark = pytest.mark.disruptive
@@ -71,8 +74,10 @@ def test_crash_repeats_what_was_in_flight_and_no_more(healthy, org, receiver, na
     load = threading.Thread(target=publish, args=(org.with_key(org.key), topic, half, count - half))
     load.start()
     eventually(lambda: stuck.done() > half + (count - half) // 2, "the work is under way", 60)
-    stack.kill("function-manager")
+    pid = stack.pid("function-manager")
     killed = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not is_running(pid), "it is dead")
     stack.kill("event-manager")
     stack.restart("function-manager")
     stack.restart("event-manager")

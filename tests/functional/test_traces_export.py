@@ -271,13 +271,14 @@ def test_what_a_collector_refuses_is_counted_and_not_repeated(stack, org, topic,
     lost.publish(org, topic)
     org.settled(called, matched=1)
     eventually(lambda: collector.unused == 0, "each service had its request refused")
-    assert dropped(stack, gateway, "refused") == refused + 2
+    eventually(lambda: dropped(stack, gateway, "refused") == refused + 2, "it is counted")
     body = b'{"partialSuccess": {"rejectedSpans": "1", "errorMessage": "too old"}}'
     collector.script(*[Answer(200, {"Content-Type": "application/json"}, body)] * 3)
     partly.publish(org, topic)
     partly.spans(4)
     eventually(lambda: dropped(stack, gateway, "rejected") == rejected + 1, "it is counted")
     assert stack.metric(gateway, "dispatch_spans_exported_total") == exported + 1
+    assert dropped(stack, gateway, "refused") == refused + 2
     assert collector.trace(lost.id) == []
 
 

@@ -102,6 +102,7 @@ def flowing(endpoint):
     eventually(lambda: len(endpoint) >= 60, "events flow", 30)
 
 
+@pytest.mark.alone
 def test_an_endpoint_that_hangs(fresh_org, own_receiver, watch):
     endpoint = own_receiver.endpoint()
     watched, topic = watch(endpoint.url)
@@ -121,6 +122,7 @@ def held(endpoint) -> float:
     return requests[-1].time - requests[-2].time
 
 
+@pytest.mark.alone
 def test_an_endpoint_that_answers_503(fresh_org, own_receiver, watch):
     endpoint = own_receiver.endpoint()
     watched, topic = watch(endpoint.url)
@@ -134,6 +136,7 @@ def test_an_endpoint_that_answers_503(fresh_org, own_receiver, watch):
         watched.becomes("it is back", *WELL)
 
 
+@pytest.mark.alone
 def test_a_pause(fresh_org, own_receiver, watch):
     watched, topic = watch(own_receiver.endpoint().url)
     where = f"/v1/subscriptions/{watched.called}"
@@ -144,6 +147,7 @@ def test_a_pause(fresh_org, own_receiver, watch):
         watched.becomes("it is resumed", *WELL)
 
 
+@pytest.mark.alone
 def test_all_keys_in_one_partition(fresh_org, own_receiver, watch):
     endpoint = own_receiver.endpoint()
     watched, topic = watch(endpoint.url, rateLimit={"events": 20, "per": "1s"})
@@ -158,6 +162,7 @@ def test_all_keys_in_one_partition(fresh_org, own_receiver, watch):
     watched.becomes("it is read", *WELL)
 
 
+@pytest.mark.alone
 def test_retention_that_comes_close(stack, fresh_org, own_receiver, watch):
     endpoint = own_receiver.endpoint()
     bounded = {"time": "1h", "bytes": 1 << 20}
@@ -221,8 +226,13 @@ def test_one_of_two_event_managers_dies(healthy, fresh_org, own_receiver, watch)
     finally:
         if healthy.pid("event-manager") is None:
             healthy.restart("event-manager")
-        another.kill()
-        another.wait()
+        another.terminate()  # it leaves, if it lives
+        try:
+            another.wait(30)
+        finally:
+            another.kill()
+        for group in (reading, asked):
+            eventually(lambda group=group: group.is_shared_by(1), "it is alone again", 60)
 
 
 def is_told(answer):

@@ -240,7 +240,7 @@ class FakeEngine:
         key, named, value = label.partition("=")
         if not key or (named and not value):
             raise Refused(400, "a filter for nothing")
-        self.send(http_, 200, [{"Id": each.id, "Labels": each.spec["Labels"]} for each in self.containers.values()
+        self.send(http_, 200, [{"Id": each.id, "Labels": each.spec["Labels"]} for each in list(self.containers.values())
                                if key in each.spec["Labels"] and (not named or each.spec["Labels"][key] == value)])  # fmt: skip
 
     def create(self, http_, spec):
@@ -261,7 +261,7 @@ class FakeEngine:
             source, target, mode = bound.split(":")
             if target != "/function" or mode != "ro" or not os.path.isdir(source):
                 raise Refused(400, f"mounts {bound}")
-        if not any(spec["Image"] == name or spec["Image"] in digests for name, digests in self.images.items()):
+        if not any(spec["Image"] == name or spec["Image"] in digests for name, digests in list(self.images.items())):
             raise Refused(404, f"No such image: {spec['Image']}")
         container = Container(spec)
         self.containers[container.id] = container
@@ -269,7 +269,7 @@ class FakeEngine:
 
     def image(self, http_, asked, name, query):
         if asked == ("GET", "images", "json") and not query:
-            for known, digests in self.images.items():
+            for known, digests in list(self.images.items()):
                 if name == known or name in digests:
                     return self.send(http_, 200, {"Id": "sha256:" + "cd" * 32, "RepoDigests": digests})
             raise Refused(404, f"No such image: {name}")

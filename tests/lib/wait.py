@@ -3,12 +3,14 @@
 import os
 import time
 
-BOUND = float(os.environ.get("DISPATCH_TEST_BOUND", 20))  # generous: the machine may be compiling
+# Of what is promised in no time of its own; generous: the machine may be compiling.
+BOUND = float(os.environ.get("DISPATCH_TEST_BOUND", 20))
 STEP = 0.02
 
 
 def eventually(probe, what: str, bound: float | None = None, step: float = STEP):
-    """Polls until probe() is true and returns what it gave. An AssertionError in it is a no yet."""
+    """Polls until probe() is true and returns what it gave. What it asserts, or takes from an answer
+    by a place or a name that is not there, is a no yet."""
     bound = BOUND if bound is None else bound
     deadline = time.monotonic() + bound
     last = None
@@ -17,10 +19,11 @@ def eventually(probe, what: str, bound: float | None = None, step: float = STEP)
             last = probe()
             if last:
                 return last
-        except AssertionError as fault:
+        except (AssertionError, LookupError) as fault:
             last = fault
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {bound:g} s: {what}; last seen: {last!r}")
+            cause = last if isinstance(last, Exception) else None
+            raise AssertionError(f"not within {bound:g} s: {what}; last seen: {last!r}") from cause
         time.sleep(step)
 
 

@@ -92,7 +92,7 @@ Result<json::object> Call::Body() const {
     return {Code::kUnsupportedMedia,
             fmt::format("{} is not supported: send application/json", *type)};
   }
-  return json::ParseObject(request.body);
+  return json::ParseObject(request.body, json::kBodyDepth);
 }
 
 }  // namespace dispatch::gateway

@@ -38,7 +38,7 @@ Result<bool> TakeInputBytes(json::object& body) {
   if (bytes->empty()) {
     body["input"] = nullptr;
   } else if (type == "application/json" || type.ends_with("+json")) {
-    auto input = json::Parse(*bytes);
+    auto input = json::Parse(*bytes, json::kBodyDepth);
     if (!input.ok()) return Fault("must be JSON, as Content-Type says: " + input.message());
     body["input"] = std::move(*input);
   } else {

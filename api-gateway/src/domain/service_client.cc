@@ -37,6 +37,14 @@ std::string PublicMessage(const std::string& service, Code code) {
   }
 }
 
+// Empty: there is none.
+Result<std::string> ReadIdempotencyKey(const http::Request& request) {
+  auto key = request.headers.Get("Idempotency-Key");
+  if (!key) return std::string();
+  if (!key->empty() && key->size() <= kMaxIdempotencyKey) return std::string(*key);
+  return {Code::kInvalidArgument, "Idempotency-Key must have 1 to 255 characters"};
+}
+
 }  // namespace
 
 ServiceClient::ServiceClient(broker::RpcClient& rpc, size_t max_in_flight)
@@ -93,18 +101,28 @@ void ServiceClient::Ask(const CallPtr& call, const std::string& service, std::st
          });
 }
 
+void ServiceClient::Make(const CallPtr& call, const std::string& service, std::string method,
+                         json::value body, std::chrono::milliseconds timeout, Answered done) {
+  auto key = ReadIdempotencyKey(call->request);
+  if (!key.ok()) return call->Fail(key.error());
+  schema::Request request = NewRequest(*call, std::move(method), body);
+  request.idempotency_key = std::move(*key);
+  rpc_.Call(service, std::move(request), timeout,
+            [this, call, service, done = std::move(done)](Result<broker::RpcReply> reply) {
+              if (!reply.ok()) return Fail(call, service, reply.error());
+              done(std::move(*reply));
+            });
+}
+
 void ServiceClient::Change(const CallPtr& call, const Owner& owner, std::string method,
                            json::value body, Answered done) {
   auto if_match = ReadIfMatch(call->request);
   if (!if_match.ok()) return call->Fail(if_match.error());
+  auto key = ReadIdempotencyKey(call->request);
+  if (!key.ok()) return call->Fail(key.error());
   schema::Request request = NewRequest(*call, std::move(method), body);
   request.if_match = *if_match;
-  if (auto key = call->request.headers.Get("Idempotency-Key")) {
-    if (key->empty() || key->size() > kMaxIdempotencyKey) {
-      return call->Fail({Code::kInvalidArgument, "Idempotency-Key must have 1 to 255 characters"});
-    }
-    request.idempotency_key = *key;
-  }
+  request.idempotency_key = std::move(*key);
   rpc_.Call(owner.service, std::move(request), kChangeTimeout,
             [this, call, service = owner.service, &table = owner.table,
              done = std::move(done)](Result<broker::RpcReply> reply) mutable {

@@ -31,6 +31,9 @@ class ServiceClient {
   /// The same of what may take its time.
   void Ask(const CallPtr& call, const std::string& service, std::string method, json::value body,
            std::chrono::milliseconds timeout, Answered done);
+  /// The same of what makes something that is in no state topic: with the caller's Idempotency-Key.
+  void Make(const CallPtr& call, const std::string& service, std::string method, json::value body,
+            std::chrono::milliseconds timeout, Answered done);
   /// Answers the caller with what kept the service from doing it.
   void Fail(const CallPtr& call, const std::string& service, Error error) const;
   /// A read that the answer can do without.

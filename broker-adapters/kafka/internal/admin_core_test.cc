@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "broker-adapters/testing/kafka_cluster.h"
+#include "broker-adapters/kafka/internal/mock_cluster.h"
 #include "common/event_loop.h"
 
 namespace dispatch::broker::kafka::admin_core_test {
@@ -28,7 +28,7 @@ class AdminCoreTest : public ::testing::Test {
     return ends ? std::move(*ends) : Error{Code::kInternal, "no answer"};
   }
 
-  testing::KafkaCluster cluster_;
+  MockCluster cluster_;
   EventLoop loop_;
   std::shared_ptr<AdminCore> core_;
 };

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "broker-adapters/testing/kafka_cluster.h"
+#include "broker-adapters/kafka/internal/mock_cluster.h"
 #include "common/event_loop.h"
 
 namespace dispatch::broker::kafka::reader_core_test {
@@ -10,7 +10,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using testing::KafkaCluster;
 
 /// One whose librdkafka can be made to fetch a partition no more, and say nothing.
 class Stalling : public ReaderCore {
@@ -67,7 +66,7 @@ class ReaderCoreTest : public ::testing::Test, public Reader::Listener {
            read_.size() == count;
   }
 
-  KafkaCluster cluster_;
+  MockCluster cluster_;
   EventLoop loop_;
   ConnectionPtr connection_;
   PortPtr port_ = std::make_shared<Port>(this);
@@ -114,7 +113,7 @@ TEST_F(ReaderCoreTest, AHandleWithoutBrokersIsOpenedAnew) {
   cluster_.Produce("t", 0, "a");
   ASSERT_TRUE(Reads(1));
   // Where the handle does not look.
-  KafkaCluster elsewhere;
+  MockCluster elsewhere;
   elsewhere.Create("t");
   for (const char* value : {"a", "b"}) elsewhere.Produce("t", 0, value);
   connection_->options.brokers = elsewhere.brokers();

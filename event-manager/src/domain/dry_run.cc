@@ -37,7 +37,7 @@ void DryRun::Keep(const broker::Record& record, const cloudevents::Event& event)
       if (const std::string* value = event.Find(name)) head[name] = *value;
     }
     example.event = std::move(head);
-  } else if (auto form = json::Parse(cloudevents::ToJson(event)); form.ok()) {
+  } else if (auto form = json::Parse(cloudevents::ToJson(event), json::kDataDepth); form.ok()) {
     example.event = std::move(*form);
   }
   examples_.insert(std::upper_bound(examples_.begin(), examples_.end(), example, before),

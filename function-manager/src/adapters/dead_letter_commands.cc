@@ -66,7 +66,7 @@ json::object LetterForm(const pg::Row& row, bool with_event) {
   if (const auto* id = event->Find("id")) letter["eventId"] = *id;
   if (const auto* type = event->Find("type")) letter["eventType"] = *type;
   if (with_event) {
-    auto parsed = json::Parse(cloudevents::ToJson(*event));
+    auto parsed = json::Parse(cloudevents::ToJson(*event), json::kDataDepth);
     if (parsed.ok()) letter["event"] = std::move(*parsed);
   }
   return letter;

@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kThreads = 2;
+constexpr size_t kBuildThreads = 4;  // as many as FunctionWorker has under way
 constexpr char kReadImage[] = "select language, manifest from function_images where digest = $1";
 constexpr char kReadSource[] = "select bytes from function_sources where digest = $1";
 
@@ -65,6 +65,55 @@ Status MakeWhole(const fs::path& final, const std::function<Status(const fs::pat
   return filled;
 }
 
+// Do what they are given, in its order; made when there is something to do.
+class Threads {
+ public:
+  Threads(const char* name, size_t most) : name_(name), most_(most) {}
+  // What is under way is waited for; what is not begun is dropped.
+  ~Threads() {
+    {
+      std::lock_guard lock(mutex_);
+      ending_ = true;
+      tasks_.clear();
+    }
+    wake_.notify_all();
+    for (auto& thread : threads_) thread.join();
+  }
+
+  void Add(std::function<void()> task) {
+    {
+      std::lock_guard lock(mutex_);
+      tasks_.push_back(std::move(task));
+      if (threads_.size() < most_) threads_.emplace_back([this] { Work(); });
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  void Work() {
+    NameThread(name_);
+    for (;;) {
+      std::function<void()> task;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return ending_ || !tasks_.empty(); });
+        if (tasks_.empty()) return;
+        task = std::move(tasks_.front());
+        tasks_.pop_front();
+      }
+      task();
+    }
+  }
+
+  const char* const name_;
+  const size_t most_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool ending_ = false;
+  std::deque<std::function<void()>> tasks_;
+  std::vector<std::thread> threads_;
+};
+
 }  // namespace
 
 struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
@@ -85,44 +134,15 @@ struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
     }
   }
 
-  ~Impl() {
-    {
-      std::lock_guard lock(mutex);
-      ending = stop = true;
-      tasks.clear();
-    }
-    wake.notify_all();
-    for (auto& thread : threads) thread.join();
-  }
+  ~Impl() { stop = true; }
 
-  void Work() {
-    NameThread("files");
-    for (;;) {
-      std::function<void()> task;
-      {
-        std::unique_lock lock(mutex);
-        wake.wait(lock, [this] { return ending || !tasks.empty(); });
-        if (tasks.empty()) return;
-        task = std::move(tasks.front());
-        tasks.pop_front();
-      }
-      task();
-    }
-  }
-
-  void OnThread(std::function<Status()> work, std::function<void(Status)> done) {
-    {
-      std::lock_guard lock(mutex);
-      tasks.emplace_back(
-          [this, weak = weak_from_this(), work = std::move(work), done = std::move(done)] {
-            Status status = work();
-            loop.Post([weak, status, done] {
-              if (!weak.expired()) done(status);
-            });
-          });
-      if (threads.size() < kThreads) threads.emplace_back([this] { Work(); });
-    }
-    wake.notify_one();
+  void On(Threads& threads, std::function<Status()> work, std::function<void(Status)> done) {
+    threads.Add([this, weak = weak_from_this(), work = std::move(work), done = std::move(done)] {
+      Status status = work();
+      loop.Post([weak, status, done] {
+        if (!weak.expired()) done(status);
+      });
+    });
   }
 
   fs::path PathOf(const std::string& part, const std::string& digest) const {
@@ -153,9 +173,11 @@ struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
     return true;
   }
 
-  void Make(const std::string& path, std::function<Status(const fs::path&)> fill) {
-    OnThread([path, fill = std::move(fill)] { return MakeWhole(path, fill); },
-             [this, path](const Status& status) { End(path, status); });
+  void Make(Threads& threads, const std::string& path,
+            std::function<Status(const fs::path&)> fill) {
+    On(
+        threads, [path, fill = std::move(fill)] { return MakeWhole(path, fill); },
+        [this, path](const Status& status) { End(path, status); });
   }
 
   void MakeImage(const std::string& path, ImageRecipe recipe) {
@@ -164,7 +186,7 @@ struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
         if (auto impl = weak.lock()) impl->Tell(path, said);
       });
     };
-    Make(path, [this, heard, recipe = std::move(recipe)](const fs::path& directory) {
+    Make(builds, path, [this, heard, recipe = std::move(recipe)](const fs::path& directory) {
       return InstallDependencies(recipe, directory, tools, &stop, heard);
     });
   }
@@ -182,12 +204,9 @@ struct FunctionFiles::Impl : std::enable_shared_from_this<Impl> {
   std::map<std::string, std::vector<Done>> waiting;   // by path
   std::map<std::string, std::vector<Heard>> hearing;  // by path
   std::map<std::string, SteadyTime> asked;            // by path, when last
-  std::mutex mutex;
-  std::condition_variable wake;
-  bool ending = false;
-  std::atomic<bool> stop = false;
-  std::deque<std::function<void()>> tasks;
-  std::vector<std::thread> threads;
+  std::atomic<bool> stop = false;                     // of the tools that build
+  Threads builds{"builds", kBuildThreads};
+  Threads others{"files", 1};  // unpacking and removing wait for no build
 };
 
 FunctionFiles::FunctionFiles(Loop& loop, pg::Pool& pool, Options options)
@@ -244,10 +263,11 @@ void FunctionFiles::Source(const std::string& digest, Done done) {
         auto impl = weak.lock();
         if (impl == nullptr) return;
         if (!bytes.ok()) return impl->End(path, bytes.status());
-        impl->Make(path, [bytes = std::move(*bytes)](const fs::path& directory) -> Status {
-          ASSIGN_OR_RETURN(auto members, ReadArchive(bytes));
-          return WriteMembers(members, directory);
-        });
+        impl->Make(impl->others, path,
+                   [bytes = std::move(*bytes)](const fs::path& directory) -> Status {
+                     ASSIGN_OR_RETURN(auto members, ReadArchive(bytes));
+                     return WriteMembers(members, directory);
+                   });
       });
 }
 
@@ -266,13 +286,10 @@ void FunctionFiles::Collect(std::set<std::string> used, Duration idle) {
       std::error_code failed;
       fs::rename(entry.path(), gone, failed);
       if (failed) continue;
-      impl_->OnThread(
-          [gone] {
-            std::error_code ignored;
-            fs::remove_all(gone, ignored);
-            return OkStatus();
-          },
-          [](const Status&) {});
+      impl_->others.Add([gone] {
+        std::error_code ignored;
+        fs::remove_all(gone, ignored);
+      });
     }
   }
 }

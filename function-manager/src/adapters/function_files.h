@@ -15,7 +15,8 @@ namespace dispatch {
 /// The files that functions run from: a cache below one directory, private to this instance
 /// (decision 0017, 4). `images/<digest>` has installed dependencies, `sources/<digest>` an unpacked
 /// archive; each is made under another name and renamed when it is complete. What several want at
-/// once is made once. Builds run on two threads of its own; everything else on the loop.
+/// once is made once. Builds run on four threads of its own, sources are unpacked on one more;
+/// everything else is done on the loop.
 class FunctionFiles {
  public:
   struct Options {

@@ -29,6 +29,7 @@ constexpr auto kRenewEvery = seconds(10);
 constexpr auto kRetireAfter = std::chrono::minutes(1);
 constexpr auto kCollectEvery = std::chrono::hours(1);
 constexpr int kMost = 4;           // under way in this instance
+constexpr int kMostOfOrg = 3;      // of those: there is always room for another organisation
 constexpr int kMostAttempts = 10;  // begun and never ended, or not possible at the time
 constexpr int kWaitSeconds = 1;    // for another object, whose end wakes it but for a race
 constexpr size_t kReasonBytes = 4096;
@@ -313,15 +314,19 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
   void Look() {
     if (stopping || !started) return;
     again = asking;
-    if (asking || under_way >= kMost) return;
+    if (asking || under_way.size() >= kMost) return;
     asking = true;
+    std::vector<std::string> orgs;
+    for (const auto& [target, org] : under_way) orgs.push_back(org);
     Query<std::optional<FunctionWork>>(
-        [owner = owner](pg::Transaction& tx) { return ClaimWork(tx, owner); },
+        [owner = owner, orgs](pg::Transaction& tx) {
+          return ClaimWork(tx, owner, orgs, kMostOfOrg);
+        },
         [this](Result<std::optional<FunctionWork>> claimed) {
           asking = false;
           bool found = claimed.ok() && claimed->has_value();
-          if (found) {
-            ++under_way;
+          // It may be under way all the while, when its lease could not be renewed.
+          if (found && under_way.emplace((*claimed)->target, (*claimed)->org).second) {
             Begin(**claimed);
           }
           if (found || again) Look();
@@ -337,12 +342,7 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
   void Begin(const FunctionWork& work) {
     Query<Plan>([work](pg::Transaction& tx) { return MakePlan(tx, work); },
                 [this, work](Result<Plan> plan) {
-                  if (!plan.ok()) {
-                    // Its lease ends, and it is begun again.
-                    log::Warning("work not begun kind={} org={} name={} error=\"{}\"", work.kind,
-                                 work.org, work.name, plan.message());
-                    return Leave();
-                  }
+                  if (!plan.ok()) return PutOff(work, "not begun", plan.message());
                   if (plan->told) told();
                   Do(std::make_shared<const Plan>(std::move(*plan)));
                 });
@@ -360,10 +360,10 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
     if (container && plan->what == Plan::Do::kFunction) return Unpack(plan, plan->image_digest);
     switch (plan->what) {
       case Plan::Do::kNothing:
-        return Leave();
+        return Leave(plan->work);
       case Plan::Do::kWait:
         LookAfter(seconds(kWaitSeconds));
-        return Leave();
+        return Leave(plan->work);
       case Plan::Do::kFail:
         return End(plan, Error{Code::kUnprocessable, plan->reason});
       case Plan::Do::kBaseImage: {
@@ -454,41 +454,47 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
     auto told_so_far = said_by.extract(work.entity);
     std::string said = told_so_far.empty() ? std::string() : std::move(told_so_far.mapped().text);
     if (!outcome.ok() && outcome.code() == Code::kUnavailable && work.attempts < kMostAttempts) {
-      log::Warning("work put off kind={} org={} name={} attempt={} error=\"{}\"", work.kind,
-                   work.org, work.name, work.attempts, outcome.message());
-      int wait = std::min(60, 1 << std::min(work.attempts, 6));
-      return Query<bool>(
-          [work, wait](pg::Transaction& tx) -> Result<bool> {
-            RETURN_IF_ERROR(DelayWork(tx, work, wait, false));
-            return true;
-          },
-          [this](Result<bool>) { Leave(); });
+      return PutOff(work, "not possible now", outcome.message());
     }
     Query<bool>([plan, outcome, said, now_s = ToMillis(loop.Now()) / 1000](
                     pg::Transaction& tx) { return Finish(tx, *plan, outcome, said, now_s); },
                 [this, plan, outcome](Result<bool> changed) {
                   const FunctionWork& done = plan->work;
-                  if (!changed.ok()) {
-                    log::Warning("work not ended kind={} org={} name={} error=\"{}\"", done.kind,
-                                 done.org, done.name, changed.message());
-                  } else if (*changed) {
+                  if (!changed.ok()) return PutOff(done, "not ended", changed.message());
+                  if (*changed) {
                     log::Info("work done kind={} org={} name={} ready={} reason=\"{}\"", done.kind,
                               done.org, done.name, outcome.ok(), outcome.message());
                     told();
                   }
-                  Leave();
+                  Leave(done);
                 });
   }
 
-  void Leave() {
-    --under_way;
+  // Begun again after a while, or when its lease ends, if it cannot even be given back.
+  void PutOff(const FunctionWork& work, const char* what, const std::string& error) {
+    log::Warning("work put off because=\"{}\" kind={} org={} name={} attempt={} error=\"{}\"", what,
+                 work.kind, work.org, work.name, work.attempts, error);
+    int wait = std::min(60, 1 << std::min(work.attempts, 6));
+    Query<bool>(
+        [work, wait](pg::Transaction& tx) -> Result<bool> {
+          RETURN_IF_ERROR(DelayWork(tx, work, wait, false));
+          return true;
+        },
+        [this, work](Result<bool>) { Leave(work); });
+  }
+
+  void Leave(const FunctionWork& work) {
+    under_way.erase(work.target);
     Look();
   }
 
   void Renew() {
-    if (under_way == 0) return;
-    pool.Run([owner = owner](pg::Transaction& tx) { return RenewWork(tx, owner); },
-             [](const Status&) {});
+    if (under_way.empty()) return;
+    std::vector<Uuid> targets;
+    for (const auto& [target, org] : under_way) targets.push_back(target);
+    pool.Run(
+        [owner = owner, targets](pg::Transaction& tx) { return RenewWork(tx, owner, targets); },
+        [](const Status&) {});
   }
 
   void Collect() {
@@ -512,9 +518,9 @@ struct FunctionWorker::Impl : std::enable_shared_from_this<Impl> {
   const std::string owner = Uuid::Random().ToString();
   bool started = false;
   bool stopping = false;
-  bool asking = false;  // a claim is under way
-  bool again = false;   // look once more when it is answered
-  int under_way = 0;
+  bool asking = false;                              // a claim is under way
+  bool again = false;                               // look once more when it is answered
+  std::unordered_map<Uuid, std::string> under_way;  // organisations, by the work's target
   struct Said {
     std::string text;
     bool writing = false;

@@ -62,14 +62,14 @@ class Functions : public pg::testing::OwnSchema {
 
   // `work` false: it is never begun.
   StoredEntity Make(const std::string& kind, const std::string& name, json::object document,
-                    bool work = true) {
+                    bool work = true, const std::string& org = "acme") {
     Uuid target = Uuid::Random();
     StoredEntity made;
     document["name"] = name;
     document["status"] = "INITIALIZED";
     document["internal"] = {{"target", target.ToString()}};
     In([&](pg::Transaction& tx) -> Status {
-      StoredEntity entity{kind, "acme", name, Uuid::Random(), 0, document};
+      StoredEntity entity{kind, org, name, Uuid::Random(), 0, document};
       RETURN_IF_ERROR(EntityStore(tx).Insert(entity));
       made = entity;
       return work ? AddWork(tx, entity, target) : OkStatus();
@@ -152,9 +152,10 @@ class Functions : public pg::testing::OwnSchema {
     void Find(const std::string& reference,
               std::function<void(Result<std::string>)> done) override {
       asked.push_back(reference);
-      loop->Post([done, answer = answer] { done(answer); });
+      if (!hold) loop->Post([done, answer = answer] { done(answer); });
     }
     Loop* loop = nullptr;
+    bool hold = false;  // none is answered
     Result<std::string> answer = Error{Code::kUnprocessable, "no engine"};
     std::vector<std::string> asked;
   };
@@ -299,6 +300,65 @@ TEST_F(Functions, WhatCannotBeNowIsTriedAgainAndNotForever) {
   json::object document = Settled();
   EXPECT_EQ(json::GetString(document, "status"), "ERROR");
   EXPECT_EQ(document["reason"], json::array{"no room"});
+}
+
+// As when PostgreSQL fails: nobody waits for the lease (30 s, more than Until does) to end.
+TEST_F(Functions, WhatWasNotBegunOrNotEndedIsBegunAgain) {
+  auto fail = [this](const std::function<void()>& nudge) {
+    Script(*pool_, "alter table entities rename to hidden");
+    nudge();
+    EXPECT_TRUE(Until([&] {
+      return Count("select count(*) from function_work where owner = '' and attempts > 0") == 1;
+    })) << "it was not given back";
+    Script(*pool_, "alter table hidden rename to entities");
+  };
+  MakeImage();
+  Settled(schema::kImageKind, "image");
+  runner_.hold = true;
+  MakeFunction("one", "h1");
+  fail([] {});
+  ASSERT_TRUE(Until([&] { return runner_.held.size() == 1; }));
+  runner_.hold = false;
+  fail([this] { runner_.Release(); });
+  EXPECT_EQ(json::GetString(Settled(), "status"), "READY");
+}
+
+TEST_F(Functions, AnOrganisationLeavesAPlaceToOthers) {
+  containers_.hold = true;
+  auto make = [this](const std::string& org, int number) {
+    std::string name = org + std::to_string(number);
+    Make(schema::kBaseImageKind, name, {{"language", "ruby"}, {"dockerUrl", name}}, true, org);
+  };
+  for (int i = 0; i < 8; ++i) make("acme", i);
+  ASSERT_TRUE(Until([&] { return containers_.asked.size() == 3; }));
+  make("other", 0);
+  ASSERT_TRUE(Until([&] { return containers_.asked.size() == 4; }));
+  EXPECT_EQ(containers_.asked[3], "other0");
+}
+
+TEST_F(Functions, ASourceDoesNotWaitForBuilds) {
+  if (!LanguageFault("nodejs").empty()) GTEST_SKIP() << "no nodejs";
+  ToolOptions tools{.runtimes_dir = DISPATCH_TEST_RUNTIMES,
+                    .first_uid = 1'700'000'000U + static_cast<uint32_t>(getpid()) * 16};
+  worker_.reset();
+  files_ = std::make_unique<FunctionFiles>(loop_, *pool_,
+                                           FunctionFiles::Options{directory_, std::move(tools)});
+  int begun = 0;
+  std::string ended;
+  for (int i = 0; i < 5; ++i) {
+    std::string manifest = R"({"name": "b)" + std::to_string(i) +
+                           R"(", "scripts": {"preinstall": "echo begun; sleep 100"},
+          "optionalDependencies": {"none": "file:./none"}})";
+    files_->Build(
+        {"nodejs", manifest}, [&](const std::string&) { ++begun; },
+        [&](Result<std::string> built) { ended = built.status().message(); });
+  }
+  ASSERT_TRUE(Until([&] { return begun >= 2; })) << ended;
+  NextVersion next = Next("one", "h1");
+  Result<std::string> source = Error{Code::kInternal, "none"};
+  files_->Source(next.source_digest, [&](Result<std::string> path) { source = std::move(path); });
+  EXPECT_TRUE(Until([&] { return source.ok(); }));
+  EXPECT_EQ(ended, "");
 }
 
 TEST_F(Functions, FilesAreMadeAgainAndOnce) {

@@ -21,6 +21,7 @@ constexpr size_t kForgetAtOnce = 5'000;
 // The longest that a caller is kept waiting; the gateway gives up a little later.
 constexpr std::chrono::milliseconds kMostBlocking = std::chrono::minutes(5);
 
+// To who waits for an output, one that was left out would pass for none.
 broker::RpcReply ReplyOf(const Run& run, bool without_output = false) {
   broker::RpcReply reply;
   reply.body = RunFormThatFits(run, without_output);
@@ -46,18 +47,18 @@ Result<Uuid> IdOf(const json::object& body) {
   return Error{Code::kNotFound, "a run is named by a UUID, its `name`"};
 }
 
-// To who waits for an output, one that was left out would pass for none.
-std::function<void(Result<Run>)> Answering(broker::RpcServer::Responder respond,
-                                           bool without_output = false) {
-  return [respond = std::move(respond), without_output](const Result<Run>& run) {
-    if (!run.ok()) return respond(run.error());
-    respond(ReplyOf(*run, without_output));
-  };
-}
-
 // The context that a run is kept with.
 std::string SampledIn(const schema::Request& request) {
   return IsSampled(request.traceparent) ? request.traceparent : std::string();
+}
+
+// A repeat of one that is not over yet would be run again all the same.
+Error NoKeyForBlocking() {
+  return {Code::kInvalidArgument,
+          "Idempotency-Key: only for a run that nobody waits for: leave it out, or give blocking "
+          "false",
+          false,
+          {{"blocking", "must be false with an Idempotency-Key"}}};
 }
 
 RunQuery QueryOf(const std::string& org, const json::object& body) {
@@ -82,9 +83,16 @@ RunCommands::RunCommands(Loop& loop, pg::Pool& pool, FunctionCatalog& catalog,
       options_(options) {}
 
 void RunCommands::Register(broker::RpcServer& server) {
-  server.Handle("run.create", [this](const auto& r, auto d) { Create(r, std::move(d)); });
-  server.HandleChange("run.cancel", [this](const auto& r, auto d) { Cancel(r, std::move(d)); });
-  server.Handle("run.rerun", [this](const auto& r, auto d) { Rerun(r, std::move(d)); });
+  auto answering_repeats = [&](auto handler) { return AnsweringRepeats(pool_, handler); };
+  server.Handle("run.create", answering_repeats([this](schema::Request r, Responder d) {
+                  Create(r, std::move(d));
+                }));
+  server.HandleChange("run.cancel", answering_repeats([this](schema::Request r, Responder d) {
+                        Cancel(r, std::move(d));
+                      }));
+  server.Handle("run.rerun", answering_repeats([this](schema::Request r, Responder d) {
+                  Rerun(r, std::move(d));
+                }));
   server.Handle("run.get", [this](const auto& r, auto d) { Get(r, std::move(d)); });
   server.Handle("run.list", [this](const auto& r, auto d) { List(r, std::move(d)); });
   server.Handle("run.changes", [this](const auto& r, auto d) { Changes(r, std::move(d)); });
@@ -107,21 +115,61 @@ void RunCommands::Create(const schema::Request& request, Responder respond) {
   const auto* asked = json::GetObject(*body, "run");
   auto read = ReadRunRequest(asked != nullptr ? *asked : json::object());
   if (!read.ok()) return respond(read.error());
+  if (read->blocking) {
+    if (!request.idempotency_key.empty()) return respond(NoKeyForBlocking());
+    Status admitted = AdmitBlocking(request.org);
+    if (!admitted.ok()) return respond(admitted.error());
+  }
   Run run = NewRun(request.org, json::GetString(*body, "functionName"), std::move(*read));
   run.request.traceparent = SampledIn(request);
   catalog_.Find(run.org, run.function,
-                [this, alive = std::weak_ptr(alive_), run,
+                [this, alive = std::weak_ptr(alive_), request, run,
                  respond = std::move(respond)](const auto& function) mutable {
                   if (alive.expired()) return;
                   if (!function.ok()) return respond(function.error());
                   run.function_id = (*function)->uuid;
                   run.faas_id = (*function)->version->id;
                   if (run.request.blocking) return RunNow(*function, run, std::move(respond));
-                  Keep(std::move(run), std::move(respond));
+                  Keep(request, std::move(run), std::move(respond));
                 });
 }
 
-void RunCommands::Keep(Run run, Responder respond) {
+Status RunCommands::AdmitBlocking(const std::string& org) const {
+  auto of_org = blocking_of_.find(org);
+  bool all = blocking_ >= options_.max_blocking;
+  bool ours = of_org != blocking_of_.end() && of_org->second >= options_.max_blocking_per_org;
+  if (!all && !ours) return OkStatus();
+  return {Code::kResourceExhausted,
+          fmt::format("too many runs{} are waited for: try again later, or with blocking false",
+                      all ? "" : " of this organization")};
+}
+
+void RunCommands::EndBlocking(const std::string& org) {
+  --blocking_;
+  auto of_org = blocking_of_.find(org);
+  if (--of_org->second == 0) blocking_of_.erase(of_org);
+}
+
+void RunCommands::KeepOnce(const schema::Request& request, Run run, Responder respond) {
+  pool_.Query<broker::RpcReply>(
+      [request, run = std::move(run)](pg::Transaction& tx) {
+        return Once(tx, request, [&]() -> Result<broker::RpcReply> {
+          RETURN_IF_ERROR(InsertRuns(tx, {&run}));
+          return ReplyOf(run);
+        });
+      },
+      [this, alive = std::weak_ptr(alive_),
+       respond = std::move(respond)](Result<broker::RpcReply> reply) {
+        bool kept = reply.ok();
+        respond(std::move(reply));
+        if (kept && !alive.expired()) Nudge();
+      });
+}
+
+void RunCommands::Keep(const schema::Request& request, Run run, Responder respond) {
+  if (!request.idempotency_key.empty()) {
+    return KeepOnce(request, std::move(run), std::move(respond));
+  }
   broker::RpcReply reply = ReplyOf(run);
   writer_.Write(std::move(run), [this, alive = std::weak_ptr(alive_), reply = std::move(reply),
                                  respond = std::move(respond)](const Status& kept) mutable {
@@ -133,9 +181,12 @@ void RunCommands::Keep(Run run, Responder respond) {
 
 void RunCommands::RunNow(const RunExecution::FunctionPtr& function, Run run, Responder respond) {
   RunRequest request = run.request;
+  ++blocking_;
+  ++blocking_of_[run.org];
   execution_.Execute(
       run.id, function, request, kMostBlocking,
       [this, run = std::move(run), respond = std::move(respond)](RunOutcome outcome) mutable {
+        EndBlocking(run.org);
         run.Finish(std::move(outcome), ToMicros(loop_.Now()));
         Count(run);
         // The caller learns what came of it even when that cannot be kept.
@@ -156,9 +207,14 @@ void RunCommands::Cancel(const schema::Request& request, Responder respond) {
   if (!body.ok()) return respond(body.error());
   auto id = IdOf(*body);
   if (!id.ok()) return respond(id.error());
-  pool_.Query<Run>([org = request.org, id = *id, now_us = ToMicros(loop_.Now())](
-                       pg::Transaction& tx) { return CancelRun(tx, org, id, now_us); },
-                   Answering(std::move(respond)));
+  pool_.Query<broker::RpcReply>(
+      [request, id = *id, now_us = ToMicros(loop_.Now())](pg::Transaction& tx) {
+        return Once(tx, request, [&]() -> Result<broker::RpcReply> {
+          ASSIGN_OR_RETURN(Run run, CancelRun(tx, request.org, id, now_us));
+          return ReplyOf(run);
+        });
+      },
+      std::move(respond));
 }
 
 void RunCommands::Rerun(const schema::Request& request, Responder respond) {
@@ -168,21 +224,22 @@ void RunCommands::Rerun(const schema::Request& request, Responder respond) {
   if (!id.ok()) return respond(id.error());
   pool_.Query<Run>(
       [org = request.org, id = *id](pg::Transaction& tx) { return FindRun(tx, org, id, ""); },
-      [this, alive = std::weak_ptr(alive_), traceparent = SampledIn(request),
+      [this, alive = std::weak_ptr(alive_), request,
        respond = std::move(respond)](const Result<Run>& found) mutable {
         if (alive.expired()) return;
         if (!found.ok()) return respond(found.error());
         Run run = NewRun(found->org, found->function, found->request);
         run.request.blocking = false;
-        run.request.traceparent = std::move(traceparent);
-        catalog_.Find(run.org, run.function,
-                      [this, alive, run, respond = std::move(respond)](const auto& f) mutable {
-                        if (alive.expired()) return;
-                        if (!f.ok()) return respond(f.error());
-                        run.function_id = (*f)->uuid;
-                        run.faas_id = (*f)->version->id;
-                        Keep(std::move(run), std::move(respond));
-                      });
+        run.request.traceparent = SampledIn(request);
+        catalog_.Find(
+            run.org, run.function,
+            [this, alive, request, run, respond = std::move(respond)](const auto& f) mutable {
+              if (alive.expired()) return;
+              if (!f.ok()) return respond(f.error());
+              run.function_id = (*f)->uuid;
+              run.faas_id = (*f)->version->id;
+              Keep(request, std::move(run), std::move(respond));
+            });
       });
 }
 
@@ -193,7 +250,10 @@ void RunCommands::Get(const schema::Request& request, Responder respond) {
   if (!id.ok()) return respond(id.error());
   pool_.Query<Run>([org = request.org, id = *id, function = json::GetString(*body, "functionName")](
                        pg::Transaction& tx) { return FindRun(tx, org, id, function); },
-                   Answering(std::move(respond), true));
+                   [respond = std::move(respond)](const Result<Run>& run) {
+                     if (!run.ok()) return respond(run.error());
+                     respond(ReplyOf(*run, true));
+                   });
 }
 
 void RunCommands::List(const schema::Request& request, Responder respond) {
@@ -253,39 +313,46 @@ void RunCommands::Claim() {
   if (stopping_ || claiming_) return;
   nudged_ = false;
   size_t room = options_.max_in_flight - std::min(options_.max_in_flight, running_.size());
-  auto look_again = [this, alive = std::weak_ptr(alive_)] {
-    loop_.AfterAbout(kLook, [this, alive] {
-      if (!alive.expired() && !claiming_) Claim();
-    });
-  };
-  if (room == 0) return look_again();
+  if (room == 0) return LookAgain();
   claiming_ = true;
   std::map<std::string, size_t> each;
-  for (const auto& [id, claimed] : running_) ++each[claimed->run.org + "/" + claimed->run.function];
+  std::vector<Uuid> running;
+  for (const auto& [id, claimed] : running_) {
+    ++each[claimed->run.org + "/" + claimed->run.function];
+    running.push_back(id);
+  }
   std::vector<std::string> busy;
   for (const auto& [function, count] : each) {
     if (count >= options_.max_in_flight_per_function) busy.push_back(function);
   }
   size_t most = std::min(room, options_.max_in_flight_per_function);
   pool_.Query<std::vector<ClaimedRun>>(
-      [owner = owner_, most, busy](pg::Transaction& tx) {
-        return ClaimRuns(tx, owner, most, busy);
+      [owner = owner_, most, busy, running = std::move(running)](pg::Transaction& tx) {
+        return ClaimRuns(tx, owner, most, busy, running);
       },
-      [this, alive = std::weak_ptr(alive_), most, look_again](auto claimed) {
+      [this, alive = std::weak_ptr(alive_), most](auto claimed) {
         if (alive.expired()) return;
         claiming_ = false;
         if (!claimed.ok()) {
           if (log::Sometimes("run.claim", 5)) {
             log::Warning("runs not claimed error=\"{}\"", claimed.message());
           }
-          return look_again();
+          return LookAgain();
         }
         bool more = claimed->size() == most || nudged_;
         for (ClaimedRun& run : *claimed) Begin(std::move(run));
-        if (more) return Claim();
-        look_again();
+        more ? Claim() : LookAgain();
       },
       pg::Unit::kStatement);
+}
+
+void RunCommands::LookAgain() {
+  loop_.Cancel(look_);
+  look_ = loop_.AfterAbout(kLook, [this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    look_ = kNoTimer;
+    if (!claiming_) Claim();
+  });
 }
 
 void RunCommands::Begin(ClaimedRun claimed) {
@@ -293,9 +360,8 @@ void RunCommands::Begin(ClaimedRun claimed) {
   auto kept = std::make_shared<ClaimedRun>(std::move(claimed));
   running_[id] = kept;
   if (stopping_)
-    return Settle(id, [owner = owner_, id](pg::Transaction& tx) {
-      return ReleaseRun(tx, owner, id, std::chrono::milliseconds(0));
-    });
+    return Settle(id,
+                  [owner = owner_, id](pg::Transaction& tx) { return GiveBackRun(tx, owner, id); });
   // An instance that died of it must not be followed by all others.
   if (kept->attempt > options_.max_attempts) {
     return Ended(id, SystemFailure(fmt::format("given up: {} attempts did not bring it to an end",
@@ -380,7 +446,7 @@ void RunCommands::Stop(std::function<void()> done) {
   pool_.Run(
       [owner = owner_, running = running_](pg::Transaction& tx) -> Status {
         for (const auto& [id, claimed] : running) {
-          RETURN_IF_ERROR(ReleaseRun(tx, owner, id, std::chrono::milliseconds(0)));
+          RETURN_IF_ERROR(GiveBackRun(tx, owner, id));
         }
         return {};
       },

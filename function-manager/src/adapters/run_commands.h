@@ -25,6 +25,9 @@ class RunCommands {
     size_t max_in_flight = 256;
     size_t max_in_flight_per_function = 32;
     int max_attempts = 4;  // of a run that no attempt brought to an end
+    // That somebody waits for, which hold a place among the requests of this instance for minutes.
+    size_t max_blocking = 500;
+    size_t max_blocking_per_org = 250;
   };
   RunCommands(Loop& loop, pg::Pool& pool, FunctionCatalog& catalog, RunExecution& execution,
               RunWriter& writer, Options options);
@@ -47,12 +50,16 @@ class RunCommands {
   void Get(const schema::Request& request, Responder respond);
   void List(const schema::Request& request, Responder respond);
   void Changes(const schema::Request& request, Responder respond);
-  /// Writes a run that nobody waits for, and answers with it.
-  void Keep(Run run, Responder respond);
+  /// Writes a run that nobody waits for, once for each Idempotency-Key, and answers with it.
+  void Keep(const schema::Request& request, Run run, Responder respond);
+  void KeepOnce(const schema::Request& request, Run run, Responder respond);
+  Status AdmitBlocking(const std::string& org) const;
+  void EndBlocking(const std::string& org);
   Run NewRun(const std::string& org, const std::string& function, RunRequest request) const;
 
   void Nudge();
   void Claim();
+  void LookAgain();
   void Begin(ClaimedRun claimed);
   void Ended(const Uuid& id, RunOutcome outcome);
   void Settle(const Uuid& id, std::function<Status(pg::Transaction&)> work);
@@ -67,6 +74,9 @@ class RunCommands {
   const Options options_;
   const Uuid owner_ = Uuid::Random();
   std::unordered_map<Uuid, std::shared_ptr<ClaimedRun>> running_;
+  size_t blocking_ = 0;
+  std::unordered_map<std::string, size_t> blocking_of_;  // by organisation; none is 0
+  TimerId look_ = kNoTimer;
   bool claiming_ = false;
   bool nudged_ = false;
   bool stopping_ = false;

@@ -14,6 +14,8 @@ namespace {
 
 #define DISPATCH_RUN_COLUMNS \
   " id, org, function, function_id, faas_id, status, request, outcome, executed_us, finished_us "
+// An input may have a NUL, which jsonb has no place for.
+#define DISPATCH_TAGS R"((replace(request, '\u0000', '\ufffd')::jsonb)->'tags')"
 #define DISPATCH_NOW_US " (extract(epoch from clock_timestamp()) * 1000000)::bigint "
 
 constexpr char kInsert[] = "insert into runs (" DISPATCH_RUN_COLUMNS R"()
@@ -48,7 +50,7 @@ constexpr char kChanges[] = R"(
   select id, org, function, function_id, faas_id, status, '{}',
     case when status = 'ERROR' then outcome else '{}' end, executed_us, finished_us
   from runs where org = $1 and ($2 = '' or function = $2) and ($3 = '' or status = $3)
-    and ($8 = '[]' or (request::jsonb)->'tags' @> $8::jsonb)
+    and ($8 = '[]' or )" DISPATCH_TAGS R"( @> $8::jsonb)
     and (executed_us >= $6::bigint or finished_us >= $6::bigint)
     and $4::bigint + (xmin::text::bigint - $4::bigint % 4294967296 + 6442450944) % 4294967296
       - 2147483648 between $5::bigint and $4::bigint - 1
@@ -60,6 +62,7 @@ constexpr char kClaim[] = R"(
     lease_us =)" DISPATCH_NOW_US R"(+ $2::bigint
   where id in (select id from runs where status in ('INITIALIZED', 'CREATING')
       and lease_us <)" DISPATCH_NOW_US R"(and not (org || '/' || function = any($4::text[]))
+      and not (id = any($5::uuid[]))
     order by lease_us, executed_us limit $3::int for update skip locked)
   returning)" DISPATCH_RUN_COLUMNS ", attempts";
 
@@ -72,7 +75,9 @@ constexpr char kFinish[] = R"(
   where id = $1::uuid and owner = $2::uuid and status = 'CREATING')";
 
 constexpr char kRelease[] = R"(
-  update runs set status = 'INITIALIZED', owner = null, lease_us =)" DISPATCH_NOW_US R"(+ $3::bigint
+  update runs set status = 'INITIALIZED', owner = null, lease_us =)" DISPATCH_NOW_US
+                            R"(+ $3::bigint,
+    attempts = attempts - $4::int
   where id = $1::uuid and owner = $2::uuid and status = 'CREATING')";
 
 constexpr char kCancel[] = R"(
@@ -181,7 +186,7 @@ Result<RunPage> ListRuns(pg::Transaction& tx, const RunQuery& query) {
     parameters.emplace_back(query.function);
   }
   if (!query.tags.empty()) {
-    sql += fmt::format(" and (request::jsonb)->'tags' @> ${}::jsonb", parameters.size() + 1);
+    sql += fmt::format(" and " DISPATCH_TAGS " @> ${}::jsonb", parameters.size() + 1);
     parameters.emplace_back(json::Serialize(json::value(query.tags)));
   }
   ASSIGN_OR_RETURN(auto rows, tx.Exec(sql + kListRest, parameters));
@@ -233,10 +238,11 @@ Result<RunChanges> ListRunChanges(pg::Transaction& tx, const RunQuery& query,
 }
 
 Result<std::vector<ClaimedRun>> ClaimRuns(pg::Transaction& tx, const Uuid& owner, size_t most,
-                                          const std::vector<std::string>& busy) {
+                                          const std::vector<std::string>& busy,
+                                          const std::vector<Uuid>& running) {
   std::vector<pg::Value> functions(busy.begin(), busy.end());
   ASSIGN_OR_RETURN(auto rows, tx.Exec(kClaim, {owner.ToString(), LeaseUs(), std::to_string(most),
-                                               pg::EncodeArray(functions)}));
+                                               pg::EncodeArray(functions), Uuids(running)}));
   std::vector<ClaimedRun> claimed;
   for (size_t i = 0; i < rows.size(); ++i) {
     claimed.push_back({ReadRun(rows[i]), static_cast<int>(rows[i].Int(10))});
@@ -258,8 +264,13 @@ Result<bool> FinishRun(pg::Transaction& tx, const Uuid& owner, const Run& run) {
 
 Status ReleaseRun(pg::Transaction& tx, const Uuid& owner, const Uuid& run,
                   std::chrono::milliseconds delay) {
-  return tx.Exec(kRelease, {run.ToString(), owner.ToString(), std::to_string(delay.count() * 1000)})
+  return tx
+      .Exec(kRelease, {run.ToString(), owner.ToString(), std::to_string(delay.count() * 1000), "0"})
       .status();
+}
+
+Status GiveBackRun(pg::Transaction& tx, const Uuid& owner, const Uuid& run) {
+  return tx.Exec(kRelease, {run.ToString(), owner.ToString(), "0", "1"}).status();
 }
 
 Result<Run> CancelRun(pg::Transaction& tx, const std::string& org, const Uuid& id, int64_t now_us) {

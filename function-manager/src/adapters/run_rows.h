@@ -60,16 +60,19 @@ struct ClaimedRun {
   int attempt = 1;  // from 1
 };
 /// Takes runs that nobody has, the longest waiting first, but none of the functions ("org/name")
-/// that are `busy`.
+/// that are `busy`, and none that are `running` here though their leases ended: those are renewed.
 Result<std::vector<ClaimedRun>> ClaimRuns(pg::Transaction& tx, const Uuid& owner, size_t most,
-                                          const std::vector<std::string>& busy);
+                                          const std::vector<std::string>& busy,
+                                          const std::vector<Uuid>& running);
 /// Keeps the leases of `runs`.
 Status RenewRuns(pg::Transaction& tx, const Uuid& owner, const std::vector<Uuid>& runs);
 /// Writes the end of a run that `owner` still has; false when it is another's, or cancelled.
 Result<bool> FinishRun(pg::Transaction& tx, const Uuid& owner, const Run& run);
-/// Gives a run back, to be begun again after `delay`.
+/// Gives back a run whose attempt failed, to be begun again after `delay`.
 Status ReleaseRun(pg::Transaction& tx, const Uuid& owner, const Uuid& run,
                   std::chrono::milliseconds delay);
+/// Gives back one that its owner has no time for: this was no attempt.
+Status GiveBackRun(pg::Transaction& tx, const Uuid& owner, const Uuid& run);
 /// Ends a run that has not ended, whoever has it. kConflict when it has.
 Result<Run> CancelRun(pg::Transaction& tx, const std::string& org, const Uuid& id, int64_t now_us);
 

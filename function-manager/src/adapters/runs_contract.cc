@@ -71,9 +71,10 @@ class Runs : public pg::testing::OwnSchema {
     EXPECT_TRUE(Done([run](pg::Transaction& tx) { return InsertRuns(tx, {&run}); }));
     return run;
   }
-  std::vector<ClaimedRun> Claim(const Uuid& owner, std::vector<std::string> busy = {}) {
+  std::vector<ClaimedRun> Claim(const Uuid& owner, std::vector<std::string> busy = {},
+                                std::vector<Uuid> running = {}) {
     return *In<std::vector<ClaimedRun>>(
-        [=](pg::Transaction& tx) { return ClaimRuns(tx, owner, 10, busy); });
+        [=](pg::Transaction& tx) { return ClaimRuns(tx, owner, 10, busy, running); });
   }
   Answer Sent(FunctionSender& sender, const std::string& url) {
     cloudevents::Event event;
@@ -170,6 +171,27 @@ TEST_F(Runs, ChangesAreToldOnceEach) {
   EXPECT_EQ(names(restored), Names{"hello ERROR"});
 }
 
+TEST_F(Runs, AnInputWithANulDoesNotSpoilTheList) {
+  for (char input : {'x', '\0'}) {
+    dispatch::Run run;
+    run.id = Uuid::V7(loop_.Now());
+    run.org = "acme";
+    run.function = "nul";
+    run.request.input = std::string(1, input);
+    run.request.tags = {{{"key", "colour"}, {"value", "red"}}};
+    ASSERT_TRUE(Done([&](pg::Transaction& tx) { return InsertRuns(tx, {&run}); }));
+  }
+  RunQuery query{.org = "acme", .function = "nul"};
+  query.tags = {{{"key", "colour"}, {"value", "red"}}};
+  auto page = In<RunPage>([&](pg::Transaction& tx) { return ListRuns(tx, query); });
+  ASSERT_TRUE(page.ok()) << page.message();
+  EXPECT_EQ(page->runs.size(), 2u);
+  query.since_us = 1;
+  EXPECT_TRUE(In<RunChanges>([&](pg::Transaction& tx) {
+                return ListRunChanges(tx, query, std::nullopt);
+              }).ok());
+}
+
 TEST_F(Runs, AreOnesOfOneOwnerUntilTheLeaseEnds) {
   auto run = Waiting("hello");
   Uuid first = Uuid::Random();
@@ -183,9 +205,14 @@ TEST_F(Runs, AreOnesOfOneOwnerUntilTheLeaseEnds) {
   EXPECT_TRUE(Done([](pg::Transaction& tx) {
     return tx.Exec("update runs set lease_us = 0").status();  // 30 s later
   }));
+  EXPECT_TRUE(Claim(first, {}, {run.id}).empty()) << "it runs here, only its lease ended";
   claimed = Claim(second);
   ASSERT_EQ(claimed.size(), 1u);
   EXPECT_EQ(claimed[0].attempt, 2);
+  EXPECT_TRUE(Done([&](pg::Transaction& tx) { return GiveBackRun(tx, second, run.id); }));
+  claimed = Claim(second);
+  ASSERT_EQ(claimed.size(), 1u);
+  EXPECT_EQ(claimed[0].attempt, 2) << "an instance that stops does not count";
   // The first one comes back from wherever it was: what it says no longer counts.
   claimed[0].run.Finish({}, 5);
   auto finish = [&](const Uuid& owner) {

@@ -29,7 +29,7 @@ RunError ErrorOf(const json::object& error) {
 
 FunctionAnswer ReadFunctionAnswer(const std::string& text, const std::string& who) {
   FunctionAnswer answer;
-  auto body = json::ParseObject(text);
+  auto body = json::ParseObject(text, json::kDataDepth);
   if (!body.ok()) {
     answer.outcome.error = RunError{
         kSystemError,

@@ -30,7 +30,7 @@ json::value InputOf(const cloudevents::Event& event) {
   if (!event.data || event.data->empty()) return nullptr;
   const std::string* type = event.Find("datacontenttype");
   if (type == nullptr || cloudevents::MediaType(*type).IsJson()) {
-    auto value = json::Parse(*event.data, 64);
+    auto value = json::Parse(*event.data, json::kDataDepth);
     if (value.ok()) return *value;
   }
   // A text that JSON can hold is given as one.

@@ -14,7 +14,7 @@ std::string ValidUtf8(std::string_view text) {
   std::string valid;
   valid.reserve(text.size());
   while (!text.empty()) {
-    size_t length = CharacterLength(text);
+    size_t length = text.front() == '\0' ? 0 : CharacterLength(text);
     valid += length == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(0, length);
     text.remove_prefix(length == 0 ? 1 : length);
   }

@@ -31,7 +31,6 @@ constexpr milliseconds kPause{5};
 constexpr milliseconds kCloseWait{200};
 constexpr size_t kStartLogBytes = 4096;
 constexpr size_t kMessageBytes = 16 * 1024;
-constexpr int kAnswerDepth = 64;
 constexpr int kShellSignal = 128;
 
 RunError SystemFault(std::string message) { return {"SystemError", std::move(message), {}}; }
@@ -205,7 +204,7 @@ void Worker::ReadSocket() {
 }
 
 void Worker::OnFrame(std::string_view text) {
-  auto parsed = json::Parse(text, kAnswerDepth);
+  auto parsed = json::Parse(text, json::kDataDepth);
   auto* frame = parsed.ok() ? parsed->if_object() : nullptr;
   const json::object* error = nullptr;
   switch (state_) {

@@ -145,7 +145,7 @@ Result<json::value> EndpointInput(const http::Request& request) {
   auto type = request.headers.Get("Content-Type");
   if (!type || type->empty()) return TextOf(request.body);
   if (cloudevents::MediaType(*type).IsJson()) {
-    auto value = json::Parse(request.body);
+    auto value = json::Parse(request.body, json::kBodyDepth);
     if (!value.ok()) return {Code::kInvalidArgument, "request body is not json"};
     return value;
   }

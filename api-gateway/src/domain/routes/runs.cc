@@ -63,17 +63,17 @@ void Create(const CallPtr& call, Backend& backend) {
   bool blocking = json::GetBool(*body, "blocking");
   bool tells = WantsRunStatus(call->request);
   if (tells) call->AddHeader("Preference-Applied", "run-status");
-  backend.services.Ask(call, kFunctionManager, "run.create",
-                       json::object{{"functionName", function}, {"run", std::move(*body)}},
-                       blocking ? kBlocking : kQueueing,
-                       [call, blocking, tells, knative = *bytes](const broker::RpcReply& reply) {
-                         if (!blocking) return SendRun(call, 202, reply.body);
-                         const auto* run = reply.body.if_object();
-                         int status = tells && run != nullptr ? RunStatusOf(*run) : 200;
-                         if (knative && run != nullptr)
-                           return call->SendJson(status, KnativeRunForm(*run));
-                         call->SendJson(status, reply.body);
-                       });
+  backend.services.Make(call, kFunctionManager, "run.create",
+                        json::object{{"functionName", function}, {"run", std::move(*body)}},
+                        blocking ? kBlocking : kQueueing,
+                        [call, blocking, tells, knative = *bytes](const broker::RpcReply& reply) {
+                          if (!blocking) return SendRun(call, 202, reply.body);
+                          const auto* run = reply.body.if_object();
+                          int status = tells && run != nullptr ? RunStatusOf(*run) : 200;
+                          if (knative && run != nullptr)
+                            return call->SendJson(status, KnativeRunForm(*run));
+                          call->SendJson(status, reply.body);
+                        });
 }
 
 // ?since= in unix seconds, as VMware's CLI sends it, or RFC 3339.
@@ -178,8 +178,8 @@ void AskAboutRun(const CallPtr& call, Backend& backend, std::string method, std:
           return;
         }
         if (method.empty()) return call->SendJson(status, found.body);
-        backend.services.Ask(
-            call, kFunctionManager, method, body,
+        backend.services.Make(
+            call, kFunctionManager, method, body, kQueueing,
             [call, status](const broker::RpcReply& reply) { SendRun(call, status, reply.body); });
       });
 }

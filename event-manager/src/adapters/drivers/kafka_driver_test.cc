@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "broker-adapters/kafka/internal/mock_cluster.h"
 #include "broker-adapters/kafka/kafka_broker.h"
 #include "broker-adapters/memory/memory_broker.h"
-#include "broker-adapters/testing/kafka_cluster.h"
 #include "common/testing/simulated_loop.h"
 
 namespace dispatch::kafka_driver_test {
@@ -62,8 +62,8 @@ class KafkaDriverTest : public ::testing::Test {
     ASSERT_TRUE(loop_.RunUntil(settled, 20s));
   }
 
-  broker::testing::KafkaCluster own_;
-  broker::testing::KafkaCluster other_;
+  broker::kafka::MockCluster own_;
+  broker::kafka::MockCluster other_;
   EventLoop loop_;
   testing::SimulatedLoop away_;
   Host host_{loop_};

@@ -29,7 +29,8 @@ class RunLog {
   bool cut_ = false;
 };
 
-/// `text` with each byte that is not part of valid UTF-8 replaced by U+FFFD.
+/// `text` with each byte that is not part of valid UTF-8, and each NUL, which jsonb cannot keep,
+/// replaced by U+FFFD.
 std::string ValidUtf8(std::string_view text);
 
 }  // namespace dispatch::runtime

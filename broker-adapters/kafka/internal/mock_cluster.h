@@ -10,18 +10,18 @@
 
 #include "broker-adapters/kafka/internal/handles.h"
 
-namespace dispatch::broker::testing {
+namespace dispatch::broker::kafka {
 
 /// librdkafka's own cluster, in this process.
-class KafkaCluster {
+class MockCluster {
  public:
-  KafkaCluster() {
+  MockCluster() {
     rd_kafka_conf_t* conf = rd_kafka_conf_new();
     char text[256];
     rk_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     cluster_ = rd_kafka_mock_cluster_new(rk_, 1);
   }
-  ~KafkaCluster() {
+  ~MockCluster() {
     rd_kafka_mock_cluster_destroy(cluster_);
     rd_kafka_destroy(rk_);
   }
@@ -54,7 +54,7 @@ class KafkaCluster {
  private:
   rd_kafka_t* rk_;
   rd_kafka_mock_cluster_t* cluster_;
-  std::unique_ptr<rd_kafka_t, kafka::Deleter<rd_kafka_destroy>> producer_;
+  std::unique_ptr<rd_kafka_t, Deleter<rd_kafka_destroy>> producer_;
 };
 
-}  // namespace dispatch::broker::testing
+}  // namespace dispatch::broker::kafka
