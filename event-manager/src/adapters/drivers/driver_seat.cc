@@ -174,24 +174,24 @@ void DriverSeat::WriteStatus() {
   if (telling_ || told_) return;
   telling_ = true;
   told_ = true;
-  store_.SetStatus(claimed_, status_, reason_,
-                   [this, alive = std::weak_ptr(alive_)](Result<bool> changed) {
-                     if (alive.expired()) return;
-                     telling_ = false;
-                     if (changed.ok() && *changed) committed_();
-                     if (!changed.ok() && changed.error().retryable) {
-                       told_ = false;
-                       loop_.Cancel(status_timer_);
-                       status_timer_ = loop_.After(kStatusRetry, [this] { WriteStatus(); });
-                       return;
-                     }
-                     // The same words would be refused again.
-                     if (changed.code() == Code::kInternal) {
-                       log::Warning("driver status refused org={} driver={} reason=\"{}\"",
-                                    claimed_.org, claimed_.name, changed.message());
-                     }
-                     WriteStatus();
-                   });
+  store_.SetStatus(
+      claimed_, status_, reason_, [this, alive = std::weak_ptr(alive_)](Result<bool> changed) {
+        if (alive.expired()) return;
+        telling_ = false;
+        if (changed.ok() && *changed) committed_();
+        if (!changed.ok() && changed.error().retryable) {
+          told_ = false;
+          loop_.Cancel(status_timer_);
+          status_timer_ = loop_.After(kStatusRetry, [this] { WriteStatus(); });
+          return;
+        }
+        // The same words would be refused again.
+        if (!changed.ok() && changed.code() != Code::kFenced && changed.code() != Code::kNotFound) {
+          log::Warning("driver status refused org={} driver={} reason=\"{}\"", claimed_.org,
+                       claimed_.name, changed.message());
+        }
+        WriteStatus();
+      });
 }
 
 }  // namespace dispatch
