@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "schema/cloudevents_text.h"
+
 namespace dispatch {
 
 namespace {
@@ -10,19 +12,19 @@ constexpr Duration kGather = std::chrono::milliseconds(300);
 constexpr size_t kMostLines = 100;  // each time
 constexpr size_t kMaxLine = 4096;
 
-// PostgreSQL takes UTF-8 without zeros only.
-std::string Clean(std::string line) {
-  if (line.size() > kMaxLine) line.resize(kMaxLine);
-  bool valid =
-      line.find('\0') == std::string::npos && json::Parse(json::Serialize(json::value(line))).ok();
-  if (valid) return line;
-  for (char& c : line) {
+}  // namespace
+
+std::string StorableText(std::string text, size_t most) {
+  if (text.size() > most) {
+    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80) --most;
+    text.resize(most);
+  }
+  if (text.find('\0') == text.npos && cloudevents::IsUtf8(text)) return text;
+  for (char& c : text) {
     if (static_cast<unsigned char>(c) >= 0x80 || c == '\0') c = '?';
   }
-  return line;
+  return text;
 }
-
-}  // namespace
 
 DriverLog::~DriverLog() {
   loop_.Cancel(timer_);
@@ -34,7 +36,7 @@ void DriverLog::Add(const std::string& stream, std::string line) {
     ++dropped_;
     return;
   }
-  lines_.push_back({ToMillis(loop_.Now()), stream, Clean(std::move(line))});
+  lines_.push_back({ToMillis(loop_.Now()), stream, StorableText(std::move(line), kMaxLine)});
   if (timer_ != kNoTimer) return;
   timer_ = loop_.After(kGather, [this] {
     timer_ = kNoTimer;

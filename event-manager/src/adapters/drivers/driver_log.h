@@ -10,6 +10,10 @@
 
 namespace dispatch {
 
+/// The text as PostgreSQL takes it, which wants UTF-8 without zeros: at most `most` bytes of whole
+/// characters, '?' for what is none.
+std::string StorableText(std::string text, size_t most);
+
 /// Gathers the lines of one driver and writes them a few times a second, at most so many: what a
 /// driver says without end must not fill the database. One owner.
 class DriverLog {

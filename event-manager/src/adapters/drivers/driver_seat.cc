@@ -148,7 +148,7 @@ void DriverSeat::Fail(std::string reason) {
   ready_ = false;
   Duration pause = std::min(kFirstPause * (1 << std::min(failures_, 10)), kLongestPause);
   ++failures_;
-  if (reason.size() > kMaxReason) reason.resize(kMaxReason);
+  reason = StorableText(std::move(reason), kMaxReason);
   Log("driver", fmt::format("{}; restarting in {} s", reason, pause.count() / 1'000'000));
   Tell("ERROR", fmt::format("restarting after failure {}: {}", failures_, reason));
   ++life_;
@@ -179,11 +179,16 @@ void DriverSeat::WriteStatus() {
         if (alive.expired()) return;
         telling_ = false;
         if (changed.ok() && *changed) committed_();
-        if (!changed.ok() && changed.code() != Code::kFenced && changed.code() != Code::kNotFound) {
+        if (!changed.ok() && changed.error().retryable) {
           told_ = false;
           loop_.Cancel(status_timer_);
           status_timer_ = loop_.After(kStatusRetry, [this] { WriteStatus(); });
           return;
+        }
+        // The same words would be refused again.
+        if (!changed.ok() && changed.code() != Code::kFenced && changed.code() != Code::kNotFound) {
+          log::Warning("driver status refused org={} driver={} reason=\"{}\"", claimed_.org,
+                       claimed_.name, changed.message());
         }
         WriteStatus();
       });

@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "broker-adapters/memory/memory_broker.h"
 #include "common/pg/migrations.h"
 #include "common/pg/testing/own_schema.h"
+#include "event-manager/src/adapters/drivers/driver_seat.h"
 #include "event-manager/src/adapters/drivers/driver_store.h"
 #include "schema/objects.h"
 
@@ -23,8 +25,14 @@ class DriverLeases : public pg::testing::OwnSchema {
   }
 
   StoredEntity Make(const std::string& name) {
-    StoredEntity driver{schema::kDriverKind, "acme", name,
-                        Uuid::Random(),      0,      {{"name", name}, {"status", "CREATING"}}};
+    StoredEntity driver{
+        schema::kDriverKind,
+        "acme",
+        name,
+        Uuid::Random(),
+        0,
+        {{"name", name}, {"status", "CREATING"}, {"secrets", json::array{"s"}}},
+    };
     Run([&](pg::Transaction& tx) -> Status {
       RETURN_IF_ERROR(EntityStore(tx).Insert(driver));
       return DriverStore::Put(tx, driver);
@@ -65,6 +73,10 @@ class DriverLeases : public pg::testing::OwnSchema {
       return tx.Exec("update driver_runs set expires_at = now() - interval '1 ms'").status();
     });
   }
+
+  broker::MemoryCluster kafka_{loop_, 1};
+  std::unique_ptr<broker::Broker> broker_ = kafka_.Connect("test");
+  std::unique_ptr<broker::Producer> producer_ = broker_->NewProducer({});
 };
 
 TEST_F(DriverLeases, OneOwnerAtATimeHasADriver) {
@@ -179,6 +191,33 @@ TEST_F(DriverLeases, OnlyTheNewestLinesOfALogAreKept) {
     EXPECT_TRUE(none.empty());
     return {};
   });
+}
+
+TEST_F(DriverLeases, ASeatTellsAReasonWhateverItsBytes) {
+  const std::vector<std::pair<std::string, std::string>> reasons{
+      {"m\xfc\xdf ist es", "m?? ist es"},
+      {std::string(999, 'x') + "ß", std::string(999, 'x')},
+      {std::string("a\0b", 3), "a?b"},
+  };
+  for (const auto& [given, told] : reasons) {
+    StoredEntity made = Make(Uuid::Random().ToString());
+    DriverStore store(*pool_, made.name, 60s);
+    auto owned = Turn(store);
+    ASSERT_EQ(owned.size(), 1);
+    DriverFactory factory;
+    factory.secrets = [&, reason = given](const auto&, const auto&, auto done) {
+      loop_.Post([=] { done(Error{Code::kNotFound, reason}); });
+    };
+    bool committed = false;
+    DriverSeat seat(loop_, *producer_, store, factory, owned[0], [&] { committed = true; });
+    ASSERT_TRUE(loop_.RunUntil([&] { return committed; }, 5s)) << told;
+    Run([&](pg::Transaction& tx) -> Status {
+      ASSIGN_OR_RETURN(auto stored, EntityStore(tx).Lock(schema::kDriverKind, "acme", made.name));
+      EXPECT_EQ(stored.document["reason"],
+                json::value(json::array{"restarting after failure 1: " + told}));
+      return {};
+    });
+  }
 }
 
 }  // namespace

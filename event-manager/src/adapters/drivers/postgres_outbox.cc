@@ -172,6 +172,7 @@ Status PostgresSource::Shared::Connect() {
                                        {"keepalives_interval", "3"},
                                        {"keepalives_count", "3"},
                                        {"passfile", "/dev/null"},
+                                       {"client_encoding", "UTF8"},
                                        {"application_name", "dispatch-driver"}});
   std::vector<const char*> names;
   std::vector<const char*> values;
