@@ -159,6 +159,19 @@ TEST_F(Hostile, InfiniteLoops) {
       "FunctionError: Function execution exceeded the timeout");
 }
 
+TEST_F(Hostile, LoopsInAsManyWorkersAsThereAreLeaveOneToOthers) {
+  options_.max_workers = 8;
+  neighbour_->org = "neighbour";
+  auto version = Python("def handle(ctx, payload):\n  while True: pass\n");
+  version->concurrency = 64;
+  std::vector<std::shared_ptr<std::optional<RunOutcome>>> attacks;
+  for (int i = 0; i < 64; ++i) attacks.push_back(Begin(version, nullptr, 10min));
+  ASSERT_TRUE(Until([&] { return runner().stats().busy == 6; }));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Failure(Run(neighbour_, i)), "");
+  EXPECT_FALSE(attacks[0]->has_value());
+  EXPECT_EQ(runner().stats().busy, 6);
+}
+
 TEST_F(Hostile, NetworkIsOutOfReach) {
   auto version = Python(
       "import os, socket\n"

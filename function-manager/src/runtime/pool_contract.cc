@@ -76,6 +76,52 @@ TEST_F(Pool, AVersionWithoutAWorkerGetsTheNextPlace) {
   for (auto& run : runs) EXPECT_EQ(Failure(Await(run)), "");
 }
 
+TEST_F(Pool, AnOrganisationHasThreeQuartersOfTheWorkersAtMost) {
+  options_.max_workers = 4;
+  auto busy = Python(kPython);
+  auto warm = Python(kPython);
+  auto other = Python(kPython);
+  busy->concurrency = 64;
+  other->org = "other";
+  EXPECT_EQ(Failure(Run(warm)), "");
+  std::vector<std::shared_ptr<std::optional<RunOutcome>>> runs;
+  for (int i = 0; i < 8; ++i) runs.push_back(Begin(busy, 100, 20s));
+  ASSERT_TRUE(Until([&] { return runner().stats().busy == 3; }));
+  EXPECT_EQ(runner().stats().workers, 4) << "one is idle, in nobody's way";
+  auto held = Begin(warm);
+  EXPECT_EQ(Failure(Run(other)), "");
+  EXPECT_EQ(runner().stats().busy, 3);
+  EXPECT_FALSE(held->has_value());
+  EXPECT_FALSE(runs[0]->has_value()) << "they ended before the other organisation's run";
+}
+
+TEST_F(Pool, WhatAnOrganisationsShareHeldGoesOnInItsOrder) {
+  options_.max_workers = 2;  // one of each organisation
+  auto busy = Python(kPython);
+  auto next = Python(kPython);
+  std::vector<std::shared_ptr<std::optional<RunOutcome>>> runs;
+  for (int i = 0; i < 2; ++i) runs.push_back(Begin(busy, 0.05));
+  auto waits = Begin(next);
+  for (int i = 0; i < 20; ++i) runs.push_back(Begin(busy, 0.05));
+  EXPECT_EQ(Failure(Await(waits)), "");
+  EXPECT_FALSE(runs.back()->has_value()) << "all of the busy version's runs came before it";
+  for (auto& run : runs) EXPECT_EQ(Failure(Await(run)), "");
+  EXPECT_EQ(runner().stats().started, 2U) << "idle ones were ended for nobody";
+}
+
+TEST_F(Pool, RunsThatWaitedInVainAreInNobodysWay) {
+  options_.max_workers = 1;
+  auto busy = Python(kPython);
+  auto first = Begin(busy, 0.5);
+  ASSERT_TRUE(Until([&] { return runner().stats().busy == 1; }));
+  std::vector<std::shared_ptr<std::optional<RunOutcome>>> late;
+  for (int i = 0; i < 3; ++i) late.push_back(Begin(Python(kPython), nullptr, 50ms));
+  auto second = Begin(busy);
+  auto other = Begin(Python(kPython));
+  for (auto& run : late) EXPECT_THAT(Failure(Await(run)), HasSubstr("Did not invoke"));
+  for (auto& run : {first, second, other}) EXPECT_EQ(Failure(Await(run)), "");
+}
+
 TEST_F(Pool, IdleAndRetiredWorkersEnd) {
   options_.idle = 100ms;
   auto version = Python(kPython);

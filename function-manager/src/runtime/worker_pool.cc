@@ -26,7 +26,10 @@ RunOutcome Failure(std::string type, std::string message) {
 
 struct WorkerPool::Impl {
   Impl(EventLoop& loop, Options options, WorkerMaker& maker)
-      : loop_(loop), options_(options), maker_(maker) {}
+      : loop_(loop),
+        options_(options),
+        most_of_org_(std::max(1, options.max_workers * 3 / 4)),
+        maker_(maker) {}
 
   ~Impl() {
     loop_.Cancel(sweep_);
@@ -132,6 +135,8 @@ struct WorkerPool::Impl {
     std::optional<Job> job;
     TimerId timer = kNoTimer;  // of the start, then of the run
     SteadyTime idle_since{};
+
+    bool idle() const { return worker->usable() && !loading; }
   };
 
   /// Runs `task` in a later turn, unless this is gone by then: callers hear nothing inside a call.
@@ -191,6 +196,7 @@ struct WorkerPool::Impl {
   /// Gives the waiting jobs of a pool to its idle workers, and starts workers for the others.
   void Schedule(Pool& pool) {
     while (!pool.queue.empty()) {
+      if (HasItsShare(pool)) return AwaitRoom(pool);
       if (uint64_t key = LastIdle(pool); key != 0) {
         Give(pool, key);
         continue;
@@ -200,20 +206,33 @@ struct WorkerPool::Impl {
       bool full = static_cast<int>(pool.workers.size()) >= std::max(pool.version->concurrency, 1);
       if (full || loading >= pool.queue.size()) return;
       if (static_cast<int>(workers_.size()) >= options_.max_workers) {
-        if (!std::exchange(pool.wants_room, true)) rooms_.push_back(pool.version->id);
+        AwaitRoom(pool);
         return MakeRoom();
       }
       StartWorker(pool);
     }
   }
 
+  void AwaitRoom(Pool& pool) {
+    if (!std::exchange(pool.wants_room, true)) rooms_.push_back(pool.version->id);
+  }
+
+  /// Whether as many workers of its organisation are at work, or begin or end, as may be. Idle ones
+  /// are in nobody's way.
+  bool HasItsShare(const Pool& pool) const {
+    int count = 0;
+    for (const auto& [key, slot] : workers_) {
+      count += !slot.idle() && pools_.at(slot.version).version->org == pool.version->org;
+    }
+    return count >= most_of_org_;
+  }
+
   /// The one that was used last, so that those which are not needed come to their end.
-  uint64_t LastIdle(const Pool& pool) {
+  uint64_t LastIdle(const Pool& pool) const {
     uint64_t best = 0;
     for (uint64_t key : pool.workers) {
       const Slot& slot = workers_.at(key);
-      if (slot.worker->usable() && !slot.loading &&
-          (best == 0 || slot.idle_since > workers_.at(best).idle_since)) {
+      if (slot.idle() && (best == 0 || slot.idle_since > workers_.at(best).idle_since)) {
         best = key;
       }
     }
@@ -336,6 +355,8 @@ struct WorkerPool::Impl {
     Pool& pool = pools_.at(slot.version);
     slot.idle_since = loop_.Steady();
     if (OthersStarve(pool)) return slot.worker->End();
+    GiveRoom();
+    if (!slot.idle()) return;
     if (!pool.queue.empty()) return Schedule(pool);
     if (pool.retired) return slot.worker->End();
     if (!rooms_.empty()) MakeRoom();
@@ -348,6 +369,7 @@ struct WorkerPool::Impl {
     for (const Uuid& id : rooms_) {
       auto it = pools_.find(id);
       if (it == pools_.end() || it->second.queue.empty() || !it->second.workers.empty()) continue;
+      if (HasItsShare(it->second)) continue;
       if (pool.queue.empty() || it->second.queue.front().asked < pool.queue.front().asked)
         return true;
     }
@@ -362,8 +384,8 @@ struct WorkerPool::Impl {
     return count;
   }
 
-  /// Ends the worker that has been idle longest, for those who wait for a place.
-  void MakeRoom() {
+  /// Those who wait for a place no more: their runs went past their deadlines.
+  void DropRooms() {
     std::erase_if(rooms_, [this](const Uuid& id) {
       auto it = pools_.find(id);
       if (it == pools_.end()) return true;
@@ -371,33 +393,48 @@ struct WorkerPool::Impl {
       it->second.wants_room = false;
       return true;
     });
-    if (EndingWorkers() >= rooms_.size()) return;
+  }
+
+  /// Ends the worker that has been idle longest, for those who wait for a place.
+  void MakeRoom() {
+    DropRooms();
+    auto held = std::count_if(rooms_.begin(), rooms_.end(),
+                              [this](const Uuid& id) { return HasItsShare(pools_.at(id)); });
+    if (EndingWorkers() + static_cast<size_t>(held) >= rooms_.size()) return;
     Slot* oldest = nullptr;
     for (auto& [key, slot] : workers_) {
-      if (!slot.worker->usable() || slot.loading || !pools_.at(slot.version).queue.empty())
-        continue;
+      const Pool& pool = pools_.at(slot.version);
+      if (!slot.idle() || (!pool.queue.empty() && !HasItsShare(pool))) continue;
       if (oldest == nullptr || slot.idle_since < oldest->idle_since) oldest = &slot;
     }
     if (oldest != nullptr) oldest->worker->End();
   }
 
+  /// To those who wait and can go on now, in their order.
   void GiveRoom() {
-    for (size_t left = rooms_.size();
-         left > 0 && static_cast<int>(workers_.size()) < options_.max_workers; --left) {
-      Uuid id = rooms_.front();
-      rooms_.pop_front();
-      auto it = pools_.find(id);
-      if (it == pools_.end()) continue;
-      it->second.wants_room = false;
-      Schedule(it->second);
+    DropRooms();
+    for (size_t next = 0; next < rooms_.size();) {
+      Pool& pool = pools_.at(rooms_[next]);
+      if (!CanGoOn(pool)) {
+        ++next;
+        continue;
+      }
+      rooms_.erase(rooms_.begin() + static_cast<ptrdiff_t>(next));
+      pool.wants_room = false;
+      Schedule(pool);  // where it cannot go on, it waits behind the others
     }
+  }
+
+  bool CanGoOn(const Pool& pool) const {
+    bool place = static_cast<int>(workers_.size()) < options_.max_workers || LastIdle(pool) != 0;
+    return place && !HasItsShare(pool);
   }
 
   void EndIdle(Pool& pool) {
     if (!pool.queue.empty()) return;
     for (uint64_t key : pool.workers) {
       Slot& slot = workers_.at(key);
-      if (slot.worker->usable() && !slot.loading) slot.worker->End();
+      if (slot.idle()) slot.worker->End();
     }
   }
 
@@ -420,7 +457,7 @@ struct WorkerPool::Impl {
           sweep_ = kNoTimer;
           SteadyTime now = loop_.Steady();
           for (auto& [key, slot] : workers_) {
-            if (slot.worker->usable() && !slot.loading && now - slot.idle_since >= options_.idle) {
+            if (slot.idle() && now - slot.idle_since >= options_.idle) {
               slot.worker->End();
             }
           }
@@ -431,6 +468,7 @@ struct WorkerPool::Impl {
 
   EventLoop& loop_;
   const Options options_;
+  const int most_of_org_;  // workers at work: the others have the rest
   WorkerMaker& maker_;
   std::unordered_map<Uuid, Pool> pools_;
   std::unordered_map<uint64_t, Slot> workers_;

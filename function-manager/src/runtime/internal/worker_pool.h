@@ -59,7 +59,8 @@ class WorkerMaker {
 
 /// The workers of all versions: started when a run needs one, kept while runs come, ended when
 /// idle, retired, or needed by another version. Fair between versions when there are no more to be
-/// had: one that has none at all comes before the later runs of others.
+/// had: one that has none at all comes before the later runs of others. No organisation has more
+/// than three quarters of them at work.
 class WorkerPool : public Runner {
  public:
   struct Options {
