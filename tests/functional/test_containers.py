@@ -127,6 +127,15 @@ def test_a_container_that_ends_says_why(org, function):
     assert output(org, function, "echo")["payload"]
 
 
+def test_its_last_answer_counts(org, engine, function):
+    """It ends before anybody could know that it wrote nothing more."""
+    if not isinstance(engine, FakeEngine):
+        pytest.skip("its containers may go on to end for a while")
+    for _ in range(5):
+        assert output(org, function, "last") == "last words"
+        eventually(lambda: not engine.containers, "its end is known")
+
+
 def test_memory_is_bounded(org, make):
     called = make(limits={"memory": "64Mi"})
     error = run(org, called, {"do": "bomb"})["error"]

@@ -14,17 +14,28 @@ from lib.wait import eventually
 from test_functions import BASE, FUNCTION, IMAGE, archive, ready
 
 RUNS = "/v1/runs"
-SLOW = 'import time\n\ntime.sleep(3)\n\n\ndef handle(ctx, payload):\n    return "%s"\n'
+SLOW = 'import time\n\ntime.sleep(6)\n\n\ndef handle(ctx, payload):\n    return "%s"\n'
 
 
 @pytest.fixture(scope="module")
 def image(org, name):
     """A function to make of a source, with an image of Python."""
+    return python_image(org, name)
+
+
+def python_image(client, name) -> str:
     base, called = name("base"), name("image")
-    org.post(BASE, {"name": base, "dockerUrl": "x/python3-base:1"}, expect=201)
-    org.post(IMAGE, {"name": called, "baseImageName": base}, expect=201)
-    assert ready(org, f"{IMAGE}/{called}")["status"] == "READY"
+    client.post(BASE, {"name": base, "dockerUrl": "x/python3-base:1"}, expect=201)
+    client.post(IMAGE, {"name": called, "baseImageName": base}, expect=201)
+    assert ready(client, f"{IMAGE}/{called}")["status"] == "READY"
     return called
+
+
+def make_function(client, called: str, image: str, text: str, **fields) -> None:
+    body = {"name": called, "image": image, "source": archive({"./f.py": text}), **fields}
+    client.post(FUNCTION, body, expect=201)
+    shown = ready(client, f"{FUNCTION}/{called}")
+    assert shown["status"] == "READY", shown["reason"]
 
 
 @pytest.fixture
@@ -32,12 +43,8 @@ def make(org, name, image):
     made = []
 
     def function(text: str, **fields) -> str:
-        called = name("fn")
-        body = {"name": called, "image": image, "source": archive({"./f.py": text}), **fields}
-        org.post(FUNCTION, body, expect=201)
-        made.append(called)
-        shown = ready(org, f"{FUNCTION}/{called}")
-        assert shown["status"] == "READY", shown["reason"]
+        made.append(called := name("fn"))
+        make_function(org, called, image, text, **fields)
         return called
 
     yield function
@@ -119,15 +126,17 @@ def test_secrets_of_every_source_reach_the_function(stack, org, topic, subscribe
     )
     seen += command_lines()
     org.delete(f"/v1/event/subscriptions/{subscription}", expect=200)
-    if not dumped:
-        return
-    assert not (where := found_in(stack, [value.encode() for value in values.values()], seen))
+    secrets = [value.encode() for value in values.values()]
+    assert b"bwrap" in seen, "nobody looked while a function ran"
+    assert not [value for value in secrets if value in seen], "a secret is in a command line"
+    if dumped:
+        assert not (where := found_in(stack, secrets))
 
 
-def found_in(stack, values: list[bytes], seen: bytes) -> list[str]:
-    """Where one of the values is: processes, topics, logs, tables, files of functions."""
+def found_in(stack, values: list[bytes]) -> list[str]:
+    """Where one of the values is: topics, logs, tables, files of functions."""
     forms = values + [value.hex().encode() for value in values] + [b64 for v in values for b64 in base64_of(v)]
-    where = ["/proc/*/cmdline"] if any(value in seen for value in values) else []
+    where = []
     for called in topics(stack.kafka_brokers):
         for record in read_all(stack.kafka_brokers, called):
             whole = (record.key() or b"") + (record.value() or b"") + repr(record.headers()).encode()
@@ -246,12 +255,12 @@ class Midst:
 
     def begin_build(self):
         # Its name makes it one that was never built before.
-        manifest = '{"name": "%s", "scripts": {"preinstall": "sleep 4"}, "dependencies": {"ms": "2.1.3"}}' % self.build
+        manifest = '{"name": "%s", "scripts": {"preinstall": "sleep 9"}, "dependencies": {"ms": "2.1.3"}}' % self.build
         body = {"name": self.build, "baseImageName": self.nodejs, "runtimeDependencies": {"manifest": manifest}}
         self.org.post(IMAGE, body, expect=201)
 
     def building(self):
-        return b"sleep\x004" in command_lines()
+        return b"sleep\x009" in command_lines()
 
     def begin_create(self):
         body = {"name": self.new, "image": self.image, "source": archive({"./f.py": SLOW % "new"})}
@@ -281,8 +290,8 @@ class Midst:
     def kill(self):
         pid = self.stack.pid("function-manager")
         self.stack.kill("function-manager")
-        self.stack.restart("function-manager")
         leases_end(self.stack)
+        self.stack.restart("function-manager")
         return pid
 
     def all_is_well(self, killed: int):
@@ -307,7 +316,7 @@ class Midst:
         eventually(lambda: not control_groups(killed), "no control group is left")
 
 
-RUN_SLOWLY = "import time\n\n\ndef handle(ctx, payload):\n    time.sleep(2)\n    return 'ran'\n"
+RUN_SLOWLY = "import time\n\n\ndef handle(ctx, payload):\n    time.sleep(6)\n    return 'ran'\n"
 STEPS = ("build", "create", "update", "run")
 DOING = {"build": "building", "create": "creating", "update": "updating", "run": "running"}
 
@@ -321,10 +330,11 @@ def midst(healthy, org, name, make, image):
 
 @pytest.mark.disruptive
 def test_a_kill_in_the_midst_of_everything(midst):
-    for step in STEPS:
+    midst.begin_build()  # npm takes its time to begin, the others do not
+    eventually(midst.building, "build is under way", 20)
+    for step in STEPS[1:]:
         getattr(midst, f"begin_{step}")()
-    for step in STEPS:
-        eventually(getattr(midst, DOING[step]), f"{step} is under way", 20)
+    eventually(lambda: all(getattr(midst, doing)() for doing in DOING.values()), "all are under way at once", 5)
     killed = midst.kill()
     midst.all_is_well(killed)
     assert run(midst.org, midst.changed)["output"] == "changed"
@@ -374,3 +384,18 @@ def test_a_neighbour_keeps_its_pace(org, make, kind):
     beside = p99()
     attack.join()
     assert beside <= 2 * alone + 0.02, f"{beside * 1000:.1f} ms, alone {alone * 1000:.1f} ms"
+
+
+@pytest.mark.long
+def test_a_neighbour_runs_beside_as_many_loops_as_may_be(org, fresh_org, name, make):
+    """No organisation gets all workers: those of another are answered, also the first of a function."""
+    called = name("fn")
+    make_function(fresh_org, called, python_image(fresh_org, name), HOSTILE["endless loop"],
+                  timeout=25_000, limits={"cpu": "50m", "concurrency": 64})  # fmt: skip
+    attack = [run(fresh_org, called, expect=202, blocking=False)["name"] for _ in range(64)]
+    neighbour = make("def handle(ctx, payload):\n    return 1\n")
+    for _ in range(50):
+        assert run(org, neighbour)["output"] == 1
+    ended = [id_ for id_ in attack if fresh_org.get(f"{RUNS}/{id_}", expect=200).json()["finishedTime"]]
+    assert not ended, "the attack was over before"
+    fresh_org.delete(f"{FUNCTION}/{called}", expect=200)

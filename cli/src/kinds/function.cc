@@ -106,7 +106,7 @@ Kind FunctionKind() {
                  .help = "process (default with --image) or http (default with --url)"},
                 {.name = "timeout",
                  .value = "DURATION",
-                 .help = "of one run; a bare number is milliseconds"},
+                 .help = "of one run, 15m at most (1h with --url); a bare number is milliseconds"},
                 ApplicationFlag(),
                 TagFlag()},
       .fill = Fill,

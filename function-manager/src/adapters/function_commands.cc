@@ -32,6 +32,7 @@ json::object HttpDocument(const FunctionRequest& request) {
   return document;
 }
 
+// Unpacks it: not on the loop.
 Status CheckSource(const FunctionRequest& request) {
   if (request.source.empty()) return {};
   return ReadArchive(request.source).status();
@@ -124,11 +125,11 @@ void FunctionCommands::Create(const schema::Request& request, Responder respond)
   auto asked = ReadFunctionRequest(request.body);
   if (!asked.ok()) return respond(asked.error());
   if (asked->hosted() && !asked->has_source()) return respond(SourceMissing());
-  if (Status source = CheckSource(*asked); !source.ok()) return respond(source.error());
   AnswerWithEntity(
       pool_, request,
       [asked = std::move(*asked), org = request.org, uuid = Uuid::V7(loop_.Now()),
        now_s = ToMillis(loop_.Now()) / 1000](pg::Transaction& tx) -> Result<StoredEntity> {
+        RETURN_IF_ERROR(CheckSource(asked));
         EntityStore store(tx);
         StoredEntity entity{kFunctionKind, org, asked.name, uuid, 0, {}};
         if (!asked.hosted()) {
@@ -154,11 +155,11 @@ void FunctionCommands::Create(const schema::Request& request, Responder respond)
 void FunctionCommands::Update(const schema::Request& request, Responder respond) {
   auto asked = ReadFunctionRequest(request.body);
   if (!asked.ok()) return respond(asked.error());
-  if (Status source = CheckSource(*asked); !source.ok()) return respond(source.error());
   AnswerWithEntity(
       pool_, request,
       [asked = std::move(*asked), org = request.org, if_match = request.if_match,
        now_s = ToMillis(loop_.Now()) / 1000](pg::Transaction& tx) -> Result<StoredEntity> {
+        RETURN_IF_ERROR(CheckSource(asked));
         EntityStore store(tx);
         // An image before its functions, as in deleting one.
         StoredEntity image;

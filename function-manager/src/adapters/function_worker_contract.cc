@@ -311,6 +311,8 @@ TEST_F(Functions, WhatWasNotBegunOrNotEndedIsBegunAgain) {
       return Count("select count(*) from function_work where owner = '' and attempts > 0") == 1;
     })) << "it was not given back";
     Script(*pool_, "alter table hidden rename to entities");
+    Script(*pool_, "update function_work set due = now()");
+    worker_->Nudge();
   };
   MakeImage();
   Settled(schema::kImageKind, "image");
@@ -321,6 +323,23 @@ TEST_F(Functions, WhatWasNotBegunOrNotEndedIsBegunAgain) {
   runner_.hold = false;
   fail([this] { runner_.Release(); });
   EXPECT_EQ(json::GetString(Settled(), "status"), "READY");
+}
+
+// A claim whose answer was lost is nobody's, though its row names an owner.
+TEST_F(Functions, OnlyWhatIsUnderWayIsRenewed) {
+  Uuid known = Uuid::Random();
+  for (const Uuid& target : {known, Uuid::Random()}) {
+    In([&](pg::Transaction& tx) -> Status {
+      StoredEntity entity{schema::kImageKind, "acme", "i", Uuid::Random(), 0, {}};
+      RETURN_IF_ERROR(AddWork(tx, entity, target));
+      ASSIGN_OR_RETURN(auto claimed, ClaimWork(tx, "me", {}, 1));
+      EXPECT_TRUE(claimed && claimed->target == target);
+      return {};
+    });
+  }
+  Script(*pool_, "update function_work set leased_until = now() + interval '1 s'");
+  In([&](pg::Transaction& tx) { return RenewWork(tx, "me", {known}); });
+  EXPECT_EQ(Count("select count(*) from function_work where leased_until > now() + '9 s'"), 1);
 }
 
 TEST_F(Functions, AnOrganisationLeavesAPlaceToOthers) {

@@ -6,6 +6,7 @@
 
 #include "common/config.h"
 #include "common/crypto.h"
+#include "function-manager/src/domain/runner.h"
 #include "schema/objects.h"
 #include "schema/request_reader.h"
 
@@ -17,7 +18,7 @@ using std::chrono::milliseconds;
 
 constexpr size_t kMaxSchema = 64 * 1024;
 constexpr size_t kMaxNames = 64;
-constexpr int64_t kMaxTimeoutMs = 3'600'000;
+constexpr milliseconds kLongestOfUrl = std::chrono::hours(1);
 constexpr int64_t kMinMemory = int64_t{16} << 20;
 constexpr int64_t kMaxMemory = int64_t{64} << 30;
 
@@ -98,9 +99,8 @@ json::object Limits(schema::RequestReader& reader) {
 }
 
 // Milliseconds, VMware's form, or a duration.
-int64_t TimeoutMs(schema::RequestReader& reader) {
-  return reader.Duration("timeout", milliseconds(0), milliseconds(0), milliseconds(kMaxTimeoutMs))
-      .count();
+int64_t TimeoutMs(schema::RequestReader& reader, milliseconds most) {
+  return reader.Duration("timeout", milliseconds(0), milliseconds(0), most).count();
 }
 
 std::string Source(schema::RequestReader& reader) {
@@ -119,7 +119,7 @@ std::string Source(schema::RequestReader& reader) {
 
 void ReadHttp(schema::RequestReader& reader, json::object& fields) {
   fields["url"] = reader.RequiredUrl("url");
-  int64_t timeout = TimeoutMs(reader);
+  int64_t timeout = TimeoutMs(reader, kLongestOfUrl);
   if (timeout > 0) fields["timeout"] = FormatDuration(milliseconds(timeout));
 }
 
@@ -133,7 +133,7 @@ void ReadHosted(schema::RequestReader& reader, FunctionRequest& request) {
   fields["schema"] = Schemas(reader);
   fields["secrets"] = Names(reader, "secrets");
   fields["services"] = Names(reader, "services");
-  fields["timeout"] = TimeoutMs(reader);
+  fields["timeout"] = TimeoutMs(reader, kLongestRun);
   fields["limits"] = Limits(reader);
   fields["network"] = reader.Bool("network", false);
   request.source = Source(reader);

@@ -10,9 +10,9 @@ namespace dispatch {
 /// A function as a user describes it.
 struct FunctionRequest {
   std::string name;
-  /// Of runtime `http`: url, timeout (a duration). Of others: image, handler, schema, secrets,
-  /// services, timeout (ms), limits {memory, cpu, concurrency}, network. Of both: runtime, tags.
-  /// Defaults are filled in.
+  /// Of runtime `http`: url, timeout (a duration, at most an hour). Of others: image, handler,
+  /// schema, secrets, services, timeout (ms, at most kLongestRun), limits {memory, cpu,
+  /// concurrency}, network. Of both: runtime, tags. Defaults are filled in.
   json::object fields;
   std::string source;         // the archive's bytes; empty: as before (only in an update), or http
   std::string source_digest;  // in its place: of one that came in pieces (SourceUploads)

@@ -32,6 +32,9 @@ struct FunctionVersion {
   int32_t concurrency = 1;                // workers at most
 };
 
+/// No run takes longer, whatever its own timeout says.
+inline constexpr std::chrono::milliseconds kLongestRun = std::chrono::minutes(15);
+
 /// Context keys are VMware's: secrets, event, httpContext, serviceBindings, deadline.
 struct RunInput {
   json::object context;

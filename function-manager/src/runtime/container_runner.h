@@ -22,9 +22,9 @@ struct ContainerRunnerOptions {
   size_t max_queue = 100;     // runs of one version that wait for a container
   size_t log_bytes = 262144;  // of one run, both streams
   size_t answer_bytes = 8 * 1024 * 1024;
-  std::chrono::milliseconds idle{300'000};     // a container with nothing to do ends
-  std::chrono::milliseconds start{60'000};     // until its server is healthy
-  std::chrono::milliseconds longest{900'000};  // a run, whatever its own timeout says
+  std::chrono::milliseconds idle{300'000};  // a container with nothing to do ends
+  std::chrono::milliseconds start{60'000};  // until its server is healthy
+  std::chrono::milliseconds longest = kLongestRun;
 };
 
 /// Runs functions whose language is `container` in containers of an OCI engine (decision 0021):

@@ -20,7 +20,8 @@ constexpr milliseconds kHealthAnswer{5'000};
 constexpr milliseconds kLogsBehind{50};
 constexpr milliseconds kEndBehind{500};
 constexpr milliseconds kRemoveAgain{1'000};
-constexpr int kRemoveTries = 30;
+constexpr milliseconds kRemoveLater{30'000};
+constexpr int kRemoveSoon = 30;  // times; then later, for as long as it takes: it may run on
 constexpr size_t kStartLogBytes = 4096;
 constexpr size_t kMostUnread = 1024 * 1024;
 constexpr int64_t kMiB = 1024 * 1024;
@@ -85,7 +86,7 @@ void ContainerWorker::Create(bool pulled) {
 
 void ContainerWorker::OnCreated(std::string id) {
   id_ = std::move(id);
-  if (state_ == State::kEnding) return Remove(kRemoveTries);
+  if (state_ == State::kEnding) return Remove(1);
   Attach([this] { StartContainer(); });
 }
 
@@ -251,20 +252,23 @@ void ContainerWorker::Answer(RunOutcome outcome, bool has_logs) {
     state_ = State::kIdle;
     return events_.answered(std::move(outcome));
   }
-  auto tell = [this, kept = std::make_shared<RunOutcome>(std::move(outcome))] {
-    log_->Finish();
-    kept->out = std::move(log_->out);
-    kept->err = std::move(log_->err);
-    kept->logs_cut = log_->cut();
-    log_.reset();
-    if (state_ == State::kBusy) state_ = State::kIdle;
-    events_.answered(std::move(*kept));
-  };
-  if (state_ == State::kEnding) return tell();
-  timer_ = loop_.After(kLogsBehind, [this, tell] {
+  answer_ = std::move(outcome);
+  timer_ = loop_.After(kLogsBehind, [this] {
     timer_ = kNoTimer;
-    if (state_ == State::kBusy) tell();
+    state_ = State::kIdle;
+    Tell();
   });
+}
+
+void ContainerWorker::Tell() {
+  RunOutcome outcome = std::move(*answer_);
+  answer_.reset();
+  log_->Finish();
+  outcome.out = std::move(log_->out);
+  outcome.err = std::move(log_->err);
+  outcome.logs_cut = log_->cut();
+  log_.reset();
+  events_.answered(std::move(outcome));
 }
 
 void ContainerWorker::Explain(const std::string& otherwise) {
@@ -297,7 +301,7 @@ void ContainerWorker::Break(RunError error) {
   State before = std::exchange(state_, State::kEnding);
   loop_.Cancel(std::exchange(timer_, kNoTimer));
   if (!id_.empty()) {
-    Remove(kRemoveTries);
+    Remove(1);
   } else if (!asked_) {
     timer_ = loop_.After(Duration(0), [this] {
       timer_ = kNoTimer;
@@ -305,26 +309,30 @@ void ContainerWorker::Break(RunError error) {
     });
   }  // else it is being made, and removed then
   if (before == State::kBusy) {
-    RunOutcome outcome;
-    outcome.error = std::move(error);
-    Answer(std::move(outcome), false);
+    // What it answered stays its answer when it ends, or is ended, before its log is all there.
+    if (!answer_) {
+      answer_.emplace();
+      answer_->error = std::move(error);
+      answer_->elapsed = loop_.Steady() - began_;
+    }
+    Tell();
   } else if (before == State::kStarting || before == State::kLoading) {
     events_.failed(std::move(error));
   }
 }
 
-void ContainerWorker::Remove(int tries) {
-  engine_.Remove(id_, Guard([this, tries](const Status& removed) {
+void ContainerWorker::Remove(int time) {
+  engine_.Remove(id_, Guard([this, time](const Status& removed) {
                    if (removed.ok()) return events_.ended();
-                   if (tries <= 1) {
-                     log::Warning("container not removed id={} reason=\"{}\"", id_,
-                                  removed.message());
-                     return events_.ended();
+                   if (time % kRemoveSoon == 0) {
+                     log::Warning("container not removed yet id={} tried={} reason=\"{}\"", id_,
+                                  time, removed.message());
                    }
-                   timer_ = loop_.After(kRemoveAgain, [this, tries] {
-                     timer_ = kNoTimer;
-                     Remove(tries - 1);
-                   });
+                   timer_ =
+                       loop_.After(time < kRemoveSoon ? kRemoveAgain : kRemoveLater, [this, time] {
+                         timer_ = kNoTimer;
+                         Remove(time + 1);
+                       });
                  }));
 }
 

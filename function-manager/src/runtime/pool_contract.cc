@@ -109,6 +109,19 @@ TEST_F(Pool, WhatAnOrganisationsShareHeldGoesOnInItsOrder) {
   EXPECT_EQ(runner().stats().started, 2U) << "idle ones were ended for nobody";
 }
 
+TEST_F(Pool, RunsThatWaitedInVainAreInNobodysWay) {
+  options_.max_workers = 1;
+  auto busy = Python(kPython);
+  auto first = Begin(busy, 0.5);
+  ASSERT_TRUE(Until([&] { return runner().stats().busy == 1; }));
+  std::vector<std::shared_ptr<std::optional<RunOutcome>>> late;
+  for (int i = 0; i < 3; ++i) late.push_back(Begin(Python(kPython), nullptr, 50ms));
+  auto second = Begin(busy);
+  auto other = Begin(Python(kPython));
+  for (auto& run : late) EXPECT_THAT(Failure(Await(run)), HasSubstr("Did not invoke"));
+  for (auto& run : {first, second, other}) EXPECT_EQ(Failure(Await(run)), "");
+}
+
 TEST_F(Pool, IdleAndRetiredWorkersEnd) {
   options_.idle = 100ms;
   auto version = Python(kPython);

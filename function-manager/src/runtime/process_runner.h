@@ -30,9 +30,9 @@ struct ProcessRunnerOptions {
   size_t max_queue = 100;     // runs of one version that wait for a worker
   size_t log_bytes = 262144;  // of one run, both streams; what is more is dropped (logs_cut)
   size_t answer_bytes = 8 * 1024 * 1024;
-  std::chrono::milliseconds idle{300'000};     // a worker with nothing to do ends
-  std::chrono::milliseconds start{30'000};     // until the handler is loaded
-  std::chrono::milliseconds longest{900'000};  // a run, whatever its own timeout says
+  std::chrono::milliseconds idle{300'000};  // a worker with nothing to do ends
+  std::chrono::milliseconds start{30'000};  // until the handler is loaded
+  std::chrono::milliseconds longest = kLongestRun;
 };
 
 /// What this instance has of workers.

@@ -384,8 +384,8 @@ struct WorkerPool::Impl {
     return count;
   }
 
-  /// Ends the worker that has been idle longest, for those who wait for a place.
-  void MakeRoom() {
+  /// Those who wait for a place no more: their runs went past their deadlines.
+  void DropRooms() {
     std::erase_if(rooms_, [this](const Uuid& id) {
       auto it = pools_.find(id);
       if (it == pools_.end()) return true;
@@ -393,6 +393,11 @@ struct WorkerPool::Impl {
       it->second.wants_room = false;
       return true;
     });
+  }
+
+  /// Ends the worker that has been idle longest, for those who wait for a place.
+  void MakeRoom() {
+    DropRooms();
     auto held = std::count_if(rooms_.begin(), rooms_.end(),
                               [this](const Uuid& id) { return HasItsShare(pools_.at(id)); });
     if (EndingWorkers() + static_cast<size_t>(held) >= rooms_.size()) return;
@@ -407,17 +412,16 @@ struct WorkerPool::Impl {
 
   /// To those who wait and can go on now, in their order.
   void GiveRoom() {
-    size_t next = 0;
-    for (size_t left = rooms_.size(); left > 0; --left) {
-      auto it = pools_.find(rooms_[next]);
-      if (it != pools_.end() && !CanGoOn(it->second)) {
+    DropRooms();
+    for (size_t next = 0; next < rooms_.size();) {
+      Pool& pool = pools_.at(rooms_[next]);
+      if (!CanGoOn(pool)) {
         ++next;
         continue;
       }
       rooms_.erase(rooms_.begin() + static_cast<ptrdiff_t>(next));
-      if (it == pools_.end()) continue;
-      it->second.wants_room = false;
-      Schedule(it->second);
+      pool.wants_room = false;
+      Schedule(pool);  // where it cannot go on, it waits behind the others
     }
   }
 

@@ -47,10 +47,13 @@ class ContainerWorker : public PoolWorker {
   bool OnOutput(std::string_view data);
   void OnAnswer(uint64_t run, const http::Client::Outcome& answer);
   void Answer(RunOutcome outcome, bool has_logs);
+  /// The answer that is there, with what came of the log.
+  void Tell();
   /// The container ended, or does not answer any more: why, its engine knows.
   void Explain(const std::string& otherwise);
   void Break(RunError error);
-  void Remove(int tries);
+  /// The how manieth time it is tried.
+  void Remove(int time);
   /// `task` unless this is gone by then.
   template <typename Task>
   auto Guard(Task task);
@@ -71,6 +74,7 @@ class ContainerWorker : public PoolWorker {
   std::function<void()> when_attached_;
   size_t unread_ = 0;  // bytes of output that are nobody's
   std::optional<RunLog> log_;
+  std::optional<RunOutcome> answer_;  // while its log may still come
   uint64_t run_ = 0;
   SteadyTime began_{};
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
