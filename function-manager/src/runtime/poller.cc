@@ -43,7 +43,8 @@ void Poller::OnReady() {
   int count = epoll_wait(epoll_.get(), events.data(), events.size(), 0);
   auto alive = alive_;
   for (int i = 0; i < count && *alive; ++i) {
-    auto it = watches_.find(events[i].data.u64);
+    Token token = events[i].data.u64;  // which is packed: nothing may refer to it
+    auto it = watches_.find(token);
     if (it == watches_.end()) continue;  // removed by one before it
     auto ready = it->second.ready;       // may remove itself
     (*ready)(events[i].events);
