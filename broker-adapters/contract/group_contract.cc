@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "broker-adapters/contract/fixture.h"
 #include "common/metrics.h"
 
@@ -194,6 +196,29 @@ TEST_P(GroupTest, ARestartedInstanceGetsTopicsThatCameMeanwhile) {
   Member again(*broker, group, kEarliest, "a");
   again.consumer->Subscribe({known, fresh, newer});
   ASSERT_TRUE(driver->RunUntil([&] { return again.owned.size() == 4; }));
+}
+
+TEST_P(GroupTest, ARestartedInstanceGetsTopicsInPlaceOfThoseThatWent) {
+  auto other = driver->Connect("other");
+  for (int turn = 0; turn < 3; ++turn) {  // each is the last one once: a member joins without it
+    std::string known = NewTopic(2);
+    std::string gone = NewTopic(2);
+    std::string kept = NewTopic(1);
+    std::string group = Unique("group");
+    auto victim = std::make_unique<Member>(*other, group, kEarliest, "a");
+    victim->consumer->Subscribe({known, gone, kept});
+    ASSERT_TRUE(driver->RunUntil([&] { return victim->owned.size() == 5; }));
+    victim.reset();  // without leaving: a crash
+    ASSERT_TRUE(
+        AwaitStatus([&](auto done) { broker->admin().DeleteTopic(gone, std::move(done)); }).ok());
+    std::string fresh = NewTopic(1);
+    std::vector<std::string> now{known, fresh, kept};
+    std::rotate(now.begin(), now.begin() + turn, now.end());
+    Member again(*broker, group, kEarliest, "a");
+    again.consumer->Subscribe(now);
+    Owned all{{known, 0}, {known, 1}, {fresh, 0}, {kept, 0}};
+    ASSERT_TRUE(driver->RunUntil([&] { return again.owned == all; })) << "in turn " << turn;
+  }
 }
 
 TEST_P(GroupTest, ARestartGoesOnAtTheCommit) {
