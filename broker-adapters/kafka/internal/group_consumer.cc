@@ -238,7 +238,6 @@ class GroupCore : public Consumer {
     EndRevocation();
     bool unassigned = Unassign(partitions);
     MoveWaiting();
-    if (lost) JoinAfterLoss();
     if (!partitions.empty()) listener_->OnLost(partitions);
     if (!unassigned && rk_) Reopen(false);
   }
@@ -266,14 +265,6 @@ class GroupCore : public Consumer {
     Assign(partitions);
     MoveWaiting();
     JoinAgain(partitions);
-  }
-
-  // What went with its topic is lost too, in the middle of joining for what is there now:
-  // librdkafka then joins no more, but in the leader of the group, which one that returns is not.
-  void JoinAfterLoss() {
-    if (!named_ || closing_ || !rk_ || topics_.empty()) return;
-    returning_ = true;
-    SendSubscription();
   }
 
   // A static member that returns is given what its name had, whatever it subscribes to now: topics
