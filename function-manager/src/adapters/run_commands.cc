@@ -85,7 +85,7 @@ RunCommands::RunCommands(Loop& loop, pg::Pool& pool, FunctionCatalog& catalog,
 void RunCommands::Register(broker::RpcServer& server) {
   auto answering_repeats = [&](auto handler) { return AnsweringRepeats(pool_, handler); };
   server.Handle("run.create", answering_repeats([this](schema::Request r, Responder d) {
-                  Create(r, std::move(d));
+                  Create(std::move(r), std::move(d));
                 }));
   server.HandleChange("run.cancel", answering_repeats([this](schema::Request r, Responder d) {
                         Cancel(r, std::move(d));
@@ -109,7 +109,7 @@ Run RunCommands::NewRun(const std::string& org, const std::string& function,
   return run;
 }
 
-void RunCommands::Create(const schema::Request& request, Responder respond) {
+void RunCommands::Create(schema::Request request, Responder respond) {
   auto body = json::ParseObject(request.body);
   if (!body.ok()) return respond(body.error());
   const auto* asked = json::GetObject(*body, "run");
@@ -123,7 +123,7 @@ void RunCommands::Create(const schema::Request& request, Responder respond) {
   Run run = NewRun(request.org, json::GetString(*body, "functionName"), std::move(*read));
   run.request.traceparent = SampledIn(request);
   catalog_.Find(run.org, run.function,
-                [this, alive = std::weak_ptr(alive_), request, run,
+                [this, alive = std::weak_ptr(alive_), request = std::move(request), run,
                  respond = std::move(respond)](const auto& function) mutable {
                   if (alive.expired()) return;
                   if (!function.ok()) return respond(function.error());

@@ -43,7 +43,7 @@ class RunCommands {
  private:
   using Responder = broker::RpcServer::Responder;
 
-  void Create(const schema::Request& request, Responder respond);
+  void Create(schema::Request request, Responder respond);
   void RunNow(const RunExecution::FunctionPtr& function, Run run, Responder respond);
   void Cancel(const schema::Request& request, Responder respond);
   void Rerun(const schema::Request& request, Responder respond);
