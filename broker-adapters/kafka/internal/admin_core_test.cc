@@ -14,10 +14,7 @@ class AdminCoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
     cluster_.Create("t");
-    KafkaOptions options;
-    options.brokers = cluster_.brokers();
-    options.client_id = "test";
-    core_ = std::make_shared<AdminCore>(std::make_shared<Connection>(loop_, options));
+    core_ = std::make_shared<AdminCore>(cluster_.Connect(loop_));
   }
   void TearDown() override { core_->Close(); }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "broker-adapters/kafka/internal/connection.h"
 #include "broker-adapters/kafka/internal/handles.h"
 
 namespace dispatch::broker::kafka {
@@ -26,6 +27,12 @@ class MockCluster {
     rd_kafka_destroy(rk_);
   }
   std::string brokers() const { return rd_kafka_mock_cluster_bootstraps(cluster_); }
+  ConnectionPtr Connect(EventLoop& loop) const {
+    KafkaOptions options;
+    options.brokers = brokers();
+    options.client_id = "test";
+    return std::make_shared<Connection>(loop, options);
+  }
   void Stop() { rd_kafka_mock_broker_set_down(cluster_, 1); }
   /// The next requests for offsets find a broker that goes away.
   void DropOffsetRequests(int count) {

@@ -41,10 +41,7 @@ class ReaderCoreTest : public ::testing::Test, public Reader::Listener {
  protected:
   void SetUp() override {
     cluster_.Create("t");
-    KafkaOptions options;
-    options.brokers = cluster_.brokers();
-    options.client_id = "test";
-    connection_ = std::make_shared<Connection>(loop_, options);
+    connection_ = cluster_.Connect(loop_);
     core_ = std::make_shared<Stalling>(connection_, ReaderSettings{.client_id = "test",
                                                                    .max_prefetch_bytes = 1 << 20,
                                                                    .watch = milliseconds(500)});
